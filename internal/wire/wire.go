@@ -1,0 +1,265 @@
+// Package wire defines what stands on the streams: the fields of tickets,
+// worker events, submissions and control messages, and their limits. The
+// protocol is described for other languages in docs/protocol.md.
+package wire
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// Version is the protocol version on every ticket and event. Readers ignore
+// fields they do not know and refuse versions they do not know.
+const Version = "1"
+
+// Errors that callers decide by.
+var (
+	// ErrConflict says that a run has changed since it was read.
+	ErrConflict = errors.New("the run was changed by somebody else")
+	// ErrNotFound says that there is no such run, or no longer.
+	ErrNotFound = errors.New("not found")
+	// ErrMalformed says that a stream entry is not what the protocol allows.
+	ErrMalformed = errors.New("malformed entry")
+)
+
+// Ticket offers one attempt at a task to the workers of a queue. It carries
+// everything a worker needs.
+type Ticket struct {
+	// ID is the stream entry's id; empty before it is published.
+	ID string
+	// Stream is where a worker read the ticket: partition, queue, priority.
+	Partition int
+	Queue     string
+	Priority  Priority
+
+	Run     string
+	Task    string
+	Pub     string // the fence: reports count only while it is current
+	Attempt int
+	Handler string
+	// Inputs is a JSON value; Env a JSON object of strings, or empty.
+	Inputs json.RawMessage
+	Env    json.RawMessage
+	// TimeoutMs bounds the attempt, counted from its start on the worker; 0
+	// is none. HeartbeatMs is the longest time between two progress reports.
+	TimeoutMs   int64
+	HeartbeatMs int64
+	// Recipe is the name of the run's recipe, for logs and metrics.
+	Recipe string
+	// Trace is a W3C traceparent, or empty.
+	Trace string
+	// PublishedMs is when the orchestrator published it (clock of Redis).
+	PublishedMs int64
+}
+
+// Priority is the lane of a queue a ticket is in.
+type Priority string
+
+// The lanes, served in this order.
+const (
+	High   Priority = "high"
+	Normal Priority = "normal"
+	Low    Priority = "low"
+)
+
+// Lanes returns the lanes in the order in which workers serve them.
+func Lanes() []Priority { return []Priority{High, Normal, Low} }
+
+// EventType says what a worker or the orchestrator reports of a task.
+type EventType string
+
+// The events on a partition's event stream.
+const (
+	Started   EventType = "started"   // the handler has been running for a while
+	Progress  EventType = "progress"  // it still does
+	Succeeded EventType = "succeeded" // with a result
+	Failed    EventType = "failed"    // with an error
+	Released  EventType = "released"  // handed back unfinished; not counted
+	Continue  EventType = "continue"  // the run has more to do than fits one commit
+	Cancel    EventType = "cancel"    // somebody wants the run cancelled
+)
+
+// Event is one entry of a partition's event stream.
+type Event struct {
+	ID   string // stream entry id; empty before it is sent
+	Type EventType
+
+	Run    string
+	Task   string
+	Pub    string
+	Worker string
+	// At is when it happened and Started when the handler started, in Unix
+	// milliseconds by the worker's clock.
+	At      int64
+	Started int64
+	// Result is a JSON value (Succeeded).
+	Result json.RawMessage
+	// Error tells what went wrong (Failed), or why the ticket was handed back.
+	Error *run.Error
+	// Permanent errors are not retried; RetryAfterMs, when positive, replaces
+	// the delay before the next attempt.
+	Permanent    bool
+	RetryAfterMs int64
+	// Progress is 0 to 100, Note a short text for people.
+	Progress float64
+	Note     string
+	// Lines reports that the attempt wrote log lines.
+	Lines bool
+	// By is who asked (Cancel), Reason why.
+	By     string
+	Reason string
+
+	// Deliveries counts how often the entry was delivered, 1 the first time.
+	Deliveries int64
+}
+
+// Submission asks for a new run.
+type Submission struct {
+	Entry string // stream entry id
+	// ID, if given, is the run's id: submitting it again gives the same run.
+	ID string
+	// Recipe is a name; Definition is YAML text. Exactly one is given.
+	Recipe     string
+	Definition string
+	// Inputs is a JSON object; Fields are single inputs as text (input.<name>).
+	Inputs json.RawMessage
+	Fields map[string]string
+	By     string
+	Labels map[string]string
+	// Deliveries counts how often the entry was delivered, 1 the first time.
+	Deliveries int64
+}
+
+// Answer is what became of a submission: the run's id, or the error text.
+type Answer struct {
+	State string // accepted or rejected
+	Run   string
+	Error string
+}
+
+// The states of an Answer.
+const (
+	Accepted = "accepted"
+	Rejected = "rejected"
+)
+
+// Control is one entry of the control stream: an operator's wish.
+type Control struct {
+	Entry  string
+	Op     string // cancel
+	Run    string
+	By     string
+	Reason string
+}
+
+// Timer is a moment at which a run wants to be woken.
+type Timer struct {
+	Run string
+	// Kind is retry, queueTimeout or timeout; Task and Pub say of what.
+	Kind string
+	Task string
+	Pub  string
+	// Due is Unix milliseconds by the clock of Redis.
+	Due int64
+}
+
+// Commit is one atomic change of one run: all of it, or, when the run's
+// version is not Version any more, nothing.
+type Commit struct {
+	Run string
+	// Version is the version read; 0 creates the run.
+	Version int64
+	// Fields are the changed fields of the run's hash (version is added).
+	Fields []string
+	// Definition, when set (on creation), is stored under its digest.
+	Digest     string
+	Definition []byte
+	// Tasks and Outputs are field, value, field, value ... of the hashes.
+	Tasks   []string
+	Outputs []string
+	// Forget lists tasks whose record and output are deleted.
+	Forget []string
+	// Log is one entry for the run's log, JSON; empty for none.
+	Log []byte
+	// Tickets are published, Revokes deleted (queue, lane and id of tickets).
+	Tickets []Ticket
+	Revokes []TicketRef
+	// SetTimers are set, ClearTimers removed (by run, kind, task and pub).
+	SetTimers   []Timer
+	ClearTimers []Timer
+	// Dead are dead letters to be kept.
+	Dead []DeadLetter
+	// More asks for a Continue event of this run, in the same change.
+	More bool
+	// Events are the ids of the events this change has dealt with; they are
+	// acknowledged and deleted.
+	Events []string
+	// Active moves the run among the active ones (its last progress), Done
+	// among the ended ones (its end), in Unix milliseconds; 0 leaves it.
+	Active int64
+	Done   int64
+}
+
+// TicketRef names a ticket in its stream.
+type TicketRef struct {
+	Queue    string
+	Priority Priority
+	ID       string
+}
+
+// DeadLetter is a task, or an event, that was given up.
+type DeadLetter struct {
+	Run     string
+	Task    string
+	Handler string
+	Attempt int
+	Error   *run.Error
+	At      int64
+}
+
+// Stored is a run as it stands in Redis, for the engine to restore.
+type Stored struct {
+	Run        map[string]string
+	Tasks      map[string]string
+	Outputs    map[string]string
+	Definition []byte
+}
+
+// Worker is the entry of a worker in the registry.
+type Worker struct {
+	Name     string        `json:"name"`
+	Host     string        `json:"host"`
+	PID      int           `json:"pid"`
+	Version  string        `json:"version"`
+	Slots    int           `json:"slots"`
+	Busy     int           `json:"busy"`
+	Queues   []string      `json:"queues"`
+	Handlers []HandlerInfo `json:"handlers"`
+	Draining bool          `json:"draining,omitempty"`
+	Started  int64         `json:"started"`
+	// Seen is Unix milliseconds by the clock of Redis.
+	Seen int64 `json:"seen"`
+}
+
+// HandlerInfo is a handler's contract: its name and the JSON Schemas of its
+// inputs and outputs, where they are known.
+type HandlerInfo struct {
+	Name        string          `json:"name"`
+	Description string          `json:"description,omitempty"`
+	Queue       string          `json:"queue,omitempty"`
+	Inputs      json.RawMessage `json:"inputs,omitempty"`
+	Outputs     json.RawMessage `json:"outputs,omitempty"`
+}
+
+// Line is a piece of a task's log output.
+type Line struct {
+	ID      string // stream entry id
+	Task    string
+	Attempt int
+	// Source is stdout, stderr or log.
+	Source string
+	Text   string
+	At     int64
+}

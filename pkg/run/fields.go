@@ -1,0 +1,121 @@
+package run
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+)
+
+// Fields returns the record as the fields of the run's hash: field, value,
+// field, value and so on, in a fixed order. ID and Partition stand in the key
+// and Version is written by the commit, so none of the three is among them.
+// Empty values are written too, so that a later record always hides an
+// earlier one.
+func (r *Run) Fields() []string {
+	return []string{
+		"state", string(r.State),
+		"recipe", r.Recipe,
+		"definition", r.Definition,
+		"inputs", string(r.Inputs),
+		"outputs", string(r.Outputs),
+		"labels", jsonText(len(r.Labels) > 0, r.Labels),
+		"by", r.SubmittedBy,
+		"error", jsonText(r.Error != nil, r.Error),
+		"created", strconv.FormatInt(r.Created, 10),
+		"started", strconv.FormatInt(r.Started, 10),
+		"ended", strconv.FormatInt(r.Ended, 10),
+		"counts", jsonText(true, r.Counts),
+	}
+}
+
+// ChangedFields returns those of the record's fields that differ from an
+// older record of the same run.
+func (r *Run) ChangedFields(old *Run) []string {
+	now, before := r.Fields(), old.Fields()
+	var changed []string
+	for i := 0; i < len(now); i += 2 {
+		if now[i+1] != before[i+1] {
+			changed = append(changed, now[i], now[i+1])
+		}
+	}
+	return changed
+}
+
+// jsonText encodes plain data, which cannot fail; empty when not wanted.
+func jsonText(wanted bool, v any) string {
+	if !wanted {
+		return ""
+	}
+	text, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
+// Parse reads the fields of a run's hash. Unknown fields are ignored; a field
+// that does not hold what it should is an error.
+func Parse(id string, partition int, fields map[string]string) (Run, error) {
+	r := Run{
+		ID: id, Partition: partition,
+		State:       State(fields["state"]),
+		Recipe:      fields["recipe"],
+		Definition:  fields["definition"],
+		Inputs:      bytesOf(fields["inputs"]),
+		Outputs:     bytesOf(fields["outputs"]),
+		SubmittedBy: fields["by"],
+	}
+	numbers := []struct {
+		name string
+		to   *int64
+	}{
+		{"version", &r.Version}, {"created", &r.Created},
+		{"started", &r.Started}, {"ended", &r.Ended},
+	}
+	for _, n := range numbers {
+		text := fields[n.name]
+		if text == "" {
+			continue
+		}
+		v, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return r, fmt.Errorf("read field %q of run %s: %w", n.name, id, err)
+		}
+		*n.to = v
+	}
+	objects := []struct {
+		name string
+		to   any
+	}{
+		{"labels", &r.Labels}, {"error", &r.Error}, {"counts", &r.Counts},
+	}
+	for _, o := range objects {
+		text := fields[o.name]
+		if text == "" {
+			continue
+		}
+		if err := json.Unmarshal([]byte(text), o.to); err != nil {
+			return r, fmt.Errorf("read field %q of run %s: %w", o.name, id, err)
+		}
+	}
+	return r, nil
+}
+
+func bytesOf(s string) []byte {
+	if s == "" {
+		return nil
+	}
+	return []byte(s)
+}
+
+// Encode returns the record as it is stored in the tasks hash.
+func (t *Task) Encode() string { return jsonText(true, t) }
+
+// ParseTask reads a record of the tasks hash.
+func ParseTask(id, text string) (Task, error) {
+	t := Task{ID: id}
+	if err := json.Unmarshal([]byte(text), &t); err != nil {
+		return t, fmt.Errorf("read the record of task %s: %w", id, err)
+	}
+	return t, nil
+}

@@ -1,0 +1,257 @@
+// Package run says what a run and its tasks look like from outside: their
+// states and the records that stand in Redis. It is pure data, shared by the
+// engine that writes these records and by everything that reads them.
+package run
+
+// State is where a run stands.
+type State string
+
+// The states of a run. "Ends" means that no event moves the run any further.
+const (
+	// Queued runs are created and have not been stepped yet; the first step
+	// makes them Running.
+	Queued State = "queued"
+	// Running runs have tasks that are not final; the last of them to become
+	// final moves the run to Succeeded or Failed, a cancel to Cancelled.
+	Running State = "running"
+	// Succeeded ends a run none of whose jobs failed without being tolerated.
+	Succeeded State = "succeeded"
+	// Failed ends a run in which a job failed, or whose timeout passed.
+	Failed State = "failed"
+	// Cancelled ends a run that somebody cancelled.
+	Cancelled State = "cancelled"
+)
+
+// States lists every run state in the order in which they are drawn.
+func States() []State { return []State{Queued, Running, Succeeded, Failed, Cancelled} }
+
+// Final reports whether no event can move the run any further.
+func (s State) Final() bool { return s == Succeeded || s == Failed || s == Cancelled }
+
+// TaskState is where a job, or one item of an iterated job, stands.
+type TaskState string
+
+// The states of a task.
+const (
+	// TaskPending tasks wait for the jobs they depend on, or for a free place
+	// under a parallelism limit; the engine moves them on by itself. A task
+	// without a record is pending.
+	TaskPending TaskState = "pending"
+	// TaskQueued tasks have a ticket in a queue; a worker's report moves them.
+	TaskQueued TaskState = "queued"
+	// TaskRunning tasks are being executed by a worker, or are a nested flow
+	// or an iteration some of whose tasks are not final.
+	TaskRunning TaskState = "running"
+	// TaskRetrying tasks failed and wait for their next attempt; a timer
+	// moves them to TaskQueued.
+	TaskRetrying TaskState = "retrying"
+	// TaskSucceeded ends a task whose result is recorded.
+	TaskSucceeded TaskState = "succeeded"
+	// TaskFailed ends a task whose attempts are used up.
+	TaskFailed TaskState = "failed"
+	// TaskSkipped ends a task whose own condition was false, all of whose
+	// dependencies were skipped, or which an iteration no longer needed.
+	TaskSkipped TaskState = "skipped"
+	// TaskBlocked ends a task that cannot start since a dependency failed.
+	TaskBlocked TaskState = "blocked"
+	// TaskCancelled ends a task of a run that was cancelled or timed out.
+	TaskCancelled TaskState = "cancelled"
+)
+
+// TaskStates lists every task state in the order in which they are drawn.
+func TaskStates() []TaskState {
+	return []TaskState{
+		TaskPending, TaskQueued, TaskRunning, TaskRetrying,
+		TaskSucceeded, TaskFailed, TaskSkipped, TaskBlocked, TaskCancelled,
+	}
+}
+
+// Final reports whether no event can move the task any further.
+func (s TaskState) Final() bool {
+	switch s {
+	case TaskSucceeded, TaskFailed, TaskSkipped, TaskBlocked, TaskCancelled:
+		return true
+	}
+	return false
+}
+
+// InFlight reports whether a ticket of the task is with the workers.
+func (s TaskState) InFlight() bool { return s == TaskQueued || s == TaskRunning }
+
+// Error says why a task or a run failed.
+type Error struct {
+	// Code is a short word that retry rules and conditions match on: "error",
+	// "timeout", "lost", "queueTimeout", "expression", "exit:1" or whatever
+	// the handler gave.
+	Code string `json:"code"`
+	// Message is for people.
+	Message string `json:"message"`
+	// Task is the path of the task in which the failure began, when that is
+	// not the task which carries the error.
+	Task string `json:"task,omitempty"`
+}
+
+// Error returns the message with its code.
+func (e *Error) Error() string {
+	if e == nil {
+		return ""
+	}
+	return e.Message + " (" + e.Code + ")"
+}
+
+// Codes of errors that Orchis itself gives.
+const (
+	CodeError        = "error"        // the handler failed without saying more
+	CodeTimeout      = "timeout"      // an attempt or the run took too long
+	CodeHeartbeat    = "heartbeat"    // the handler reported no progress for too long
+	CodeQueueTimeout = "queueTimeout" // no worker took the ticket in time
+	CodeLost         = "lost"         // the worker went away too many times
+	CodeExpression   = "expression"   // an expression of the flow could not be evaluated
+	CodeInput        = "input"        // a nested flow was given wrong inputs
+	CodeItems        = "items"        // too many items of an iteration failed
+	CodeFlow         = "flow"         // a job of the nested flow failed
+	CodeHandler      = "handler"      // no worker of the queue has the handler
+	CodeTooLarge     = "tooLarge"     // inputs or result are over the limit
+	CodePanic        = "panic"        // the handler panicked
+	CodeInternal     = "internal"     // an event could not be processed
+	CodeOutputs      = "outputs"      // a result does not keep the job's declared outputs
+	CodeCancelled    = "cancelled"    // somebody cancelled the run
+)
+
+// Task is the record of one task, as stored (in JSON) in the run's tasks hash
+// under the task's path. Times are Unix milliseconds by the clock of Redis.
+type Task struct {
+	ID    string    `json:"-"`
+	State TaskState `json:"state"`
+	// Attempt is the number of the newest attempt, from 1; 0 before the first.
+	Attempt int `json:"attempt,omitempty"`
+	// Failures counts the attempts that ended in an error or a timeout; only
+	// these count against the job's retries.
+	Failures int `json:"failures,omitempty"`
+	// Losses counts the attempts whose worker went away.
+	Losses int `json:"losses,omitempty"`
+	// Releases counts the times a worker handed the ticket back unfinished.
+	Releases int `json:"releases,omitempty"`
+	// Pub is the publication id of the attempt in flight; reports that carry
+	// another one are stale. Empty when nothing is in flight.
+	Pub     string `json:"pub,omitempty"`
+	Queue   string `json:"queue,omitempty"`
+	Worker  string `json:"worker,omitempty"`
+	Queued  int64  `json:"queued,omitempty"`
+	Started int64  `json:"started,omitempty"`
+	Ended   int64  `json:"ended,omitempty"`
+	// First is when the first attempt was published.
+	First int64 `json:"first,omitempty"`
+	// Due is when the next attempt of a retrying task is published.
+	Due int64 `json:"due,omitempty"`
+	// Items is the number of items of an iterated job.
+	Items int `json:"items,omitempty"`
+	// Tolerated marks a failed task that counts as succeeded for what depends
+	// on it (continueOnError).
+	Tolerated bool `json:"tolerated,omitempty"`
+	// Error says why the task failed, or why its newest attempt did. On a
+	// nested flow that is running it says why the flow is being stopped.
+	Error *Error `json:"error,omitempty"`
+	// Reason says in words why a task was skipped, blocked or cancelled.
+	Reason string `json:"reason,omitempty"`
+	// Progress is the newest progress the handler reported, 0 to 100.
+	Progress float64 `json:"progress,omitempty"`
+	// Note is the newest progress message of the handler.
+	Note string `json:"note,omitempty"`
+	// Lines reports that the task wrote log lines.
+	Lines bool `json:"lines,omitempty"`
+}
+
+// Run is the record of one run, as stored in the fields of the run's hash.
+type Run struct {
+	ID          string
+	Partition   int
+	State       State
+	Version     int64
+	Recipe      string // name of the recipe or flow
+	Definition  string // digest of the frozen definition
+	Inputs      []byte // JSON object
+	Outputs     []byte // JSON, set when the run succeeded
+	Labels      map[string]string
+	SubmittedBy string
+	// Error says why the run failed. While the run is Running it says that the
+	// run is being stopped and how it will end: Cancelled for CodeCancelled,
+	// else Failed.
+	Error *Error
+	Created     int64
+	Started     int64
+	Ended       int64
+	// Tasks and Done count the tasks that exist so far and the final ones.
+	Counts Counts
+}
+
+// Counts says how many tasks of a run are in which state. Tasks that exist
+// only in the definition, or as items not yet started, count as pending.
+type Counts struct {
+	Pending   int `json:"pending"`
+	Queued    int `json:"queued"`
+	Running   int `json:"running"`
+	Retrying  int `json:"retrying"`
+	Succeeded int `json:"succeeded"`
+	Failed    int `json:"failed"`
+	Skipped   int `json:"skipped"`
+	Blocked   int `json:"blocked"`
+	Cancelled int `json:"cancelled"`
+}
+
+// Total is the number of tasks known so far.
+func (c Counts) Total() int {
+	return c.Pending + c.Queued + c.Running + c.Retrying + c.Final()
+}
+
+// Final is the number of tasks that ended.
+func (c Counts) Final() int {
+	return c.Succeeded + c.Failed + c.Skipped + c.Blocked + c.Cancelled
+}
+
+// Add changes the count of one state by n.
+func (c *Counts) Add(s TaskState, n int) {
+	switch s {
+	case TaskPending:
+		c.Pending += n
+	case TaskQueued:
+		c.Queued += n
+	case TaskRunning:
+		c.Running += n
+	case TaskRetrying:
+		c.Retrying += n
+	case TaskSucceeded:
+		c.Succeeded += n
+	case TaskFailed:
+		c.Failed += n
+	case TaskSkipped:
+		c.Skipped += n
+	case TaskBlocked:
+		c.Blocked += n
+	case TaskCancelled:
+		c.Cancelled += n
+	}
+}
+
+// Change is one entry of a run's log: what one commit changed, in order.
+type Change struct {
+	// At is Unix milliseconds by the clock of Redis.
+	At int64 `json:"at"`
+	// Run is set when the run itself changed its state.
+	Run State `json:"run,omitempty"`
+	// Task is the path of the task that changed.
+	Task    string    `json:"task,omitempty"`
+	State   TaskState `json:"state,omitempty"`
+	Attempt int       `json:"attempt,omitempty"`
+	Worker  string    `json:"worker,omitempty"`
+	Items   int       `json:"items,omitempty"`
+	// Started is when the attempt started, on changes that end it.
+	Started  int64   `json:"started,omitempty"`
+	Due      int64   `json:"due,omitempty"`
+	Progress float64 `json:"progress,omitempty"`
+	Note     string  `json:"note,omitempty"`
+	Error    *Error  `json:"error,omitempty"`
+	Reason   string  `json:"reason,omitempty"`
+	// By is who asked for it, on changes that a person made.
+	By string `json:"by,omitempty"`
+}
