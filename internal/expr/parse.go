@@ -1,0 +1,570 @@
+package expr
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// expression is one compiled ${...}.
+type expression struct {
+	src    string
+	offset int // of src inside the text
+	tree   node
+	refs   []Ref
+	status []string
+}
+
+func (e *expression) value(m *machine) (any, error) {
+	m.e = e
+	return e.tree.eval(m)
+}
+
+func (e *expression) fail(message, hint string) *Error {
+	err := &Error{Message: message, Hint: hint}
+	if e != nil {
+		err.Offset, err.Len = e.offset, len(e.src)
+		err.Message = "${" + strings.TrimSpace(e.src) + "}: " + message
+	}
+	return err
+}
+
+// plainPath matches a path such as fetch.file, list.0.name or a-b.items[2]:
+// its names may hold dashes, so that x-1 is a name and x - 1 a difference.
+var plainPath = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+|\[[0-9]+\])*$`)
+
+// Roots lists the reserved first words of a path.
+func Roots() []string {
+	return []string{"inputs", "vars", "env", "secrets", "run", "jobs", "flows", "iterate", "item", "self"}
+}
+
+// IsRoot reports whether a name is a reserved first word of a path.
+func IsRoot(name string) bool { return slices.Contains(Roots(), name) }
+
+func statusFunctions() []string {
+	return []string{"success", "ready", "failure", "finished", "always", "cancelled"}
+}
+
+func compileExpression(src string, offset int, condition bool) (*expression, *Error) {
+	e := &expression{src: src, offset: offset}
+	p := &parser{src: src, offset: offset, e: e, condition: condition}
+	trimmed := strings.TrimSpace(src)
+	switch {
+	case trimmed == "":
+		return nil, &Error{Offset: offset, Len: len(src), Message: "the expression is empty"}
+	case len(src) > maxSource:
+		return nil, &Error{Offset: offset, Len: len(src), Message: "the expression is longer than 16 KiB"}
+	case plainPath.MatchString(trimmed) && !slices.Contains([]string{"true", "false", "null"}, trimmed):
+		e.tree = p.plain(trimmed)
+		return e, nil
+	}
+	tree, err := p.ternary(0)
+	if err != nil {
+		return nil, err
+	}
+	p.space()
+	if p.pos < len(src) {
+		return nil, p.unexpected()
+	}
+	e.tree = tree
+	return e, nil
+}
+
+// parser reads an expression by precedence climbing, straight from the text.
+type parser struct {
+	src       string
+	pos       int
+	offset    int
+	e         *expression
+	condition bool
+	bound     []string // variables of map and filter
+	guarded   int      // inside the left side of ??
+	loops     int
+}
+
+func (p *parser) errorAt(pos, length int, message, hint string) *Error {
+	return &Error{Offset: p.offset + pos, Len: max(length, 1), Message: message, Hint: hint}
+}
+
+func (p *parser) unexpected() *Error {
+	if p.pos >= len(p.src) {
+		return p.errorAt(len(p.src), 1, "the expression ends too early", "")
+	}
+	rest := p.src[p.pos:]
+	hint := ""
+	switch {
+	case rest[0] == '=':
+		hint = "write == to compare"
+	case rest[0] == '&':
+		hint = "write && for and"
+	case rest[0] == '|':
+		hint = "write || for or"
+	case strings.HasPrefix(rest, "and "):
+		hint = "write && for and"
+	case strings.HasPrefix(rest, "or "):
+		hint = "write || for or"
+	}
+	return p.errorAt(p.pos, 1, "unexpected "+strconv.Quote(string([]rune(rest)[0])), hint)
+}
+
+func (p *parser) space() {
+	for p.pos < len(p.src) && strings.IndexByte(" \t\r\n", p.src[p.pos]) >= 0 {
+		p.pos++
+	}
+}
+
+// take reads a token if it comes next.
+func (p *parser) take(token string) bool {
+	p.space()
+	if !strings.HasPrefix(p.src[p.pos:], token) {
+		return false
+	}
+	p.pos += len(token)
+	return true
+}
+
+func (p *parser) expect(token string) *Error {
+	if !p.take(token) {
+		if p.pos >= len(p.src) {
+			return p.errorAt(len(p.src), 1, "a "+strconv.Quote(token)+" is missing at the end", "")
+		}
+		return p.unexpected()
+	}
+	return nil
+}
+
+// plain makes the node of a path that is nothing but a path.
+func (p *parser) plain(path string) node {
+	path = strings.NewReplacer("[", ".", "]", "").Replace(path)
+	names := strings.Split(path, ".")
+	n := &pathNode{src: path, name: names[0]}
+	for _, name := range names[1:] {
+		n.keys = append(n.keys, &literal{v: name})
+	}
+	p.refer(n)
+	return n
+}
+
+// refer notes what a path reads.
+func (p *parser) refer(n *pathNode) {
+	if slices.Contains(p.bound, n.name) {
+		n.bound = true
+		return
+	}
+	path := []string{n.name}
+	if !IsRoot(n.name) {
+		path = []string{"jobs", n.name, "outputs"}
+	}
+	for _, k := range n.keys {
+		lit, ok := k.(*literal)
+		if !ok {
+			break
+		}
+		switch v := lit.v.(type) {
+		case string:
+			path = append(path, v)
+		case int:
+			path = append(path, strconv.Itoa(v))
+		}
+	}
+	if path[0] == "flows" {
+		path[0] = "jobs"
+	}
+	p.e.refs = append(p.e.refs, Ref{Path: path, Guarded: p.guarded > 0})
+}
+
+func (p *parser) ternary(depth int) (node, *Error) {
+	if depth > maxDepth {
+		return nil, p.errorAt(p.pos, 1, "the expression is nested too deep", "")
+	}
+	test, err := p.binary(0, depth+1)
+	if err != nil {
+		return nil, err
+	}
+	p.space()
+	if p.pos >= len(p.src) || p.src[p.pos] != '?' || strings.HasPrefix(p.src[p.pos:], "??") {
+		return test, nil
+	}
+	p.pos++
+	yes, err := p.ternary(depth + 1)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.expect(":"); err != nil {
+		return nil, err
+	}
+	no, err := p.ternary(depth + 1)
+	if err != nil {
+		return nil, err
+	}
+	return &ternaryNode{test, yes, no}, nil
+}
+
+// levels holds the operators from the weakest to the strongest.
+func levels() [][]string {
+	return [][]string{
+		{"??"}, {"||"}, {"&&"}, {"==", "!="}, {"<=", ">=", "<", ">", "in "}, {"+", "-"}, {"*", "/", "%"},
+	}
+}
+
+func (p *parser) binary(level, depth int) (node, *Error) {
+	all := levels()
+	if level == len(all) {
+		return p.unary(depth)
+	}
+	if depth > maxDepth {
+		return nil, p.errorAt(p.pos, 1, "the expression is nested too deep", "")
+	}
+	start := len(p.e.refs)
+	left, err := p.binary(level+1, depth)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		op := ""
+		for _, candidate := range all[level] {
+			if p.take(candidate) {
+				op = strings.TrimSpace(candidate)
+				break
+			}
+		}
+		if op == "" {
+			return left, nil
+		}
+		if op == "??" {
+			for i := start; i < len(p.e.refs); i++ {
+				p.e.refs[i].Guarded = true
+			}
+		}
+		right, err := p.binary(level+1, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		left = &binaryNode{op: op, left: left, right: right}
+	}
+}
+
+func (p *parser) unary(depth int) (node, *Error) {
+	if depth > maxDepth {
+		return nil, p.errorAt(p.pos, 1, "the expression is nested too deep", "")
+	}
+	p.space()
+	if p.pos < len(p.src) && (p.src[p.pos] == '!' || p.src[p.pos] == '-') {
+		op := p.src[p.pos]
+		p.pos++
+		of, err := p.unary(depth + 1)
+		if err != nil {
+			return nil, err
+		}
+		return &unaryNode{op: op, of: of}, nil
+	}
+	return p.primary(depth)
+}
+
+func (p *parser) primary(depth int) (node, *Error) {
+	p.space()
+	if p.pos >= len(p.src) {
+		return nil, p.unexpected()
+	}
+	switch c := p.src[p.pos]; {
+	case c == '(':
+		p.pos++
+		n, err := p.ternary(depth + 1)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.expect(")"); err != nil {
+			return nil, err
+		}
+		return p.postfix(&groupNode{of: n}, depth)
+	case c == '"' || c == '\'':
+		s, err := p.text()
+		return &literal{s}, err
+	case c >= '0' && c <= '9':
+		return p.number()
+	case c == '[':
+		return p.list(depth)
+	case c == '{':
+		return p.mapping(depth)
+	case isLetter(c):
+		return p.name(depth)
+	}
+	return nil, p.unexpected()
+}
+
+func isLetter(c byte) bool { return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
+func isDigit(c byte) bool  { return c >= '0' && c <= '9' }
+
+// word reads letters, digits and underscores.
+func (p *parser) word() string {
+	start := p.pos
+	for p.pos < len(p.src) && (isLetter(p.src[p.pos]) || isDigit(p.src[p.pos])) {
+		p.pos++
+	}
+	return p.src[start:p.pos]
+}
+
+func (p *parser) text() (string, *Error) {
+	start, quote := p.pos, p.src[p.pos]
+	var b strings.Builder
+	for p.pos++; p.pos < len(p.src); p.pos++ {
+		c := p.src[p.pos]
+		if c == quote {
+			p.pos++
+			return b.String(), nil
+		}
+		if c == '\\' && p.pos+1 < len(p.src) {
+			p.pos++
+			switch c = p.src[p.pos]; c {
+			case 'n':
+				c = '\n'
+			case 't':
+				c = '\t'
+			}
+		}
+		b.WriteByte(c)
+	}
+	return "", p.errorAt(start, 1, "the text is not closed", "")
+}
+
+func (p *parser) number() (node, *Error) {
+	start := p.pos
+	for p.pos < len(p.src) && (isDigit(p.src[p.pos]) || p.src[p.pos] == '.' && p.pos+1 < len(p.src) && isDigit(p.src[p.pos+1])) {
+		p.pos++
+	}
+	s := p.src[start:p.pos]
+	if i, err := strconv.Atoi(s); err == nil {
+		return &literal{i}, nil
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return nil, p.errorAt(start, len(s), strconv.Quote(s)+" is not a number", "")
+	}
+	return &literal{f}, nil
+}
+
+// sequence reads values up to a closing token.
+func (p *parser) sequence(end string, depth int) ([]node, *Error) {
+	var list []node
+	for first := true; !p.take(end); first = false {
+		if !first {
+			if err := p.expect(","); err != nil {
+				return nil, err
+			}
+			if p.take(end) {
+				break
+			}
+		}
+		n, err := p.ternary(depth + 1)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, n)
+	}
+	return list, nil
+}
+
+func (p *parser) list(depth int) (node, *Error) {
+	p.pos++
+	items, err := p.sequence("]", depth)
+	return &listNode{items}, err
+}
+
+func (p *parser) mapping(depth int) (node, *Error) {
+	p.pos++
+	n := &mapNode{}
+	for first := true; !p.take("}"); first = false {
+		if !first {
+			if err := p.expect(","); err != nil {
+				return nil, err
+			}
+		}
+		p.space()
+		key := ""
+		switch {
+		case p.pos < len(p.src) && (p.src[p.pos] == '"' || p.src[p.pos] == '\''):
+			s, err := p.text()
+			if err != nil {
+				return nil, err
+			}
+			key = s
+		default:
+			if key = p.word(); key == "" {
+				return nil, p.unexpected()
+			}
+		}
+		if err := p.expect(":"); err != nil {
+			return nil, err
+		}
+		v, err := p.ternary(depth + 1)
+		if err != nil {
+			return nil, err
+		}
+		n.keys, n.values = append(n.keys, key), append(n.values, v)
+	}
+	return n, nil
+}
+
+// name reads a path, a call, or one of true, false and null.
+func (p *parser) name(depth int) (node, *Error) {
+	start := p.pos
+	name := p.word()
+	switch name {
+	case "true", "false":
+		return &literal{name == "true"}, nil
+	case "null":
+		return &literal{nil}, nil
+	}
+	if p.pos < len(p.src) && p.src[p.pos] == '(' {
+		p.pos++
+		call, err := p.call(name, start, depth)
+		if err != nil {
+			return nil, err
+		}
+		return p.postfix(call, depth)
+	}
+	n := &pathNode{name: name}
+	keys, err := p.keys(depth)
+	if err != nil {
+		return nil, err
+	}
+	n.keys, n.src = keys, strings.TrimSpace(p.src[start:p.pos])
+	p.refer(n)
+	return n, nil
+}
+
+// keys reads .name, .0 and [expression] as often as they come.
+func (p *parser) keys(depth int) ([]node, *Error) {
+	var keys []node
+	for p.pos < len(p.src) {
+		switch p.src[p.pos] {
+		case '.':
+			p.pos++
+			key := p.word()
+			if key == "" {
+				return nil, p.unexpected()
+			}
+			keys = append(keys, &literal{key})
+		case '[':
+			p.pos++
+			k, err := p.ternary(depth + 1)
+			if err != nil {
+				return nil, err
+			}
+			if err := p.expect("]"); err != nil {
+				return nil, err
+			}
+			keys = append(keys, k)
+		default:
+			return keys, nil
+		}
+	}
+	return keys, nil
+}
+
+func (p *parser) postfix(of node, depth int) (node, *Error) {
+	keys, err := p.keys(depth)
+	if err != nil || len(keys) == 0 {
+		return of, err
+	}
+	return &indexNode{of: of, keys: keys}, nil
+}
+
+func (p *parser) call(name string, start, depth int) (node, *Error) {
+	if slices.Contains(statusFunctions(), name) {
+		if !p.condition {
+			return nil, p.errorAt(start, len(name), name+"() can be asked only in `if`", "")
+		}
+		if err := p.expect(")"); err != nil {
+			return nil, err
+		}
+		p.e.status = append(p.e.status, name)
+		return &statusNode{name}, nil
+	}
+	if name == "map" || name == "filter" {
+		return p.loop(name, start, depth)
+	}
+	f, ok := functions()[name]
+	if !ok {
+		hint := "known are " + strings.Join(Functions(), " ")
+		if near := nearest(name, Functions()); near != "" {
+			hint = "did you mean " + near + "?"
+		}
+		return nil, p.errorAt(start, len(name), "unknown function "+name, hint)
+	}
+	args, err := p.sequence(")", depth)
+	if err != nil {
+		return nil, err
+	}
+	if len(args) < f.least || f.most >= 0 && len(args) > f.most {
+		return nil, p.errorAt(start, p.pos-start, name+" wants "+f.usage+", not "+strconv.Itoa(len(args))+" values", "")
+	}
+	return &callNode{name: name, f: f, args: args}, nil
+}
+
+// loop reads map(list, name, expression) and filter(list, name, condition).
+func (p *parser) loop(name string, start, depth int) (node, *Error) {
+	if p.loops++; p.loops > maxLoops {
+		return nil, p.errorAt(start, len(name), "map and filter are nested more than 3 deep", "")
+	}
+	defer func() { p.loops-- }()
+	list, err := p.ternary(depth + 1)
+	if err != nil {
+		return nil, err
+	}
+	usage := p.errorAt(start, len(name), name+" wants a list, a name and an expression", "as in "+name+"(list, x, x.name)")
+	if !p.take(",") {
+		return nil, usage
+	}
+	p.space()
+	v := p.word()
+	if v == "" || !p.take(",") {
+		return nil, usage
+	}
+	if IsRoot(v) && v != "item" {
+		return nil, p.errorAt(start, len(name), "the name "+v+" is reserved", "take another name for the element")
+	}
+	p.bound = append(p.bound, v)
+	body, err := p.ternary(depth + 1)
+	p.bound = p.bound[:len(p.bound)-1]
+	if err != nil {
+		return nil, err
+	}
+	if err := p.expect(")"); err != nil {
+		return nil, err
+	}
+	return &loopNode{filter: name == "filter", list: list, name: v, body: body}, nil
+}
+
+// nearest returns the candidate closest to a word, if any is close.
+func nearest(word string, candidates []string) string {
+	best, at := "", len(word)/3+2
+	for _, c := range candidates {
+		if d := distance(strings.ToLower(word), strings.ToLower(c)); d < at {
+			best, at = c, d
+		}
+	}
+	return best
+}
+
+// distance is the number of letters to change, insert or delete.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		left := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := left
+			if a[i-1] != b[j-1] {
+				cost++
+			}
+			left = row[j]
+			row[j] = min(cost, row[j]+1, row[j-1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,377 @@
+package expr
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Template is a JSON-like value whose texts may hold ${...}. It never changes
+// and may be evaluated at the same time by many.
+type Template struct {
+	source any
+	root   part
+	refs   []Ref
+	fixed  bool // it holds no ${...}
+}
+
+// part is a compiled piece of a template.
+type part interface {
+	value(*machine) (any, error)
+}
+
+type constant struct{ v any }
+
+type listPart []part
+
+type mapPart struct {
+	keys  []string
+	parts []part
+}
+
+// textPart is text with expressions inside.
+type textPart []part
+
+func (c constant) value(*machine) (any, error) { return c.v, nil }
+
+func (l listPart) value(m *machine) (any, error) {
+	out := make([]any, len(l))
+	for i, p := range l {
+		v, err := p.value(m)
+		if err != nil {
+			return nil, at(i, err)
+		}
+		out[i] = v
+	}
+	return out, nil
+}
+
+func (p *mapPart) value(m *machine) (any, error) {
+	out := make(map[string]any, len(p.keys))
+	for i, key := range p.keys {
+		v, err := p.parts[i].value(m)
+		if err != nil {
+			return nil, at(key, err)
+		}
+		out[key] = v
+	}
+	return out, nil
+}
+
+func (t textPart) value(m *machine) (any, error) {
+	var b strings.Builder
+	for _, p := range t {
+		v, err := p.value(m)
+		if err != nil {
+			return nil, err
+		}
+		switch v := v.(type) {
+		case string:
+			b.WriteString(v)
+		case nil:
+			e, _ := p.(*expression)
+			return nil, e.fail("the value is null, which cannot stand inside text", "give a default: ${... ?? \"\"}")
+		default:
+			raw, err := Encode(v)
+			if err != nil {
+				return nil, err
+			}
+			b.Write(raw)
+		}
+		if b.Len() > maxText {
+			return nil, &Error{Message: fmt.Sprintf("the text is longer than %d bytes", maxText)}
+		}
+	}
+	return b.String(), nil
+}
+
+// at puts a key or an index in front of the place of an error.
+func at(key any, err error) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	c := *e
+	c.At = append([]any{key}, e.At...)
+	return &c
+}
+
+// ParseTemplate compiles a value. The error joins an *Error for each text that
+// is wrong.
+func ParseTemplate(v any) (*Template, error) {
+	t := &Template{source: v, fixed: true}
+	var problems []error
+	t.root = t.compile(v, nil, &problems, 0)
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return t, nil
+}
+
+func (t *Template) compile(v any, where []any, problems *[]error, depth int) part {
+	if depth > maxDepth {
+		*problems = append(*problems, &Error{At: where, Message: fmt.Sprintf("values are nested more than %d deep", maxDepth)})
+		return constant{}
+	}
+	switch v := v.(type) {
+	case string:
+		p, err := t.compileText(v)
+		if err != nil {
+			err.At = slices.Clone(where)
+			*problems = append(*problems, err)
+			return constant{}
+		}
+		return p
+	case []any:
+		list := make(listPart, len(v))
+		for i, item := range v {
+			list[i] = t.compile(item, append(where, i), problems, depth+1)
+		}
+		return list
+	case map[string]any:
+		m := &mapPart{}
+		for key := range v {
+			m.keys = append(m.keys, key)
+		}
+		slices.Sort(m.keys)
+		for _, key := range m.keys {
+			m.parts = append(m.parts, t.compile(v[key], append(where, key), problems, depth+1))
+		}
+		return m
+	case nil, bool, int, float64:
+		return constant{v}
+	}
+	*problems = append(*problems, &Error{At: slices.Clone(where), Message: fmt.Sprintf("a %T is no value of JSON", v)})
+	return constant{}
+}
+
+// compileText splits a text into literal pieces and expressions. $${ stands
+// for ${ itself.
+func (t *Template) compileText(s string) (part, *Error) {
+	if !strings.Contains(s, "${") {
+		if i := strings.Index(s, "{{"); i >= 0 && looksLikeTemplate(s[i:]) {
+			return nil, &Error{Offset: i, Len: 2, Message: "{{ }} is not expanded here", Hint: "write ${inputs.name}"}
+		}
+		return constant{s}, nil
+	}
+	var parts textPart
+	var literal strings.Builder
+	for i := 0; i < len(s); {
+		next := strings.Index(s[i:], "${")
+		if next < 0 {
+			literal.WriteString(s[i:])
+			break
+		}
+		next += i
+		if next > i && s[next-1] == '$' {
+			literal.WriteString(s[i : next-1])
+			literal.WriteString("${")
+			i = next + 2
+			continue
+		}
+		literal.WriteString(s[i:next])
+		end, err := closing(s, next)
+		if err != nil {
+			return nil, err
+		}
+		e, err := compileExpression(s[next+2:end], next+2, false)
+		if err != nil {
+			return nil, err
+		}
+		t.fixed = false
+		t.refs = append(t.refs, e.refs...)
+		if next == 0 && end == len(s)-1 {
+			return e, nil
+		}
+		if literal.Len() > 0 {
+			parts = append(parts, constant{literal.String()})
+			literal.Reset()
+		}
+		parts = append(parts, e)
+		i = end + 1
+	}
+	if len(parts) == 0 {
+		return constant{literal.String()}, nil
+	}
+	if literal.Len() > 0 {
+		parts = append(parts, constant{literal.String()})
+	}
+	return parts, nil
+}
+
+// looksLikeTemplate tells {{ name }} from braces that mean something else,
+// such as the format strings of other tools ({{json .}}, {{.Name}}).
+func looksLikeTemplate(s string) bool {
+	inner := strings.TrimSpace(strings.TrimPrefix(s, "{{"))
+	for _, root := range Roots() {
+		if strings.HasPrefix(inner, root+".") {
+			return true
+		}
+	}
+	return false
+}
+
+// closing finds the brace that ends the ${ at i, past texts and inner braces.
+func closing(s string, i int) (int, *Error) {
+	if strings.HasPrefix(s[i:], "${{") {
+		return 0, &Error{Offset: i, Len: 3, Message: "${{ }} is the form of another tool", Hint: "write ${...}"}
+	}
+	depth, quote := 0, byte(0)
+	for j := i + 2; j < len(s); j++ {
+		switch c := s[j]; {
+		case quote != 0:
+			if c == '\\' {
+				j++
+			} else if c == quote {
+				quote = 0
+			}
+		case c == '"' || c == '\'':
+			quote = c
+		case c == '{':
+			depth++
+		case c == '}':
+			if depth == 0 {
+				return j, nil
+			}
+			depth--
+		}
+	}
+	return 0, &Error{Offset: i, Len: 2, Message: "the ${ is not closed", Hint: "add the missing }, or write $${ for the text itself"}
+}
+
+// Refs returns every path that the template reads.
+func (t *Template) Refs() []Ref {
+	if t == nil {
+		return nil
+	}
+	return t.refs
+}
+
+// Constant returns the value of a template that holds no ${...}.
+func (t *Template) Constant() (any, bool) {
+	if t == nil {
+		return nil, true
+	}
+	if !t.fixed {
+		return nil, false
+	}
+	v, err := t.root.value(nil)
+	return v, err == nil
+}
+
+// Source returns the value from which the template was made.
+func (t *Template) Source() any {
+	if t == nil {
+		return nil
+	}
+	return t.source
+}
+
+// Eval computes the value. A nil template gives nil. Errors are of type
+// *Error and say where in the value they arose.
+func (t *Template) Eval(s Scope) (any, error) {
+	if t == nil {
+		return nil, nil
+	}
+	return t.root.value(&machine{scope: s})
+}
+
+// MarshalJSON writes the source.
+func (t *Template) MarshalJSON() ([]byte, error) { return Encode(t.source) }
+
+// UnmarshalJSON reads a source and compiles it.
+func (t *Template) UnmarshalJSON(data []byte) error {
+	v, err := Decode(data)
+	if err != nil {
+		return fmt.Errorf("read a template: %w", err)
+	}
+	made, err := ParseTemplate(v)
+	if err != nil {
+		return fmt.Errorf("compile a template: %w", err)
+	}
+	*t = *made
+	return nil
+}
+
+// Condition is a bare boolean expression, the value of `if`.
+type Condition struct {
+	source string
+	e      *expression
+}
+
+// ParseCondition compiles a condition; it may be wrapped in ${...} as a whole.
+func ParseCondition(src string) (*Condition, error) {
+	body, offset := src, 0
+	if trimmed := strings.TrimSpace(src); strings.HasPrefix(trimmed, "${") {
+		start := strings.Index(src, "${")
+		end, err := closing(src, start)
+		if err != nil {
+			return nil, err
+		}
+		if strings.TrimSpace(src[end+1:]) != "" {
+			return nil, &Error{Offset: end + 1, Len: 1, Message: "text after the condition", Hint: "a condition is one expression and needs no ${ }"}
+		}
+		body, offset = src[start+2:end], start+2
+	}
+	e, err := compileExpression(body, offset, true)
+	if err != nil {
+		return nil, err
+	}
+	return &Condition{source: src, e: e}, nil
+}
+
+// Refs returns every path that the condition reads.
+func (c *Condition) Refs() []Ref {
+	if c == nil {
+		return nil
+	}
+	return c.e.refs
+}
+
+// Source returns the text of the condition.
+func (c *Condition) Source() string {
+	if c == nil {
+		return ""
+	}
+	return c.source
+}
+
+// StatusFunctions returns the status functions that the condition calls.
+func (c *Condition) StatusFunctions() []string {
+	if c == nil {
+		return nil
+	}
+	return c.e.status
+}
+
+// Eval computes the condition, which must be true or false.
+func (c *Condition) Eval(s Scope) (bool, error) {
+	v, err := c.e.value(&machine{scope: s})
+	if err != nil {
+		return false, err
+	}
+	b, ok := v.(bool)
+	if !ok {
+		return false, c.e.fail("the condition gives "+kind(v)+", not true or false", "compare it with something: == , != , > ...")
+	}
+	return b, nil
+}
+
+// MarshalJSON writes the source.
+func (c *Condition) MarshalJSON() ([]byte, error) { return json.Marshal(c.source) }
+
+// UnmarshalJSON reads a source and compiles it.
+func (c *Condition) UnmarshalJSON(data []byte) error {
+	var src string
+	if err := json.Unmarshal(data, &src); err != nil {
+		return fmt.Errorf("read a condition: %w", err)
+	}
+	made, err := ParseCondition(src)
+	if err != nil {
+		return fmt.Errorf("compile a condition: %w", err)
+	}
+	*c = *made
+	return nil
+}
