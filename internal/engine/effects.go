@@ -1,0 +1,132 @@
+package engine
+
+import (
+	"encoding/json"
+
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// Kind says what an Event reports.
+type Kind string
+
+// The events a run understands. Those of an attempt count only while their Pub
+// is the one in flight; any other has no effect.
+const (
+	Start      Kind = "start"      // begin the run; the first event of each
+	Started    Kind = "started"    // a worker has been at the attempt for a while
+	Progress   Kind = "progress"   // the attempt reports progress
+	Succeeded  Kind = "succeeded"  // the attempt ended with a result
+	Failed     Kind = "failed"     // the attempt ended with an error
+	Released   Kind = "released"   // the worker handed the ticket back unfinished
+	Lost       Kind = "lost"       // the worker went away
+	Missing    Kind = "missing"    // the ticket vanished from its queue
+	TimerFired Kind = "timerFired" // the time of Timer has come
+	Cancel     Kind = "cancel"     // somebody wants the run to stop
+	Continue   Kind = "continue"   // go on with what the budget left over
+	Broken     Kind = "broken"     // events of the run cannot be processed
+)
+
+// The kinds of timers.
+const (
+	TimerRetry        = "retry"        // publish the task's next attempt
+	TimerQueueTimeout = "queueTimeout" // no worker took the ticket in time
+	TimerTimeout      = "timeout"      // the run, or a nested flow, took too long
+)
+
+// Event is something that happened to a run. Times are Unix milliseconds.
+type Event struct {
+	Kind   Kind
+	Task   string
+	Pub    string
+	Worker string
+	// At is when it happened and Started when the attempt began.
+	At, Started int64
+	Result      json.RawMessage
+	Error       *run.Error
+	// Permanent errors are not retried. RetryAfter, in milliseconds, replaces
+	// the pause before the next attempt when positive.
+	Permanent  bool
+	RetryAfter int64
+	Progress   float64
+	Note       string
+	Lines      bool
+	// Timer is the kind of the timer that fired.
+	Timer      string
+	By, Reason string
+}
+
+// Effects is what a Step wants done, all of it or nothing.
+type Effects struct {
+	// Run is the run's record after the step; RunChanged says whether it
+	// differs from the one before.
+	Run        run.Run
+	RunChanged bool
+	// Tasks are the changed records, Outputs the new results, and Forget the
+	// tasks whose record and result are to be deleted (a nested flow that is
+	// tried again). Forget comes first.
+	Forget  []string
+	Tasks   []run.Task
+	Outputs []Output
+	Tickets []Ticket
+	Revokes []Revoke
+	// ClearTimers come before SetTimers.
+	ClearTimers []Timer
+	SetTimers   []Timer
+	Log         []run.Change
+	Dead        []Dead
+	// More asks for a Continue event: the run has more to do now than fits
+	// one step.
+	More bool
+	// Stale is the number of events that had no effect.
+	Stale int
+}
+
+// Empty reports whether there is nothing to be done.
+func (e *Effects) Empty() bool {
+	return !e.RunChanged && !e.More && len(e.Forget) == 0 && len(e.Tasks) == 0 &&
+		len(e.Outputs) == 0 && len(e.Tickets) == 0 && len(e.Revokes) == 0 &&
+		len(e.ClearTimers) == 0 && len(e.SetTimers) == 0 && len(e.Log) == 0 && len(e.Dead) == 0
+}
+
+// Output is the result of a task, JSON.
+type Output struct {
+	Task  string
+	Value json.RawMessage
+}
+
+// Ticket offers an attempt to the workers of a queue.
+type Ticket struct {
+	Task, Pub, Queue, Handler string
+	Attempt, Priority         int
+	// Inputs is a JSON value, Env a JSON object of strings or nil.
+	Inputs, Env            json.RawMessage
+	TimeoutMs, HeartbeatMs int64
+}
+
+// Revoke withdraws a ticket.
+type Revoke struct {
+	Task, Pub, Queue string
+	Priority         int
+}
+
+// Timer is a moment at which a TimerFired event is wanted. Kind, Task and Pub
+// name it; Due is Unix milliseconds.
+type Timer struct {
+	Kind, Task, Pub string
+	Due             int64
+}
+
+// Dead is a task that was given up because its workers kept going away.
+type Dead struct {
+	Task, Handler string
+	Attempt       int
+	Error         *run.Error
+}
+
+// Flight is an attempt whose ticket is with the workers.
+type Flight struct {
+	Task, Pub, Queue, Handler string
+	Priority                  int
+	Queued                    int64
+	Running                   bool
+}

@@ -1,0 +1,293 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/orchis-run/orchis/internal/expr"
+	"github.com/orchis-run/orchis/pkg/flow"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// apply takes one event in; false says that it has no effect.
+func (r *Run) apply(ev *Event) bool {
+	if r.Final() {
+		return false
+	}
+	switch ev.Kind {
+	case Start:
+		return r.start()
+	case Continue:
+		return len(r.work) > 0
+	case Cancel:
+		return r.cancel(ev)
+	case Broken:
+		r.stop(&run.Error{Code: run.CodeInternal, Message: ev.Reason}, true, "")
+		return true
+	case TimerFired:
+		return r.timer(ev)
+	}
+	if r.rec.State != run.Running {
+		return false
+	}
+	u := r.live[ev.Task]
+	if u == nil || u.rec.Pub == "" || u.rec.Pub != ev.Pub {
+		return false
+	}
+	r.report(u, ev)
+	return true
+}
+
+// report takes in what became of the attempt in flight.
+func (r *Run) report(u *unit, ev *Event) {
+	if ev.Worker != "" {
+		u.rec.Worker = ev.Worker
+	}
+	if ev.Lines {
+		u.rec.Lines = true
+	}
+	switch ev.Kind {
+	case Started, Progress:
+		r.running(u, ev)
+	case Succeeded:
+		r.began(u, ev.Started)
+		r.landed(u)
+		r.succeeded(u, ev)
+	case Failed:
+		r.began(u, ev.Started)
+		r.landed(u)
+		err := ev.Error
+		if err == nil {
+			err = &run.Error{Code: run.CodeError, Message: "the handler failed without saying why"}
+		}
+		u.rec.Failures++
+		r.failed(u, err, ev.Permanent, ev.RetryAfter)
+	case Released:
+		r.landed(u)
+		r.released(u, ev)
+	case Lost:
+		r.revoke(u)
+		r.landed(u)
+		r.lost(u)
+	case Missing:
+		r.revoke(u)
+		r.landed(u)
+		r.publish(u)
+	}
+}
+
+// running notes that a worker is at the attempt.
+func (r *Run) running(u *unit, ev *Event) {
+	r.began(u, ev.Started)
+	if ev.Kind == Progress {
+		u.rec.Progress, u.rec.Note = ev.Progress, ev.Note
+	}
+	if u.rec.State != run.TaskRunning {
+		r.clearQueueTimeout(u)
+		r.move(u, run.TaskRunning)
+		return
+	}
+	r.mark(u)
+	if ev.Kind == Progress {
+		r.fx.Log = append(r.fx.Log, run.Change{
+			At: r.now, Task: u.path(), State: run.TaskRunning, Attempt: u.rec.Attempt,
+			Progress: u.rec.Progress, Note: u.rec.Note,
+		})
+	}
+}
+
+// began notes when the attempt started; clocks of workers may be off, so it is
+// held between the publication and now.
+func (r *Run) began(u *unit, started int64) {
+	if started <= 0 {
+		started = r.now
+	}
+	u.rec.Started = min(max(started, u.rec.Queued), max(r.now, u.rec.Queued))
+}
+
+// landed notes that nothing is in flight any more.
+func (r *Run) landed(u *unit) {
+	r.clearQueueTimeout(u)
+	u.rec.Pub = ""
+}
+
+func (r *Run) clearQueueTimeout(u *unit) {
+	if u.node.step.def.QueueTimeout > 0 && u.rec.State == run.TaskQueued && u.rec.Pub != "" {
+		r.clearTimer(TimerQueueTimeout, u.path(), u.rec.Pub)
+	}
+}
+
+// revoke withdraws the unit's ticket.
+func (r *Run) revoke(u *unit) {
+	if u.rec.Pub == "" {
+		return
+	}
+	for i := len(r.fx.Tickets) - 1; i >= 0; i-- {
+		if r.fx.Tickets[i].Pub == u.rec.Pub { // published in this very step
+			r.fx.Tickets = append(r.fx.Tickets[:i], r.fx.Tickets[i+1:]...)
+			return
+		}
+	}
+	r.fx.Revokes = append(r.fx.Revokes, Revoke{
+		Task: u.path(), Pub: u.rec.Pub, Queue: u.rec.Queue, Priority: u.node.step.def.Priority,
+	})
+}
+
+// succeeded takes a result in, or finds it wanting.
+func (r *Run) succeeded(u *unit, ev *Event) {
+	raw := ev.Result
+	if len(raw) == 0 {
+		raw = []byte("null")
+	}
+	if len(raw) > r.limits.MaxResult {
+		u.rec.Failures++
+		r.failed(u, tooLarge("result", len(raw), r.limits.MaxResult), true, 0)
+		return
+	}
+	value, err := expr.Decode(raw)
+	if err != nil {
+		u.rec.Failures++
+		r.failed(u, &run.Error{Code: run.CodeError, Message: "the result is not JSON: " + err.Error()}, true, 0)
+		return
+	}
+	if bad := checkOutputs(u.node.step.def.Outputs, raw); bad != nil {
+		u.rec.Failures++
+		r.failed(u, bad, true, 0)
+		return
+	}
+	r.result(u, value)
+}
+
+func tooLarge(what string, size, limit int) *run.Error {
+	return &run.Error{Code: run.CodeTooLarge, Message: fmt.Sprintf("the %s has %d bytes, more than the limit of %d", what, size, limit)}
+}
+
+// released publishes the attempt again. A worker that has no such handler
+// does not come first again at once, so the pauses grow.
+func (r *Run) released(u *unit, ev *Event) {
+	u.rec.Releases++
+	if ev.Error == nil || ev.Error.Code != run.CodeHandler {
+		r.publish(u)
+		return
+	}
+	pause := r.limits.MaxReleaseDelay
+	if n := u.rec.Releases - 1; n < 16 {
+		pause = min(pause, r.limits.ReleaseDelay<<n)
+	}
+	u.rec.Error = ev.Error
+	r.retryAt(u, r.now+pause)
+}
+
+// lost counts a worker that went away, and gives up after too many.
+func (r *Run) lost(u *unit) {
+	u.rec.Losses++
+	limit := u.node.step.def.Retries.OnLost
+	if u.rec.Losses <= limit {
+		r.publish(u)
+		return
+	}
+	err := &run.Error{
+		Code:    run.CodeLost,
+		Message: fmt.Sprintf("the worker went away %d times while it ran this job", u.rec.Losses),
+	}
+	r.fx.Dead = append(r.fx.Dead, Dead{
+		Task: u.path(), Handler: u.node.step.def.Handler, Attempt: u.rec.Attempt, Error: err,
+	})
+	r.failed(u, err, true, 0)
+}
+
+// failed tries the unit again when its retry rule allows, else ends it.
+func (r *Run) failed(u *unit, err *run.Error, permanent bool, retryAfter int64) {
+	u.rec.Error = err
+	rule := &u.node.step.def.Retries
+	pause := delay(rule, r.rec.ID, u.path(), u.rec.Failures)
+	if retryAfter > 0 {
+		pause = retryAfter
+	}
+	if permanent || u.rec.Failures > rule.Max || !worth(rule, err.Code) || r.blockedByStop(u) || r.tooLate(u, pause) {
+		r.end(u, run.TaskFailed)
+		return
+	}
+	if u.sub != nil {
+		r.clearFlowTimeout(u)
+		r.reset(u)
+	}
+	r.retryAt(u, r.now+pause)
+}
+
+// tooLate reports whether a retry would begin outside the rule's time.
+func (r *Run) tooLate(u *unit, pause int64) bool {
+	within := u.node.step.def.Retries.Within.Milliseconds()
+	return within > 0 && u.rec.First > 0 && r.now+pause > u.rec.First+within
+}
+
+func worth(rule *flow.Retries, code string) bool {
+	for _, c := range rule.NotOn {
+		if c == code {
+			return false
+		}
+	}
+	for _, c := range rule.On {
+		if c == code {
+			return true
+		}
+	}
+	return len(rule.On) == 0
+}
+
+func (r *Run) retryAt(u *unit, due int64) {
+	r.leave(u)
+	u.rec.Due = due
+	u.rec.Pub = ""
+	r.live[u.path()] = u
+	r.setTimer(TimerRetry, u.path(), "", due)
+	r.move(u, run.TaskRetrying)
+}
+
+// timer takes in that the time of a timer has come.
+func (r *Run) timer(ev *Event) bool {
+	if ev.Timer == TimerTimeout && ev.Task == "" {
+		limit := r.program.root.def.Timeout
+		if limit <= 0 || r.rec.Error != nil {
+			return false
+		}
+		r.stop(&run.Error{Code: run.CodeTimeout, Message: fmt.Sprintf("the run took longer than its timeout of %s", limit)}, false, "")
+		return true
+	}
+	u := r.live[ev.Task]
+	if u == nil {
+		return false
+	}
+	switch ev.Timer {
+	case TimerRetry:
+		if u.rec.State != run.TaskRetrying || u.parked {
+			return false
+		}
+		if r.now < u.rec.Due {
+			r.setTimer(TimerRetry, ev.Task, "", u.rec.Due)
+			return true
+		}
+		r.clearTimer(TimerRetry, ev.Task, "")
+		r.laterUnit(u)
+		return true
+	case TimerQueueTimeout:
+		return r.queueTimeout(u, ev)
+	case TimerTimeout:
+		return r.flowTimeout(u)
+	}
+	return false
+}
+
+func (r *Run) queueTimeout(u *unit, ev *Event) bool {
+	limit := u.node.step.def.QueueTimeout
+	if limit <= 0 || u.rec.State != run.TaskQueued || u.rec.Pub != ev.Pub {
+		return false
+	}
+	r.revoke(u)
+	r.landed(u)
+	u.rec.Failures++
+	r.failed(u, &run.Error{
+		Code:    run.CodeQueueTimeout,
+		Message: fmt.Sprintf("no worker of queue %q took the job within %s", u.rec.Queue, limit),
+	}, true, 0)
+	return true
+}

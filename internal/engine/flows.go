@@ -1,0 +1,331 @@
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/orchis-run/orchis/internal/expr"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// start begins the run.
+func (r *Run) start() bool {
+	if r.rec.State != run.Queued {
+		return false
+	}
+	r.rec.State, r.rec.Started = run.Running, r.now
+	r.changed = true
+	r.fx.Log = append(r.fx.Log, run.Change{At: r.now, Run: run.Running, By: r.rec.SubmittedBy})
+	r.root = newScope(r.program.root, "", nil)
+	r.rec.Counts.Add(run.TaskPending, len(r.root.nodes))
+	if limit := r.program.root.def.Timeout; limit > 0 {
+		r.setTimer(TimerTimeout, "", "", r.now+limit.Milliseconds())
+	}
+	if err := r.fill(r.root, r.inputs()); err != nil {
+		r.stop(expressionError(err), true, "")
+		return true
+	}
+	r.begin(r.root)
+	return true
+}
+
+// inputs reads the run's inputs from its record.
+func (r *Run) inputs() map[string]any {
+	m, ok := decode(r.rec.Inputs).(map[string]any)
+	if !ok {
+		return map[string]any{}
+	}
+	return m
+}
+
+// begin looks at every job of a scope that waits for no other.
+func (r *Run) begin(s *scope) {
+	for i := range s.nodes {
+		if s.nodes[i].waiting == 0 {
+			r.laterNode(&s.nodes[i])
+		}
+	}
+	if s.open == 0 {
+		r.laterScope(s)
+	}
+}
+
+// openFlow starts the nested flow of a unit.
+func (r *Run) openFlow(u *unit) {
+	sub := u.node.step.sub
+	inputs, bad := r.flowInputs(u)
+	if bad == nil && r.rec.Counts.Total()+len(sub.jobs) > r.limits.MaxTasks {
+		bad = &run.Error{Code: run.CodeTooLarge, Message: fmt.Sprintf(
+			"the nested flow's %d jobs would make more than the limit of %d tasks in a run", len(sub.jobs), r.limits.MaxTasks)}
+	}
+	if bad != nil {
+		r.rejected(u, bad)
+		return
+	}
+	path := u.path()
+	s := newScope(sub, path+"/", u)
+	if err := r.fill(s, inputs); err != nil {
+		r.rejected(u, expressionError(err))
+		return
+	}
+	u.sub = s
+	rec := &u.rec
+	rec.Attempt, rec.Queued, rec.Started, rec.Error, rec.Due = 1+rec.Failures, r.now, r.now, nil, 0
+	if rec.First == 0 {
+		rec.First = r.now
+	}
+	r.live[path] = u
+	r.rec.Counts.Add(run.TaskPending, len(s.nodes))
+	if limit := u.flowLimit(); limit > 0 {
+		r.setTimer(TimerTimeout, path, "", r.now+limit.Milliseconds())
+	}
+	r.move(u, run.TaskRunning)
+	r.begin(s)
+}
+
+// flowInputs evaluates what a job gives to the flow it starts, and has the
+// flow's declarations fill in the rest.
+func (r *Run) flowInputs(u *unit) (map[string]any, *run.Error) {
+	value, err := u.node.step.def.Inputs.Eval(r.view(u))
+	if err != nil {
+		return nil, expressionError(wrap("inputs", err))
+	}
+	given, ok := value.(map[string]any)
+	if !ok && value != nil {
+		return nil, &run.Error{Code: run.CodeInput, Message: "the inputs of a flow must be a map, got " + kindOf(value)}
+	}
+	resolved, problems := u.node.step.sub.def.ResolveInputs(given, time.UnixMilli(r.rec.Created).UTC())
+	if len(problems) > 0 {
+		err := &run.Error{Code: run.CodeInput}
+		for i, p := range problems {
+			if i > 0 {
+				err.Message += "; "
+			}
+			err.Message += p.Error()
+		}
+		return nil, err
+	}
+	return resolved, nil
+}
+
+// flowLimit is the longest time one attempt at the unit's flow may take.
+func (u *unit) flowLimit() time.Duration {
+	a, b := u.node.step.def.Timeout, u.node.step.sub.def.Timeout
+	if a <= 0 || b > 0 && b < a {
+		return b
+	}
+	return a
+}
+
+func (r *Run) clearFlowTimeout(u *unit) {
+	if u.flowLimit() > 0 {
+		r.clearTimer(TimerTimeout, u.path(), "")
+	}
+}
+
+// flowTimeout stops a nested flow whose time is over.
+func (r *Run) flowTimeout(u *unit) bool {
+	limit := int64(0)
+	if u.sub != nil {
+		limit = u.flowLimit().Milliseconds()
+	}
+	if limit <= 0 || u.rec.Error != nil {
+		return false
+	}
+	if due := u.rec.Started + limit; r.now < due {
+		r.setTimer(TimerTimeout, u.path(), "", due)
+		return true
+	}
+	u.rec.Error = &run.Error{Code: run.CodeTimeout, Message: fmt.Sprintf("the flow took longer than its timeout of %s", u.flowLimit())}
+	r.mark(u)
+	r.stopScope(u.sub, false)
+	return true
+}
+
+// advanceScope ends a flow none of whose jobs is open.
+func (r *Run) advanceScope(w work) {
+	s := w.scope
+	switch {
+	case s.open > 0 || s.closed:
+	case s.parent == nil:
+		s.closed = true
+		r.endRun(s)
+	case s.parent.sub == s:
+		s.closed = true
+		r.endFlow(s.parent, s)
+	}
+}
+
+func (r *Run) endFlow(u *unit, s *scope) {
+	stop := u.rec.Error
+	switch {
+	case s.stopping && (stop == nil || u.node.scope.stopping):
+		u.rec.Reason = r.stopReason()
+		r.end(u, run.TaskCancelled)
+	case stop != nil:
+		u.rec.Failures++
+		r.failed(u, stop, false, 0)
+	case s.failed > 0:
+		u.rec.Failures++
+		r.failed(u, s.failure(), false, 0)
+	default:
+		value, bad := r.flowOutputs(s)
+		if bad == nil {
+			if err := checkFlowOutputs(u, value); err != nil {
+				bad = err
+			}
+		}
+		if bad != nil {
+			r.rejected(u, bad)
+			return
+		}
+		r.result(u, value)
+	}
+}
+
+// checkFlowOutputs holds the result of a nested flow against what its job
+// declares.
+func checkFlowOutputs(u *unit, value any) *run.Error {
+	if len(u.node.step.def.Outputs) == 0 {
+		return nil
+	}
+	raw, err := expr.Encode(value)
+	if err != nil {
+		return expressionError(err)
+	}
+	return checkOutputs(u.node.step.def.Outputs, raw)
+}
+
+// failure says why a scope failed: the first job that did, and how many more.
+func (s *scope) failure() *run.Error {
+	n := s.firstFailed
+	err := &run.Error{Code: run.CodeFlow, Task: n.unit.path()}
+	err.Message = fmt.Sprintf("job %q failed", n.step.def.Name)
+	if cause := n.unit.rec.Error; cause != nil {
+		err.Code = cause.Code
+		err.Message += ": " + cause.Message
+		if cause.Task != "" {
+			err.Task = cause.Task
+		}
+	}
+	if s.failed > 1 {
+		err.Message += fmt.Sprintf(" (and %d more)", s.failed-1)
+	}
+	return err
+}
+
+// flowOutputs is the result of a flow: what it declares, or the results of
+// all its jobs.
+func (r *Run) flowOutputs(s *scope) (any, *run.Error) {
+	var value any
+	declared := s.plan.def.Outputs
+	if declared != nil {
+		v, err := declared.Eval(&view{run: r, scope: s})
+		if err != nil {
+			return nil, expressionError(wrap("outputs", err))
+		}
+		value = v
+	} else {
+		all := make(map[string]any, len(s.nodes))
+		for i := range s.nodes {
+			n := &s.nodes[i]
+			if n.state() == run.TaskSucceeded {
+				all[n.step.def.Name], _ = r.value(n)
+			}
+		}
+		value = all
+	}
+	raw, err := expr.Encode(value)
+	switch {
+	case err != nil:
+		return nil, expressionError(wrap("outputs", err))
+	case len(raw) <= r.limits.MaxOutputs:
+		return value, nil
+	case declared == nil:
+		return nil, nil
+	}
+	return nil, tooLarge("flow's outputs", len(raw), r.limits.MaxOutputs)
+}
+
+// endRun ends the run.
+func (r *Run) endRun(s *scope) {
+	state := run.Succeeded
+	switch {
+	case r.rec.Error != nil && r.rec.Error.Code == run.CodeCancelled:
+		state = run.Cancelled
+	case r.rec.Error != nil:
+		state = run.Failed
+	case s.failed > 0:
+		state = run.Failed
+		r.rec.Error = s.failure()
+	default:
+		value, bad := r.flowOutputs(s)
+		if bad != nil {
+			state, r.rec.Error = run.Failed, bad
+			break
+		}
+		if raw, err := expr.Encode(value); err == nil {
+			r.rec.Outputs = raw
+		}
+	}
+	r.rec.State, r.rec.Ended = state, r.now
+	r.changed = true
+	if r.program.root.def.Timeout > 0 {
+		r.clearTimer(TimerTimeout, "", "")
+	}
+	r.fx.Log = append(r.fx.Log, run.Change{At: r.now, Run: state, Error: r.rec.Error})
+}
+
+// keeps reports whether the tasks of a scope may have to be forgotten, since a
+// flow above can be tried again.
+func (r *Run) keeps(s *scope) bool {
+	for ; s != nil && s.parent != nil; s = s.above() {
+		if s.parent.node.step.def.Retries.Max > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// drop lets go of a nested flow that has ended.
+func (r *Run) drop(u *unit) {
+	if r.keeps(u.node.scope) {
+		u.kept = u.sub
+	}
+	u.sub = nil
+}
+
+// reset forgets all tasks of a nested flow, so that it can be tried again.
+func (r *Run) reset(u *unit) {
+	r.forget(u.sub)
+	u.sub = nil
+}
+
+func (r *Run) forget(s *scope) {
+	for i := range s.nodes {
+		n := &s.nodes[i]
+		if n.iter != nil {
+			for _, item := range n.iter.units {
+				if item == nil {
+					r.rec.Counts.Add(n.iter.rest, -1)
+					continue
+				}
+				r.forgetUnit(item)
+			}
+		}
+		r.forgetUnit(&n.unit)
+	}
+}
+
+func (r *Run) forgetUnit(u *unit) {
+	if u.kept != nil {
+		r.forget(u.kept)
+	}
+	path := u.path()
+	r.rec.Counts.Add(u.state(), -1)
+	delete(r.outputs, path)
+	if u.rec.State != "" {
+		r.fx.Forget = append(r.fx.Forget, path)
+	}
+	u.gone = true
+}

@@ -1,0 +1,348 @@
+package engine
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/orchis-run/orchis/pkg/flow"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// advanceNode starts a job whose turn has come, or ends it without.
+func (r *Run) advanceNode(w work) {
+	n := w.node
+	s := n.scope
+	pending := n.state() == run.TaskPending && !n.unit.parked
+	switch {
+	case n.state().Final():
+	case s.hard || s.stopping && !n.step.stopped:
+		r.cancelNode(n)
+	case pending && n.waiting == 0:
+		r.startNode(n)
+	}
+}
+
+func (r *Run) startNode(n *node) {
+	what, reason, bad := r.judge(n)
+	switch {
+	case bad != nil:
+		r.rejected(&n.unit, bad)
+	case what == mustSkip:
+		n.unit.rec.Reason = reason
+		r.end(&n.unit, run.TaskSkipped)
+	case what == isBlocked:
+		n.unit.rec.Reason = reason
+		r.end(&n.unit, run.TaskBlocked)
+	case n.iterated():
+		r.openItems(n)
+	default:
+		r.advanceUnit(work{unit: &n.unit})
+	}
+}
+
+// judge applies the rule of who may start, and the job's own condition.
+func (r *Run) judge(n *node) (decision, string, *run.Error) {
+	cond := n.step.def.If
+	if !n.step.explicit {
+		if d := n.decide(); d != canStart {
+			return d, n.why(d), nil
+		}
+	}
+	if cond == nil {
+		return canStart, "", nil
+	}
+	yes, err := cond.Eval(r.view(&n.unit))
+	switch {
+	case err != nil:
+		return canStart, "", expressionError(wrap("if", err))
+	case yes:
+		return canStart, "", nil
+	case n.step.explicit && !n.step.failures && n.any((*node).broken):
+		return isBlocked, n.why(isBlocked), nil
+	}
+	return mustSkip, "its condition was false", nil
+}
+
+// why names the jobs that keep a node from starting.
+func (n *node) why(d decision) string {
+	for _, dep := range n.step.deps {
+		other := &n.scope.nodes[dep.job]
+		name := other.step.def.Name
+		switch {
+		case d == isBlocked && other.broken() && dep.on != flow.OnFinished && dep.on != flow.OnFailed:
+			return fmt.Sprintf("%s is %s", name, other.state())
+		case d == mustSkip && dep.on == flow.OnFailed && !other.broken():
+			return fmt.Sprintf("%s did not fail", name)
+		case d == mustSkip && dep.on == flow.OnSucceeded && !other.succeeded():
+			return fmt.Sprintf("%s is %s", name, other.state())
+		}
+	}
+	return "all jobs it depends on were skipped"
+}
+
+// openItems begins an iteration.
+func (r *Run) openItems(n *node) {
+	it, bad := r.items(n)
+	if bad == nil && r.rec.Counts.Total()+len(it.items) > r.limits.MaxTasks {
+		bad = &run.Error{Code: run.CodeTooLarge, Message: fmt.Sprintf(
+			"%d items would make more than the limit of %d tasks in a run", len(it.items), r.limits.MaxTasks)}
+	}
+	if bad != nil {
+		r.rejected(&n.unit, bad)
+		return
+	}
+	rec := &n.unit.rec
+	rec.Items, rec.Queued, rec.Started, rec.First = len(it.items), r.now, r.now, r.now
+	n.iter = it
+	r.rec.Counts.Add(run.TaskPending, len(it.items))
+	r.move(&n.unit, run.TaskRunning)
+	r.laterItems(n)
+}
+
+// items evaluates what a job iterates over.
+func (r *Run) items(n *node) (*iteration, *run.Error) {
+	v := r.view(&n.unit)
+	it := &iteration{}
+	if n.step.def.Range != nil {
+		list, err := r.rangeItems(n.step.def.Range, v)
+		if err != nil {
+			return nil, expressionError(wrap("iterate", err))
+		}
+		it.items = list
+	} else {
+		value, err := n.step.def.Iterate.Eval(v)
+		if err != nil {
+			return nil, expressionError(wrap("iterate", err))
+		}
+		switch value := value.(type) {
+		case []any:
+			it.items = value
+		case map[string]any:
+			it.keys = make([]string, 0, len(value))
+			for k := range value {
+				it.keys = append(it.keys, k)
+			}
+			slices.Sort(it.keys)
+			for _, k := range it.keys {
+				it.items = append(it.items, map[string]any{"key": k, "value": value[k]})
+			}
+		default:
+			return nil, &run.Error{Code: run.CodeExpression, Message: "iterate: want a list or a map, got " + kindOf(value)}
+		}
+	}
+	it.units = make([]*unit, len(it.items))
+	return it, nil
+}
+
+func (r *Run) rangeItems(def *flow.Range, v *view) ([]any, error) {
+	from, err := def.From.Eval(v)
+	if err != nil {
+		return nil, err
+	}
+	to, err := def.To.Eval(v)
+	if err != nil {
+		return nil, err
+	}
+	step := any(1)
+	if def.Step != nil {
+		if step, err = def.Step.Eval(v); err != nil {
+			return nil, err
+		}
+	}
+	a, okA := number(from)
+	b, okB := number(to)
+	d, okD := number(step)
+	if !okA || !okB || !okD || d == 0 {
+		return nil, fmt.Errorf("from, to and step must be numbers and step not 0; they are %s, %s and %s", kindOf(from), kindOf(to), kindOf(step))
+	}
+	count := math.Floor((b-a)/d+1e-9) + 1
+	if count > float64(r.limits.MaxTasks) {
+		return nil, fmt.Errorf("%.0f items are more than the limit of %d tasks", count, r.limits.MaxTasks)
+	}
+	list := make([]any, 0, max(0, int(count)))
+	for i := range max(0, int(count)) {
+		x := a + float64(i)*d
+		if x == math.Trunc(x) && math.Abs(x) < 1<<53 {
+			list = append(list, int(x))
+		} else {
+			list = append(list, x)
+		}
+	}
+	return list, nil
+}
+
+func number(v any) (float64, bool) {
+	switch v := v.(type) {
+	case int:
+		return float64(v), true
+	case float64:
+		return v, !math.IsNaN(v) && !math.IsInf(v, 0)
+	}
+	return 0, false
+}
+
+func kindOf(v any) string {
+	switch v.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "a boolean"
+	case int, float64:
+		return "a number"
+	case string:
+		return "a text"
+	case []any:
+		return "a list"
+	case map[string]any:
+		return "a map"
+	}
+	return fmt.Sprintf("a %T", v)
+}
+
+// advanceItems starts items while there is room, and ends the iteration when
+// there is nothing left.
+func (r *Run) advanceItems(w work) {
+	n := w.node
+	it := n.iter
+	if it == nil || n.state().Final() {
+		return
+	}
+	for it.next < len(it.items) && it.active < windowOf(n.step.def, r.limits) && !it.stopped {
+		if r.spent >= r.limits.Budget {
+			r.laterItems(n)
+			return
+		}
+		i := it.next
+		it.next++
+		if it.units[i] != nil {
+			continue
+		}
+		u := &unit{node: n, index: i}
+		it.units[i] = u
+		it.active++
+		r.advanceUnit(work{unit: u})
+	}
+	if it.active == 0 && (it.stopped || it.next >= len(it.items)) {
+		r.closeItems(n)
+	}
+}
+
+// itemEnded counts a final item.
+func (r *Run) itemEnded(u *unit) {
+	n := u.node
+	it := n.iter
+	it.active--
+	if u.rec.State == run.TaskFailed {
+		it.failed++
+		if n.step.def.FailFast && it.failed > n.tolerated() {
+			it.stopped = true
+		}
+	} else if !r.keeps(n.scope) {
+		it.units[u.index] = &unit{node: n, index: u.index, rec: run.Task{State: u.rec.State}}
+		if u.marked {
+			it.units[u.index] = u
+		}
+	}
+	r.laterItems(n)
+}
+
+// tolerated is the number of items that may fail.
+func (n *node) tolerated() int {
+	def := n.step.def
+	return max(def.MaxFailures, int(def.MaxFailuresPct*float64(len(n.iter.items))/100))
+}
+
+// closeItems ends an iteration.
+func (r *Run) closeItems(n *node) {
+	it := n.iter
+	left := 0
+	cancelled := n.scope.stopping && it.stopped
+	for i, u := range it.units {
+		switch {
+		case u == nil:
+			left++
+		case u.rec.State == run.TaskCancelled:
+			cancelled = true
+		case u.rec.State == run.TaskFailed:
+			n.errors = append(n.errors, itemError(it, i, u.rec.Error))
+		}
+	}
+	it.rest = run.TaskSkipped
+	to := run.TaskSucceeded
+	switch {
+	case it.failed > n.tolerated():
+		to = run.TaskFailed
+		n.unit.rec.Error = n.itemsError()
+	case cancelled:
+		to, it.rest = run.TaskCancelled, run.TaskCancelled
+		n.unit.rec.Reason = r.stopReason()
+	}
+	r.rec.Counts.Add(run.TaskPending, -left)
+	r.rec.Counts.Add(it.rest, left)
+	if !r.keeps(n.scope) {
+		defer func() { n.iter = nil }()
+	}
+	r.end(&n.unit, to)
+}
+
+func itemError(it *iteration, i int, err *run.Error) map[string]any {
+	e := map[string]any{"index": i, "item": it.items[i], "code": run.CodeError, "message": ""}
+	if err != nil {
+		e["code"], e["message"] = err.Code, err.Message
+	}
+	return e
+}
+
+func (n *node) itemsError() *run.Error {
+	it := n.iter
+	err := &run.Error{Code: run.CodeItems, Message: fmt.Sprintf("%d of %d items failed", it.failed, len(it.items))}
+	for i, u := range it.units {
+		if u != nil && u.rec.State == run.TaskFailed && u.rec.Error != nil {
+			err.Message += fmt.Sprintf("; item %d: %s", i, u.rec.Error.Message)
+			err.Task = u.path()
+			if u.rec.Error.Task != "" {
+				err.Task = u.rec.Error.Task
+			}
+			break
+		}
+	}
+	return err
+}
+
+func splitPath(path string) []string { return strings.Split(path, ".") }
+
+// child returns what stands under a key of a map, or an index of a list.
+func child(v any, key string) (any, bool) {
+	switch v := v.(type) {
+	case map[string]any:
+		c, ok := v[key]
+		return c, ok
+	case []any:
+		i, err := strconv.Atoi(key)
+		if err != nil || i < 0 || i >= len(v) {
+			return nil, false
+		}
+		return v[i], true
+	}
+	return nil, false
+}
+
+// keysOf lists the keys of a map for an error message.
+func keysOf(v any) string {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return ": it is " + kindOf(v)
+	}
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	if len(keys) > 12 {
+		keys = append(keys[:12], "...")
+	}
+	return "; it has " + strings.Join(keys, ", ")
+}

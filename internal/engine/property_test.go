@@ -1,0 +1,212 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+	"pgregory.net/rapid"
+
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// drawFlow writes a random flow: its jobs depend on earlier ones, are iterated,
+// call a nested flow, have conditions, limits and tolerance.
+func drawFlow(t *rapid.T, nested bool) string {
+	var b strings.Builder
+	if rapid.Bool().Draw(t, "limited") {
+		fmt.Fprintf(&b, "parallelism: %d\n", rapid.IntRange(1, 3).Draw(t, "parallelism"))
+	}
+	b.WriteString("jobs:\n")
+	jobs := rapid.IntRange(1, 6).Draw(t, "jobs")
+	for i := range jobs {
+		fmt.Fprintf(&b, "  j%d:\n", i)
+		sub := nested && rapid.IntRange(0, 3).Draw(t, "sub") == 0
+		if sub {
+			b.WriteString("    flow: inner\n")
+		} else {
+			fmt.Fprintf(&b, "    job: %s\n", rapid.SampledFrom([]string{"work", "work", "transform"}).Draw(t, "handler"))
+		}
+		if rapid.IntRange(0, 2).Draw(t, "iterated") == 0 {
+			fmt.Fprintf(&b, "    iterate: {from: 1, to: %d}\n", rapid.IntRange(0, 4).Draw(t, "items"))
+			fmt.Fprintf(&b, "    failFast: %v\n    maxFailures: %d\n", rapid.Bool().Draw(t, "failFast"), rapid.IntRange(0, 1).Draw(t, "maxFailures"))
+		}
+		fmt.Fprintf(&b, "    retries: %d\n", rapid.IntRange(0, 2).Draw(t, "retries"))
+		fmt.Fprintf(&b, "    continueOnError: %v\n", rapid.IntRange(0, 3).Draw(t, "tolerant") == 0)
+		if cond := rapid.SampledFrom([]string{"", "", "", "finished()", "always()", "failure()", "success()", "1 == 2"}).Draw(t, "if"); cond != "" {
+			fmt.Fprintf(&b, "    if: %s\n", cond)
+		}
+		var deps []string
+		for k := range i {
+			if rapid.IntRange(0, 2).Draw(t, "edge") == 0 {
+				deps = append(deps, fmt.Sprintf("j%d: %s", k, rapid.SampledFrom([]string{"succeeded", "finished", "failed"}).Draw(t, "on")))
+			}
+		}
+		if rapid.Bool().Draw(t, "plain") {
+			for k := range deps {
+				deps[k], _, _ = strings.Cut(deps[k], ":")
+			}
+			fmt.Fprintf(&b, "    dependsOn: [%s]\n", strings.Join(deps, ", "))
+		} else if len(deps) > 0 {
+			fmt.Fprintf(&b, "    dependsOn: {%s}\n", strings.Join(deps, ", "))
+		}
+	}
+	return b.String()
+}
+
+// checkStart holds a ticket against the rule of who may start.
+func (g *rig) checkStart(t *rapid.T, k Ticket) {
+	prefix, name := "", k.Task
+	if at := strings.LastIndex(k.Task, "/"); at >= 0 {
+		prefix, name = k.Task[:at+1], k.Task[at+1:]
+	}
+	name, _, _ = strings.Cut(name, "[")
+	pl := g.program.root
+	if prefix != "" {
+		pl = g.program.flows["flows/inner.yaml"]
+	}
+	for _, d := range pl.jobs[pl.index[name]].deps {
+		rec, ok := g.tasks[prefix+pl.jobs[d.job].def.Name]
+		if !ok || !rec.State.Final() {
+			t.Fatalf("%s has a ticket although %s is not final", k.Task, pl.jobs[d.job].def.Name)
+		}
+	}
+}
+
+// TestEveryRunEndsOnce lets runs meet whatever order, duplication, loss and
+// outcome of events, with the run thrown away and restored at any time.
+func TestEveryRunEndsOnce(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		files := []txtar.File{
+			{Name: "recipes/main.yaml", Data: []byte(drawFlow(t, true))},
+			{Name: "flows/inner.yaml", Data: []byte(drawFlow(t, false))},
+		}
+		p := compileRapid(t, files, Limits{Budget: rapid.IntRange(1, 20).Draw(t, "budget")})
+		g := newRig(fatal{t}, p, nil)
+		g.step(Event{Kind: Start})
+		var old []Event
+		for steps := 0; !g.run.Final(); steps++ {
+			if steps > 3000 {
+				t.Fatalf("the run does not end: %d tickets, %d timers, counts %+v", len(g.tickets), len(g.timers), g.run.Record().Counts)
+			}
+			if rapid.IntRange(0, 9).Draw(t, "crash") == 0 {
+				g.restore()
+				g.step(Event{Kind: Continue})
+				continue
+			}
+			ev, ok := g.draw(t, &old)
+			if !ok {
+				t.Fatalf("the run is stuck: counts %+v, tasks %v", g.run.Record().Counts, g.tasks)
+			}
+			for _, fx := range g.step(ev) {
+				for _, k := range fx.Tickets {
+					g.checkStart(t, k)
+				}
+			}
+		}
+		g.checkEnd(t, old)
+	})
+}
+
+// draw chooses what happens next: something to a ticket, a timer, a cancel, or
+// an event that was there before.
+func (g *rig) draw(t *rapid.T, old *[]Event) (Event, bool) {
+	tasks := make([]string, 0, len(g.tickets))
+	for task := range g.tickets {
+		tasks = append(tasks, task)
+	}
+	slices.Sort(tasks)
+	what := rapid.IntRange(0, 39).Draw(t, "what")
+	switch {
+	case what == 0:
+		return Event{Kind: Cancel, By: "bob"}, true
+	case what < 5 && len(*old) > 0:
+		return rapid.SampledFrom(*old).Draw(t, "old"), true
+	case len(tasks) == 0 || what < 10 && len(g.timers) > 0:
+		tm, ok := g.next()
+		return Event{Kind: TimerFired, Timer: tm.Kind, Task: tm.Task, Pub: tm.Pub}, ok
+	}
+	k := g.tickets[rapid.SampledFrom(tasks).Draw(t, "task")]
+	ev := Event{Task: k.Task, Pub: k.Pub, Worker: "w", Started: g.now}
+	g.now += 5
+	switch {
+	case what < 25:
+		ev.Kind, ev.Result = Succeeded, []byte(`{"a":1}`)
+	case what < 31:
+		ev.Kind, ev.Error = Failed, &run.Error{Code: "error", Message: "no"}
+	case what < 33:
+		ev.Kind = Lost
+	case what < 35:
+		ev.Kind = Released
+	case what < 36:
+		ev.Kind = Missing
+	default:
+		ev.Kind = Started
+	}
+	if ev.Kind != Started {
+		delete(g.tickets, k.Task)
+	}
+	*old = append(*old, ev)
+	return ev, true
+}
+
+func (g *rig) checkEnd(t *rapid.T, old []Event) {
+	if g.ends != 1 {
+		t.Fatalf("the run ended %d times", g.ends)
+	}
+	if len(g.tickets) > 0 || len(g.timers) > 0 || len(g.run.InFlight()) > 0 {
+		t.Fatalf("left behind: tickets %v, timers %v", g.tickets, g.timers)
+	}
+	counts := g.run.Record().Counts
+	if counts.Final() != counts.Total() {
+		t.Fatalf("not all tasks are final: %+v", counts)
+	}
+	var seen run.Counts
+	for _, rec := range g.tasks {
+		seen.Add(rec.State, 1)
+	}
+	if seen.Succeeded != counts.Succeeded || seen.Failed != counts.Failed || seen.Blocked != counts.Blocked {
+		t.Fatalf("counts are %+v, the records say %+v", counts, seen)
+	}
+	for _, ev := range append(old, Event{Kind: Cancel}, Event{Kind: Continue}) {
+		if fx := g.run.Step(g.now, 1, ev); !fx.Empty() {
+			t.Fatalf("an ended run still does something on %+v: %+v", ev, fx)
+		}
+	}
+}
+
+// TestAReplayGivesTheSameBytes steps two runs with the same events.
+func TestAReplayGivesTheSameBytes(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		files := []txtar.File{
+			{Name: "recipes/main.yaml", Data: []byte(drawFlow(t, true))},
+			{Name: "flows/inner.yaml", Data: []byte(drawFlow(t, false))},
+		}
+		p := compileRapid(t, files, Limits{})
+		g := newRig(fatal{t}, p, nil)
+		twin := New(p, Create{ID: "r1", Digest: "sha256:x", SubmittedBy: "ann", Now: 1000})
+		var old []Event
+		ev := Event{Kind: Start}
+		for ok := true; ok && !g.run.Final(); {
+			g.nonce++
+			one := g.run.Step(g.now, g.nonce, ev)
+			two := twin.Step(g.now, g.nonce, ev)
+			a, errA := json.Marshal(one)
+			b, errB := json.Marshal(two)
+			if errA != nil || errB != nil {
+				t.Fatal(errA, errB)
+			}
+			if diff := cmp.Diff(string(a), string(b)); diff != "" {
+				t.Fatal(diff)
+			}
+			g.commit(&one)
+			ev, ok = g.draw(t, &old)
+		}
+	})
+}

@@ -1,0 +1,213 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// Snapshot is a run as it was committed.
+type Snapshot struct {
+	Run     run.Run
+	Tasks   map[string]run.Task
+	Outputs map[string]json.RawMessage
+}
+
+// Restore makes a run from its records, and finds out what is left to be done.
+// It takes the outputs over; the snapshot must not be used afterwards.
+func Restore(p *Program, s Snapshot) (*Run, error) {
+	r := &Run{
+		program: p, limits: p.limits, rec: s.Run,
+		outputs: s.Outputs, live: make(map[string]*unit),
+	}
+	if r.outputs == nil {
+		r.outputs = make(map[string]json.RawMessage)
+	}
+	if s.Run.State == run.Queued || r.Final() {
+		return r, nil
+	}
+	if s.Run.State != run.Running {
+		return nil, fmt.Errorf("restore run %s: unknown state %q", s.Run.ID, s.Run.State)
+	}
+	r.root = newScope(p.root, "", nil)
+	if err := r.fill(r.root, r.inputs()); err != nil && s.Run.Error == nil {
+		return nil, fmt.Errorf("restore run %s: %w", s.Run.ID, err)
+	}
+	r.root.stopping = s.Run.Error != nil
+	r.root.hard = r.root.stopping && (!r.root.ready || s.Run.Error.Code == run.CodeInternal)
+	if err := r.restoreScope(r.root, s.Tasks); err != nil {
+		return nil, fmt.Errorf("restore run %s: %w", s.Run.ID, err)
+	}
+	return r, nil
+}
+
+// restoreScope gives the nodes of a scope their records, then goes on to what
+// is below them, for which the results of the nodes are needed.
+func (r *Run) restoreScope(s *scope, tasks map[string]run.Task) error {
+	for i := range s.nodes {
+		n := &s.nodes[i]
+		rec, ok := tasks[n.unit.path()]
+		if !ok {
+			continue
+		}
+		n.unit.rec = rec
+		if !rec.State.Final() {
+			continue
+		}
+		s.open--
+		if rec.State == run.TaskFailed && !rec.Tolerated {
+			s.failed++
+			if s.firstFailed == nil || rec.Ended < s.firstFailed.unit.rec.Ended {
+				s.firstFailed = n
+			}
+		}
+		for _, d := range n.step.dependents {
+			s.nodes[d].waiting--
+		}
+	}
+	for i := range s.nodes {
+		if err := r.restoreNode(&s.nodes[i], tasks); err != nil {
+			return err
+		}
+	}
+	r.laterScope(s)
+	return nil
+}
+
+func (r *Run) restoreNode(n *node, tasks map[string]run.Task) error {
+	state := n.state()
+	switch {
+	case state == run.TaskPending:
+		if n.waiting == 0 || n.scope.stopping {
+			r.laterNode(n)
+		}
+	case n.iterated():
+		return r.restoreItems(n, tasks)
+	default:
+		return r.restoreUnit(&n.unit, tasks)
+	}
+	if n.scope.stopping && !state.Final() {
+		r.laterNode(n)
+	}
+	return nil
+}
+
+// restoreItems brings an iteration back. Of a final one only what expressions
+// may still ask for is needed: the failed items.
+func (r *Run) restoreItems(n *node, tasks map[string]run.Task) error {
+	final := n.state().Final()
+	if final && (n.state() == run.TaskSkipped || n.state() == run.TaskBlocked) {
+		return nil
+	}
+	if final && n.unit.rec.Items == 0 {
+		return nil
+	}
+	it, bad := r.items(n)
+	if bad != nil {
+		return errors.New(bad.Message)
+	}
+	if len(it.items) != n.unit.rec.Items {
+		return fmt.Errorf("task %s has %d items, its record says %d", n.unit.path(), len(it.items), n.unit.rec.Items)
+	}
+	n.iter = it
+	base := n.unit.path()
+	for i := range it.items {
+		rec, ok := tasks[base+"["+strconv.Itoa(i)+"]"]
+		if !ok {
+			continue
+		}
+		u := &unit{node: n, index: i, rec: rec}
+		it.units[i] = u
+		if rec.State == run.TaskFailed {
+			it.failed++
+		}
+		if !rec.State.Final() {
+			it.active++
+		}
+		if err := r.restoreUnit(u, tasks); err != nil {
+			return err
+		}
+	}
+	it.stopped = n.step.def.FailFast && it.failed > n.tolerated()
+	it.rest = run.TaskSkipped
+	if n.state() == run.TaskCancelled {
+		it.rest = run.TaskCancelled
+	}
+	if !final {
+		r.laterItems(n)
+		if n.scope.stopping {
+			r.laterNode(n)
+		}
+		return nil
+	}
+	for i, u := range it.units {
+		if u != nil && u.rec.State == run.TaskFailed {
+			n.errors = append(n.errors, itemError(it, i, u.rec.Error))
+		}
+	}
+	if !r.keeps(n.scope) {
+		n.iter = nil
+	}
+	return nil
+}
+
+// restoreUnit brings a unit back to where its record says it was.
+func (r *Run) restoreUnit(u *unit, tasks map[string]run.Task) error {
+	state := u.rec.State
+	flow := u.node.step.sub != nil
+	switch {
+	case state.Final():
+		if flow && u.rec.Attempt > 0 && r.keeps(u.node.scope) {
+			return r.restoreKept(u, tasks)
+		}
+	case state == run.TaskRetrying:
+		r.live[u.path()] = u
+		r.laterUnit(u)
+	case flow && state == run.TaskRunning:
+		return r.restoreFlow(u, tasks)
+	case state.InFlight():
+		r.live[u.path()] = u
+		u.holds = true
+		for s := u.node.scope; s != nil; s = s.above() {
+			s.active++
+		}
+	}
+	return nil
+}
+
+func (r *Run) restoreFlow(u *unit, tasks map[string]run.Task) error {
+	inputs, bad := r.flowInputs(u)
+	if bad != nil {
+		return errors.New(bad.Message)
+	}
+	path := u.path()
+	u.sub = newScope(u.node.step.sub, path+"/", u)
+	if err := r.fill(u.sub, inputs); err != nil {
+		return err
+	}
+	r.live[path] = u
+	u.sub.stopping = u.rec.Error != nil || u.node.scope.stopping
+	u.sub.hard = u.node.scope.hard
+	return r.restoreScope(u.sub, tasks)
+}
+
+// restoreKept brings back the records of an ended nested flow, which a retry
+// further up would have to forget.
+func (r *Run) restoreKept(u *unit, tasks map[string]run.Task) error {
+	inputs, bad := r.flowInputs(u)
+	if bad != nil {
+		return errors.New(bad.Message)
+	}
+	s := newScope(u.node.step.sub, u.path()+"/", u)
+	if err := r.fill(s, inputs); err != nil {
+		return err
+	}
+	work := r.work
+	err := r.restoreScope(s, tasks)
+	r.work = work
+	u.kept = s
+	return err
+}

@@ -1,0 +1,254 @@
+package engine
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/orchis-run/orchis/internal/expr"
+	"github.com/orchis-run/orchis/pkg/flow"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// Run is one run in memory. It is not safe for concurrent use, and after a
+// commit that failed it must be thrown away and restored.
+type Run struct {
+	program *Program
+	limits  Limits
+	rec     run.Run
+	root    *scope
+	// outputs holds the results of all tasks by their path.
+	outputs map[string]json.RawMessage
+	// live holds the units that have a ticket, a retry timer or a running
+	// nested flow, by path.
+	live map[string]*unit
+
+	work []work
+
+	// What belongs to the step that is going on.
+	now     int64
+	nonce   uint64
+	pubs    uint64
+	spent   int
+	before  run.Counts
+	changed bool
+	dirty   []*unit
+	fx      Effects
+}
+
+// scope is a running instance of a flow.
+type scope struct {
+	plan   *plan
+	prefix string // "" or the path of the unit that opened it, with "/"
+	parent *unit  // nil for the root
+	inputs map[string]any
+	vars   map[string]any
+	nodes  []node
+	// open is the number of nodes that are not final, failed those that are
+	// failed and not tolerated.
+	open, failed int
+	firstFailed  *node
+	// ready says that inputs and vars stand and the nodes may start.
+	ready bool
+	// active counts the tickets of this scope and those below it; waiters
+	// wait for a place when the flow limits them.
+	active  int
+	waiters []*unit
+	// stopping lets no job start but those that want to after a cancel.
+	stopping bool
+	// hard lets no job start at all.
+	hard bool
+	// closed says that its end was seen to.
+	closed bool
+}
+
+// node is a job of a scope.
+type node struct {
+	scope *scope
+	step  *step
+	// waiting is the number of jobs it depends on that are not final.
+	waiting int
+	// unit is the job itself. When the job is iterated its record tells of
+	// the iteration as a whole.
+	unit unit
+	iter *iteration
+	// value caches the decoded result; errors lists failed items.
+	value    any
+	hasValue bool
+	errors   []any
+}
+
+// unit is what runs, fails and is tried again: a job or one item of it.
+type unit struct {
+	node  *node
+	index int // of the item; -1 for a job
+	rec   run.Task
+	// sub is the nested flow while it runs.
+	sub *scope
+	// kept is that flow after its end, while it may have to be forgotten.
+	kept *scope
+	// gone marks a unit that was forgotten in this step.
+	gone bool
+	// holds says that the unit counts in the active numbers of its scopes,
+	// parked that it stands in a list of waiters.
+	holds, parked, marked bool
+}
+
+// iteration is what is known of an iterated job while it runs.
+type iteration struct {
+	items  []any
+	keys   []string // of a map
+	units  []*unit
+	next   int // first item that may not have been started
+	active int
+	failed int
+	// stopped lets no more items start; rest is the state in which the items
+	// that never started ended.
+	stopped bool
+	rest    run.TaskState
+}
+
+// Create says how a new run begins.
+type Create struct {
+	ID        string
+	Partition int
+	Digest    string
+	// Inputs are complete and checked, as flow.ResolveInputs returns them.
+	Inputs      map[string]any
+	SubmittedBy string
+	Labels      map[string]string
+	// Now is the time of creation in Unix milliseconds; it is what now() gives
+	// in the run's expressions.
+	Now int64
+}
+
+// New returns a run that has not begun. Its first Step must be given Start.
+func New(p *Program, c Create) *Run {
+	def := p.root.def
+	labels := maps.Clone(def.Labels)
+	if len(c.Labels) > 0 && labels == nil {
+		labels = make(map[string]string, len(c.Labels))
+	}
+	maps.Copy(labels, c.Labels)
+	inputs, err := expr.Encode(c.Inputs)
+	if err != nil || c.Inputs == nil {
+		inputs = []byte("{}")
+	}
+	return &Run{
+		program: p, limits: p.limits,
+		rec: run.Run{
+			ID: c.ID, Partition: c.Partition, State: run.Queued,
+			Recipe: def.Name, Definition: c.Digest, Inputs: inputs,
+			Labels: labels, SubmittedBy: c.SubmittedBy, Created: c.Now,
+		},
+		outputs: make(map[string]json.RawMessage),
+		live:    make(map[string]*unit),
+	}
+}
+
+// Record returns the run's record as it stands.
+func (r *Run) Record() run.Run { return r.rec }
+
+// Final reports whether the run has ended.
+func (r *Run) Final() bool { return r.rec.State.Final() }
+
+// Size is the number of tasks known so far: what the run costs in memory.
+func (r *Run) Size() int { return r.rec.Counts.Total() }
+
+// InFlight returns the attempts whose tickets should be with the workers, by
+// task path.
+func (r *Run) InFlight() []Flight {
+	var out []Flight
+	for _, path := range slices.Sorted(maps.Keys(r.live)) {
+		u := r.live[path]
+		if u.rec.Pub == "" {
+			continue
+		}
+		out = append(out, Flight{
+			Task: path, Pub: u.rec.Pub, Queue: u.rec.Queue, Priority: u.node.step.def.Priority,
+			Handler: u.node.step.def.Handler, Queued: u.rec.Queued,
+			Running: u.rec.State == run.TaskRunning,
+		})
+	}
+	return out
+}
+
+// path returns the path of the unit's task.
+func (u *unit) path() string {
+	name := u.node.scope.prefix + u.node.step.def.Name
+	if u.index < 0 {
+		return name
+	}
+	return name + "[" + strconv.Itoa(u.index) + "]"
+}
+
+func (u *unit) state() run.TaskState {
+	if u.rec.State == "" {
+		return run.TaskPending
+	}
+	return u.rec.State
+}
+
+func (n *node) state() run.TaskState { return n.unit.state() }
+
+// succeeded reports whether the node counts as succeeded for what depends on
+// it.
+func (n *node) succeeded() bool {
+	s := n.state()
+	return s == run.TaskSucceeded || s == run.TaskFailed && n.unit.rec.Tolerated
+}
+
+// broken reports whether the node keeps what depends on it from starting.
+func (n *node) broken() bool {
+	s := n.state()
+	return s == run.TaskFailed && !n.unit.rec.Tolerated || s == run.TaskBlocked || s == run.TaskCancelled
+}
+
+func (n *node) iterated() bool { return n.step.def.Iterate != nil || n.step.def.Range != nil }
+
+// newScope makes the nodes of a flow; all of them are pending.
+func newScope(pl *plan, prefix string, parent *unit) *scope {
+	s := &scope{plan: pl, prefix: prefix, parent: parent, nodes: make([]node, len(pl.jobs)), open: len(pl.jobs)}
+	for i := range s.nodes {
+		n := &s.nodes[i]
+		n.scope, n.step, n.waiting = s, &pl.jobs[i], len(pl.jobs[i].deps)
+		n.unit.node, n.unit.index = n, -1
+	}
+	return s
+}
+
+// fill sets the inputs and vars of a scope.
+func (r *Run) fill(s *scope, inputs map[string]any) error {
+	s.inputs = inputs
+	s.vars = make(map[string]any, len(s.plan.def.Vars))
+	view := &view{run: r, scope: s}
+	for _, v := range s.plan.def.Vars {
+		value, err := v.Value.Eval(view)
+		if err != nil {
+			return wrap("vars."+v.Name, err)
+		}
+		s.vars[v.Name] = value
+	}
+	s.ready = true
+	return nil
+}
+
+// wrap says which part of the definition an expression error is in.
+func wrap(where string, err error) error { return &partError{where: where, err: err} }
+
+type partError struct {
+	where string
+	err   error
+}
+
+func (e *partError) Error() string { return e.where + ": " + e.err.Error() }
+func (e *partError) Unwrap() error { return e.err }
+
+// windowOf is the number of items of an iteration that may be under way at once.
+func windowOf(def *flow.Job, l Limits) int {
+	if def.Parallelism > 0 {
+		return def.Parallelism
+	}
+	return l.Window
+}

@@ -1,0 +1,308 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/orchis-run/orchis/internal/expr"
+	"github.com/orchis-run/orchis/pkg/flow"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// advanceUnit starts a unit, or its next attempt.
+func (r *Run) advanceUnit(w work) {
+	u := w.unit
+	if u.rec.State.Final() || u.rec.State.InFlight() || u.parked {
+		return
+	}
+	if u.rec.State == run.TaskRetrying && u.rec.Due > r.now {
+		return
+	}
+	s := u.node.scope
+	if s.hard || s.stopping && !u.node.step.stopped {
+		r.cancelUnit(u)
+		return
+	}
+	switch {
+	case u.node.step.sub != nil:
+		r.openFlow(u)
+	case u.node.step.def.Handler == "transform":
+		r.transform(u)
+	default:
+		r.publish(u)
+	}
+}
+
+// expressionError tells what an expression of the unit's job could not give.
+func expressionError(err error) *run.Error {
+	var part *partError
+	where := ""
+	if errors.As(err, &part) {
+		where = part.where + ": "
+		err = part.err
+	}
+	return &run.Error{Code: run.CodeExpression, Message: where + err.Error()}
+}
+
+// transform is the job that the orchestrator does itself: its inputs are its
+// result.
+func (r *Run) transform(u *unit) {
+	u.rec.Attempt, u.rec.Queued, u.rec.Started = 1, r.now, r.now
+	value, err := u.node.step.def.Inputs.Eval(r.view(u))
+	if err != nil {
+		r.rejected(u, expressionError(wrap("inputs", err)))
+		return
+	}
+	raw, err := expr.Encode(value)
+	if err != nil {
+		r.rejected(u, expressionError(wrap("inputs", err)))
+		return
+	}
+	if bad := checkOutputs(u.node.step.def.Outputs, raw); bad != nil {
+		r.rejected(u, bad)
+		return
+	}
+	r.result(u, value)
+}
+
+// rejected ends a unit that trying again cannot help.
+func (r *Run) rejected(u *unit, err *run.Error) {
+	u.rec.Error = err
+	r.end(u, run.TaskFailed)
+}
+
+// publish offers the unit's attempt to the workers, when there is a place.
+func (r *Run) publish(u *unit) {
+	if !r.enter(u) {
+		return
+	}
+	def := u.node.step.def
+	inputs, env, bad := r.resolve(u)
+	if bad != nil {
+		r.rejected(u, bad)
+		return
+	}
+	path := u.path()
+	attempt := 1 + u.rec.Failures + u.rec.Losses
+	if attempt != u.rec.Attempt || u.rec.Queued == 0 {
+		u.rec.Attempt, u.rec.Queued = attempt, r.now
+		u.rec.Progress, u.rec.Note = 0, ""
+	}
+	if u.rec.First == 0 {
+		u.rec.First = r.now
+	}
+	u.rec.Pub, u.rec.Queue, u.rec.Due, u.rec.Worker, u.rec.Started = r.pub(), def.Queue, 0, "", 0
+	r.live[path] = u
+	r.fx.Tickets = append(r.fx.Tickets, Ticket{
+		Task: path, Pub: u.rec.Pub, Queue: def.Queue, Handler: def.Handler,
+		Attempt: attempt, Priority: def.Priority, Inputs: inputs, Env: env,
+		TimeoutMs: def.Timeout.Milliseconds(), HeartbeatMs: def.HeartbeatTimeout.Milliseconds(),
+	})
+	if def.QueueTimeout > 0 {
+		r.setTimer(TimerQueueTimeout, path, u.rec.Pub, u.rec.Queued+def.QueueTimeout.Milliseconds())
+	}
+	r.move(u, run.TaskQueued)
+}
+
+// resolve evaluates the inputs and the environment of a unit.
+func (r *Run) resolve(u *unit) (inputs, env json.RawMessage, bad *run.Error) {
+	v := r.view(u)
+	vars, err := v.environment()
+	if err != nil {
+		return nil, nil, expressionError(err)
+	}
+	if len(vars) > 0 {
+		if env, err = json.Marshal(vars); err != nil {
+			return nil, nil, expressionError(wrap("env", err))
+		}
+	}
+	value, err := u.node.step.def.Inputs.Eval(v)
+	if err != nil {
+		return nil, nil, expressionError(wrap("inputs", err))
+	}
+	if value == nil {
+		value = map[string]any{}
+	}
+	raw, err := expr.Encode(value)
+	if err != nil {
+		return nil, nil, expressionError(wrap("inputs", err))
+	}
+	if n := len(raw) + len(env); n > r.limits.MaxInput {
+		return nil, nil, tooLarge("job's inputs", n, r.limits.MaxInput)
+	}
+	return raw, env, nil
+}
+
+// enter takes a place in every scope that limits its tickets; without one the
+// unit waits its turn.
+func (r *Run) enter(u *unit) bool {
+	if u.holds {
+		return true
+	}
+	for s := u.node.scope; s != nil; s = s.above() {
+		if limit := s.plan.def.Parallelism; limit > 0 && s.active >= limit {
+			s.waiters = append(s.waiters, u)
+			u.parked = true
+			return false
+		}
+	}
+	for s := u.node.scope; s != nil; s = s.above() {
+		s.active++
+	}
+	u.holds = true
+	return true
+}
+
+// leave gives the unit's places back and lets others go on.
+func (r *Run) leave(u *unit) {
+	if !u.holds && !u.parked {
+		return
+	}
+	for s := u.node.scope; s != nil; s = s.above() {
+		if u.holds {
+			s.active--
+		}
+		for len(s.waiters) > 0 {
+			next := s.waiters[0]
+			s.waiters[0] = nil
+			s.waiters = s.waiters[1:]
+			next.parked = false
+			if !next.rec.State.Final() {
+				r.laterUnit(next)
+				break
+			}
+		}
+	}
+	u.holds = false
+}
+
+func (s *scope) above() *scope {
+	if s.parent == nil {
+		return nil
+	}
+	return s.parent.node.scope
+}
+
+// result ends a unit with a value, of which iteratePick may want but a part.
+func (r *Run) result(u *unit, value any) {
+	if pick := u.node.step.def.IteratePick; pick != "" && u.index >= 0 {
+		part, err := picked(value, pick)
+		if err != nil {
+			r.rejected(u, err)
+			return
+		}
+		value = part
+	}
+	raw, err := expr.Encode(value)
+	if err != nil {
+		r.rejected(u, expressionError(err))
+		return
+	}
+	path := u.path()
+	r.outputs[path] = raw
+	r.fx.Outputs = append(r.fx.Outputs, Output{Task: path, Value: raw})
+	u.rec.Error = nil
+	r.end(u, run.TaskSucceeded)
+}
+
+// end puts a unit into a final state and lets its node know.
+func (r *Run) end(u *unit, to run.TaskState) {
+	path := u.path()
+	if u.rec.State == run.TaskRetrying {
+		r.clearTimer(TimerRetry, path, "")
+	}
+	if u.sub != nil {
+		r.clearFlowTimeout(u)
+		r.drop(u)
+	}
+	delete(r.live, path)
+	u.rec.Pub, u.rec.Due = "", 0
+	if u.rec.Attempt > 0 || u.rec.Queued > 0 {
+		u.rec.Ended = r.now
+	}
+	if u.index < 0 && to == run.TaskFailed && u.node.step.def.ContinueOnError {
+		u.rec.Tolerated = true
+	}
+	r.move(u, to)
+	r.leave(u)
+	if u.index >= 0 {
+		r.itemEnded(u)
+		return
+	}
+	r.nodeEnded(u.node)
+}
+
+// nodeEnded lets the jobs that depend on a final node, and its scope, go on.
+func (r *Run) nodeEnded(n *node) {
+	s := n.scope
+	s.open--
+	if n.state() == run.TaskFailed && !n.unit.rec.Tolerated {
+		s.failed++
+		if s.firstFailed == nil {
+			s.firstFailed = n
+		}
+	}
+	for _, d := range n.step.dependents {
+		other := &s.nodes[d]
+		if other.waiting--; other.waiting == 0 {
+			r.laterNode(other)
+		}
+	}
+	if s.open == 0 {
+		r.laterScope(s)
+	}
+}
+
+// delay is the pause before the retry that follows the n-th failure. The
+// jitter comes from a hash of run, task and attempt, so that a replay gives
+// the same times.
+func delay(rule *flow.Retries, runID, path string, n int) int64 {
+	base, limit := float64(rule.Delay.Milliseconds()), float64(rule.MaxDelay.Milliseconds())
+	switch rule.Backoff {
+	case "linear":
+		base *= float64(n)
+	case "fixed":
+	default:
+		factor := rule.Factor
+		if factor <= 0 {
+			factor = 2
+		}
+		base *= math.Pow(factor, float64(n-1))
+	}
+	if limit > 0 && base > limit {
+		base = limit
+	}
+	if rule.Jitter > 0 {
+		share := float64(mix(hashText(runID+"\x00"+path)+uint64(n))>>11) / (1 << 53)
+		base *= 1 + rule.Jitter*(2*share-1)
+	}
+	return int64(math.Min(base, float64(365*24*time.Hour/time.Millisecond)))
+}
+
+// hashText is FNV-1a.
+func hashText(s string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range len(s) {
+		h = (h ^ uint64(s[i])) * 1099511628211
+	}
+	return h
+}
+
+// picked returns the part of a result that iteratePick names.
+func picked(value any, pick string) (any, *run.Error) {
+	at := value
+	for _, key := range splitPath(pick) {
+		next, ok := child(at, key)
+		if !ok {
+			return nil, &run.Error{
+				Code:    run.CodeExpression,
+				Message: fmt.Sprintf("iteratePick: the result has no %q%s", pick, keysOf(value)),
+			}
+		}
+		at = next
+	}
+	return at, nil
+}

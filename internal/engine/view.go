@@ -1,0 +1,298 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/orchis-run/orchis/internal/expr"
+	"github.com/orchis-run/orchis/pkg/flow"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// view is what the expressions of one job, or of a whole scope, can see.
+type view struct {
+	run   *Run
+	scope *scope
+	node  *node // nil for vars and outputs
+	iter  *iteration
+	index int
+	env   map[string]any
+}
+
+var _ expr.Scope = (*view)(nil)
+
+// Root returns the value of a reserved root.
+func (v *view) Root(name string) (any, bool) {
+	switch name {
+	case "inputs":
+		return nonNil(v.scope.inputs), true
+	case "vars":
+		return nonNil(v.scope.vars), true
+	case "env":
+		return nonNil(v.env), true
+	case "run":
+		return v.run.facts(), true
+	case "iterate":
+		if v.iter == nil {
+			return nil, false
+		}
+		m := map[string]any{
+			"item": v.iter.items[v.index], "index": v.index,
+			"total": len(v.iter.items), "items": v.iter.items,
+		}
+		if v.iter.keys != nil {
+			m["key"] = v.iter.keys[v.index]
+		}
+		return m, true
+	}
+	return nil, false
+}
+
+func nonNil(m map[string]any) map[string]any {
+	if m == nil {
+		return map[string]any{}
+	}
+	return m
+}
+
+func (r *Run) facts() map[string]any {
+	labels := make(map[string]any, len(r.rec.Labels))
+	for k, v := range r.rec.Labels {
+		labels[k] = v
+	}
+	return map[string]any{
+		"id": r.rec.ID, "name": r.program.root.def.Name, "recipe": r.rec.Recipe, "attempt": 1,
+		"startedAt": time.UnixMilli(r.rec.Created).UTC().Format(time.RFC3339),
+		"labels":    labels, "submittedBy": r.rec.SubmittedBy,
+	}
+}
+
+// Now is the value of now(): when the run was created.
+func (v *view) Now() time.Time { return time.UnixMilli(v.run.rec.Created).UTC() }
+
+// Job returns what expressions see of another job of the same flow.
+func (v *view) Job(name string) (expr.Job, bool) {
+	at, ok := v.scope.plan.index[name]
+	if !ok {
+		return expr.Job{}, false
+	}
+	n := &v.scope.nodes[at]
+	rec := &n.unit.rec
+	j := expr.Job{Status: string(run.TaskPending), Attempts: rec.Attempt, Errors: n.errors}
+	if !rec.State.Final() {
+		return j, true
+	}
+	j.Status = string(rec.State)
+	if rec.Error != nil {
+		j.Error = map[string]any{"code": rec.Error.Code, "message": rec.Error.Message}
+	}
+	if rec.Started > 0 {
+		j.Duration = float64(rec.Ended-rec.Started) / 1000
+	}
+	if rec.State == run.TaskSucceeded {
+		j.Outputs, j.HasOutputs = v.run.value(n)
+	}
+	return j, true
+}
+
+// Status answers the status functions.
+func (v *view) Status(function string) bool {
+	if v.node == nil {
+		return false
+	}
+	stopping := v.scope.stopping
+	switch function {
+	case "success":
+		return !stopping && v.node.all((*node).succeeded)
+	case "ready":
+		return !stopping && v.node.decide() == canStart
+	case "failure":
+		return !stopping && v.node.any((*node).broken)
+	case "finished":
+		return !stopping
+	case "always":
+		return true
+	case "cancelled":
+		return stopping
+	}
+	return false
+}
+
+func (n *node) all(is func(*node) bool) bool {
+	for _, d := range n.step.deps {
+		if !is(&n.scope.nodes[d.job]) {
+			return false
+		}
+	}
+	return true
+}
+
+func (n *node) any(is func(*node) bool) bool {
+	for _, d := range n.step.deps {
+		if is(&n.scope.nodes[d.job]) {
+			return true
+		}
+	}
+	return false
+}
+
+type decision int
+
+const (
+	canStart decision = iota
+	mustSkip
+	isBlocked
+)
+
+// decide is the default rule of who may start: no job it depends on failed or
+// is blocked, and of those it depends on at least one succeeded. An edge that
+// names an outcome is judged by that alone.
+func (n *node) decide() decision {
+	plain, succeeded, unmet := 0, 0, false
+	for _, d := range n.step.deps {
+		other := &n.scope.nodes[d.job]
+		switch d.on {
+		case flow.OnFinished:
+		case flow.OnFailed:
+			unmet = unmet || !other.broken() && other.state() != run.TaskFailed
+		case flow.OnSucceeded:
+			if other.broken() {
+				return isBlocked
+			}
+			unmet = unmet || !other.succeeded()
+		default:
+			if other.broken() {
+				return isBlocked
+			}
+			plain++
+			if other.succeeded() {
+				succeeded++
+			}
+		}
+	}
+	if unmet || plain > 0 && succeeded == 0 {
+		return mustSkip
+	}
+	return canStart
+}
+
+// value returns the result of a succeeded node, decoded once.
+func (r *Run) value(n *node) (any, bool) {
+	if n.hasValue {
+		return n.value, true
+	}
+	var v any
+	if n.iterated() {
+		v = r.itemValues(n)
+	} else {
+		raw, ok := r.outputs[n.unit.path()]
+		if !ok {
+			return nil, true
+		}
+		v = decode(raw)
+	}
+	n.value, n.hasValue = v, true
+	return v, true
+}
+
+// itemValues gathers the results of all items in their order; null for those
+// whose failure was tolerated.
+func (r *Run) itemValues(n *node) []any {
+	list := make([]any, n.unit.rec.Items)
+	item := unit{node: n}
+	for i := range list {
+		item.index = i
+		if raw, ok := r.outputs[item.path()]; ok {
+			list[i] = decode(raw)
+		}
+	}
+	return list
+}
+
+// decode reads a result; results are checked when they arrive.
+func decode(raw json.RawMessage) any {
+	v, err := expr.Decode(raw)
+	if err != nil {
+		return nil
+	}
+	return v
+}
+
+// view returns what the expressions of a unit can see.
+func (r *Run) view(u *unit) *view {
+	v := &view{run: r, scope: u.node.scope, node: u.node, index: u.index}
+	if u.index >= 0 {
+		v.iter = u.node.iter
+	}
+	return v
+}
+
+// environment evaluates the env of a unit's job and shows it to later
+// expressions.
+func (v *view) environment() (map[string]string, error) {
+	def := v.node.step.def
+	if len(def.Env) == 0 {
+		return nil, nil
+	}
+	text := make(map[string]string, len(def.Env))
+	seen := make(map[string]any, len(def.Env))
+	for name, t := range def.Env {
+		value, err := t.Eval(v)
+		if err != nil {
+			return nil, wrap("env."+name, err)
+		}
+		s, ok := value.(string)
+		if !ok {
+			raw, err := expr.Encode(value)
+			if err != nil {
+				return nil, wrap("env."+name, err)
+			}
+			s = string(raw)
+		}
+		text[name], seen[name] = s, s
+	}
+	v.env = seen
+	return text, nil
+}
+
+// checkOutputs holds a result against what the job declares.
+func checkOutputs(declared []flow.Input, raw json.RawMessage) *run.Error {
+	if len(declared) == 0 {
+		return nil
+	}
+	m, ok := decode(raw).(map[string]any)
+	if !ok {
+		return &run.Error{Code: run.CodeOutputs, Message: "the job declares outputs, so its result must be a map"}
+	}
+	for i := range declared {
+		d := &declared[i]
+		v, there := m[d.Name]
+		switch {
+		case !there && d.Required:
+			return &run.Error{Code: run.CodeOutputs, Message: fmt.Sprintf("the result has no %q, which the job declares", d.Name)}
+		case there && v != nil && !hasType(d.Type, v):
+			return &run.Error{Code: run.CodeOutputs, Message: fmt.Sprintf("output %q of the result is not of type %s", d.Name, d.Type)}
+		}
+	}
+	return nil
+}
+
+func hasType(t string, v any) bool {
+	switch v.(type) {
+	case string:
+		return !strings.Contains(" number integer boolean list map ", " "+t+" ")
+	case int:
+		return t == "number" || t == "integer" || t == "json" || t == "duration"
+	case float64:
+		return t == "number" || t == "json" || t == "duration"
+	case bool:
+		return t == "boolean" || t == "json"
+	case []any:
+		return t == "list" || t == "json"
+	case map[string]any:
+		return t == "map" || t == "json"
+	}
+	return false
+}

@@ -1,0 +1,142 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// work is one thing that is to be done now.
+type work struct {
+	do   func(*Run, work)
+	node *node
+	// unit is set for work on a unit, scope for work on a scope.
+	unit  *unit
+	scope *scope
+}
+
+func (r *Run) later(w work) { r.work = append(r.work, w) }
+
+func (r *Run) laterNode(n *node)   { r.later(work{do: (*Run).advanceNode, node: n}) }
+func (r *Run) laterItems(n *node)  { r.later(work{do: (*Run).advanceItems, node: n}) }
+func (r *Run) laterScope(s *scope) { r.later(work{do: (*Run).advanceScope, scope: s}) }
+func (r *Run) laterUnit(u *unit)   { r.later(work{do: (*Run).advanceUnit, unit: u}) }
+
+// Step takes events in, in order, and says what follows from them. now is the
+// time in Unix milliseconds; nonce is random and makes publication ids unique.
+func (r *Run) Step(now int64, nonce uint64, events ...Event) Effects {
+	r.now, r.nonce, r.pubs, r.spent = now, nonce, 0, 0
+	r.fx, r.changed, r.dirty, r.before = Effects{}, false, nil, r.rec.Counts
+	for i := range events {
+		if !r.apply(&events[i]) {
+			r.fx.Stale++
+		}
+	}
+	r.workOff()
+	return r.finishStep()
+}
+
+// workOff does what has to be done, first come first served, up to the budget.
+func (r *Run) workOff() {
+	done := 0
+	for done < len(r.work) && r.spent < r.limits.Budget && !r.Final() {
+		w := r.work[done]
+		r.work[done] = work{}
+		done++
+		w.do(r, w)
+	}
+	if done == len(r.work) || r.Final() {
+		clear(r.work)
+		r.work = r.work[:0]
+		return
+	}
+	r.work = append([]work(nil), r.work[done:]...)
+}
+
+func (r *Run) finishStep() Effects {
+	for _, u := range r.dirty {
+		u.marked = false
+		if u.gone {
+			continue
+		}
+		rec := u.rec
+		rec.ID = u.path()
+		r.fx.Tasks = append(r.fx.Tasks, rec)
+	}
+	if len(r.fx.Forget) > 0 {
+		r.fx.Outputs = slices.DeleteFunc(r.fx.Outputs, func(o Output) bool {
+			_, there := r.outputs[o.Task]
+			return !there
+		})
+	}
+	r.fx.More = len(r.work) > 0 && !r.Final()
+	r.fx.Run = r.rec
+	r.fx.RunChanged = r.changed || r.before != r.rec.Counts
+	fx := r.fx
+	r.fx, r.dirty = Effects{}, nil
+	return fx
+}
+
+// move puts a unit into a state, counts it and logs the change.
+func (r *Run) move(u *unit, to run.TaskState) {
+	r.rec.Counts.Add(u.state(), -1)
+	r.rec.Counts.Add(to, 1)
+	u.rec.State = to
+	r.mark(u)
+	c := run.Change{At: r.now, Task: u.path(), State: to, Attempt: u.rec.Attempt}
+	switch {
+	case to.Final():
+		c.Error, c.Reason, c.Started = u.rec.Error, u.rec.Reason, u.rec.Started
+		c.Worker = u.rec.Worker
+	case to == run.TaskRunning:
+		c.Worker, c.Items, c.Started = u.rec.Worker, u.rec.Items, u.rec.Started
+	case to == run.TaskRetrying:
+		c.Error, c.Due, c.Worker, c.Started = u.rec.Error, u.rec.Due, u.rec.Worker, u.rec.Started
+	}
+	r.fx.Log = append(r.fx.Log, c)
+}
+
+// mark has the unit's record written at the end of the step.
+func (r *Run) mark(u *unit) {
+	r.spent++
+	if !u.marked {
+		u.marked = true
+		r.dirty = append(r.dirty, u)
+	}
+}
+
+// pub makes a publication id: the nonce and a running number, mixed.
+func (r *Run) pub() string {
+	r.pubs++
+	return hex64(mix(r.nonce + r.pubs*0x9e3779b97f4a7c15))
+}
+
+// mix spreads a number over all 64 bits (the finisher of splitmix64).
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+func hex64(x uint64) string {
+	const digits = "0123456789abcdef"
+	var b [16]byte
+	for i := range b {
+		b[i] = digits[x>>(60-4*i)&15]
+	}
+	return string(b[:])
+}
+
+func (r *Run) setTimer(kind, task, pub string, due int64) {
+	r.fx.SetTimers = append(r.fx.SetTimers, Timer{Kind: kind, Task: task, Pub: pub, Due: due})
+}
+
+func (r *Run) clearTimer(kind, task, pub string) {
+	for i, t := range r.fx.SetTimers {
+		if t.Kind == kind && t.Task == task && t.Pub == pub {
+			r.fx.SetTimers = append(r.fx.SetTimers[:i], r.fx.SetTimers[i+1:]...)
+			break
+		}
+	}
+	r.fx.ClearTimers = append(r.fx.ClearTimers, Timer{Kind: kind, Task: task, Pub: pub})
+}

@@ -1,0 +1,277 @@
+package flow
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/orchis-run/orchis/internal/expr"
+)
+
+// draft is a flow being read, with the places of its parts.
+type draft struct {
+	*source
+	flow     *Flow
+	root     *value
+	jobs     []jobDraft
+	inputs   *value
+	defaults defaults
+	hasPrio  bool
+}
+
+type jobDraft struct {
+	name  *value
+	body  *value
+	deps  map[string]*value
+	calls *value // the name or path of the nested flow
+	byWay string // flow or workflowPath
+	uses  []use
+	isSet map[string]bool
+}
+
+// use is a value with expressions, and whether iterate may be read in it.
+type use struct {
+	v         *value
+	condition bool
+	items     bool
+}
+
+// defaults are the job fields that a definition sets for all jobs below it.
+type defaults struct {
+	retries      *Retries
+	timeout      *time.Duration
+	queueTimeout *time.Duration
+	heartbeat    *time.Duration
+	queue        string
+	priority     *int
+	env          map[string]*expr.Template
+	envValue     *value
+}
+
+// define reads the top level of a recipe or flow.
+func (d *draft) define(v *value, o Options) {
+	f := d.flow
+	d.root = v
+	var flows, jobs, vars *value
+	hold := func(to **value) field { return func(_, v *value) { *to = v } }
+	f.Priority = -1
+	known := map[string]field{
+		"name": d.text(&f.Name), "description": d.text(&f.Description), "labels": d.texts(&f.Labels),
+		"inputs": hold(&d.inputs), "vars": hold(&vars), "flows": hold(&flows), "jobs": hold(&jobs),
+		"outputs": d.template(&f.Outputs), "timeout": d.duration(&f.Timeout),
+		"parallelism": d.count(&f.Parallelism, 1), "priority": d.priority(&f.Priority),
+		"defaults": d.readDefaults(o),
+	}
+	for _, k := range v.keys {
+		if strings.HasPrefix(k.text, "x-") {
+			known[k.text] = func(_, _ *value) {}
+		}
+	}
+	d.read(v, "the definition", known)
+	if v.kind != mapValue {
+		return
+	}
+	if d.inputs != nil {
+		f.Inputs = d.readInputs(d.inputs)
+	}
+	if vars != nil {
+		d.readVars(vars)
+	}
+	switch {
+	case flows != nil && jobs != nil:
+		d.errorAt(flows, "E105", "a definition has either flows or jobs, not both", "put the jobs into a flow of their own")
+	case flows != nil:
+		f.Kind = KindRecipe
+		d.readFlows(flows, o)
+	case jobs != nil:
+		f.Kind = KindFlow
+		d.readJobs(jobs, o)
+	default:
+		d.errorAt(v, "E105", "there are neither jobs nor flows", "a flow has `jobs:`, a recipe `flows:`")
+	}
+}
+
+func (d *draft) readVars(v *value) {
+	if v.kind != mapValue {
+		d.wrongType(v, "vars", "a map")
+		return
+	}
+	for i, k := range v.keys {
+		if !d.name(k, "a var") {
+			continue
+		}
+		nv := Var{Name: k.text}
+		d.template(&nv.Value)(k, v.items[i])
+		d.flow.Vars = append(d.flow.Vars, nv)
+	}
+}
+
+func (d *draft) readDefaults(o Options) field {
+	return func(_, v *value) {
+		df := &d.defaults
+		var r Retries
+		var timeout, queueTimeout, heartbeat time.Duration
+		var priority int
+		d.read(v, "defaults", map[string]field{
+			"retries":          func(k, v *value) { r = defaultRetries(o.Retries); d.retries(&r)(k, v); df.retries = &r },
+			"timeout":          func(k, v *value) { d.duration(&timeout)(k, v); df.timeout = &timeout },
+			"queueTimeout":     func(k, v *value) { d.duration(&queueTimeout)(k, v); df.queueTimeout = &queueTimeout },
+			"heartbeatTimeout": func(k, v *value) { d.duration(&heartbeat)(k, v); df.heartbeat = &heartbeat },
+			"queue":            d.queue(&df.queue),
+			"priority":         func(k, v *value) { d.priority(&priority)(k, v); df.priority = &priority },
+			"env":              func(k, v *value) { df.envValue = v; d.env(&df.env)(k, v) },
+		})
+	}
+}
+
+func (d *draft) env(to *map[string]*expr.Template) field {
+	return func(k, v *value) {
+		if v.kind != mapValue {
+			d.wrongType(v, k.text, "a map of names and values")
+			return
+		}
+		*to = make(map[string]*expr.Template, len(v.keys))
+		for i, key := range v.keys {
+			if !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(key.text) {
+				d.errorAt(key, "E106", fmt.Sprintf("%q is no name for an environment variable", key.text), "")
+				continue
+			}
+			if v.items[i].kind != scalarValue {
+				d.wrongType(v.items[i], "env."+key.text, "a text")
+				continue
+			}
+			var t *expr.Template
+			d.template(&t)(key, v.items[i])
+			(*to)[key.text] = t
+		}
+	}
+}
+
+func (d *draft) queue(to *string) field {
+	return func(k, v *value) {
+		d.text(to)(k, v)
+		if *to != "" && !nameForm.MatchString(*to) {
+			d.errorAt(v, "E106", fmt.Sprintf("%q is no name for a queue", *to), "names hold letters, digits, - and _, and begin with a letter or _")
+		}
+	}
+}
+
+func defaultRetries(most int) Retries {
+	return Retries{Max: most, Backoff: "exponential", Delay: time.Second, MaxDelay: 5 * time.Minute, Factor: 2, Jitter: 0.2, OnLost: 3}
+}
+
+func (d *draft) retries(r *Retries) field {
+	return func(k, v *value) {
+		if v.kind != mapValue {
+			d.count(&r.Max, 0)(k, v)
+			return
+		}
+		d.read(v, "retries", map[string]field{
+			"max": d.count(&r.Max, 0), "delay": d.duration(&r.Delay), "maxDelay": d.duration(&r.MaxDelay),
+			"factor": d.real(&r.Factor, 1, 100), "jitter": d.real(&r.Jitter, 0, 1),
+			"on": d.words(&r.On), "notOn": d.words(&r.NotOn), "within": d.duration(&r.Within), "onLost": d.count(&r.OnLost, 0),
+			"backoff": func(k, v *value) {
+				d.text(&r.Backoff)(k, v)
+				if !slices.Contains([]string{"exponential", "linear", "fixed"}, r.Backoff) {
+					d.wrongType(v, "backoff", "exponential, linear or fixed")
+				}
+			},
+		})
+	}
+}
+
+// readInputs reads declarations: a scalar is a constant.
+func (d *draft) readInputs(v *value) []Input {
+	if v.kind != mapValue {
+		d.wrongType(v, "inputs", "a map")
+		return nil
+	}
+	var out []Input
+	for i, k := range v.keys {
+		if d.name(k, "an input") {
+			out = append(out, d.readInput(k, v.items[i]))
+		}
+	}
+	return out
+}
+
+func (d *draft) readInput(k, v *value) Input {
+	in := Input{Name: k.text}
+	if v.kind != mapValue {
+		in.Constant, in.Type = true, typeOf(v.plain())
+		d.template(&in.Default)(k, v)
+		return in
+	}
+	required, given, hasDefault := true, false, false
+	var def *value
+	d.read(v, "input "+strconv.Quote(k.text), map[string]field{
+		"label": d.text(&in.Label), "description": d.text(&in.Description), "placeholder": d.text(&in.Placeholder),
+		"type": d.text(&in.Type), "pattern": d.text(&in.Pattern), "secret": d.boolean(&in.Secret),
+		"required": func(k, v *value) { given = true; d.boolean(&required)(k, v) },
+		"default":  func(k, v *value) { def, hasDefault = v, true; d.template(&in.Default)(k, v) },
+		"enum": func(k, v *value) {
+			list, ok := v.plain().([]any)
+			if !ok || len(list) == 0 {
+				d.wrongType(v, k.text, "a list of values")
+			}
+			in.Enum = list
+		},
+		"min": d.number(&in.Min), "max": d.number(&in.Max), "minLength": d.length(&in.MinLen), "maxLength": d.length(&in.MaxLen),
+		"items":      func(k, v *value) { item := d.readInput(&value{text: k.text}, v); in.Items = &item },
+		"properties": func(_, v *value) { in.Properties = d.readInputs(v) },
+	})
+	if in.Type == "" {
+		in.Type = "string"
+		if hasDefault && def.scalar != "" && !strings.Contains(def.text, "${") {
+			in.Type = typeOf(def.plain())
+		}
+	}
+	in.Required = required && (!hasDefault || given)
+	if !slices.Contains(InputTypes(), in.Type) {
+		hint := didYouMean(in.Type, InputTypes())
+		if hint == "" {
+			hint = "known are " + strings.Join(InputTypes(), ", ")
+		}
+		d.errorAt(v, "E104", fmt.Sprintf("input %q has the unknown type %q", k.text, in.Type), hint)
+		in.Type = "string"
+	}
+	d.checkInput(&in, v, def)
+	return in
+}
+
+func (d *draft) checkInput(in *Input, v, def *value) {
+	if in.Pattern != "" {
+		if _, err := regexp.Compile(in.Pattern); err != nil {
+			d.errorAt(v, "E104", fmt.Sprintf("the pattern of input %q is no regular expression: %v", in.Name, err), "")
+			in.Pattern = ""
+		}
+	}
+	c, constant := in.Default.Constant()
+	if def == nil || !constant || c == nil || c == "" {
+		return
+	}
+	converted, err := in.convert(c)
+	if err == nil {
+		err = in.check(converted)
+	}
+	if err != nil {
+		d.errorAt(def, "E104", fmt.Sprintf("the default of input %q does not fit: %v", in.Name, err), "")
+	}
+}
+
+func typeOf(v any) string {
+	switch v.(type) {
+	case bool:
+		return "boolean"
+	case int, float64:
+		return "number"
+	case []any:
+		return "list"
+	case map[string]any:
+		return "map"
+	}
+	return "string"
+}

@@ -1,0 +1,351 @@
+package flow
+
+import (
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+
+	"github.com/orchis-run/orchis/internal/expr"
+)
+
+func (d *draft) readJobs(v *value, o Options) {
+	if v.kind != mapValue {
+		d.wrongType(v, "jobs", "a map of jobs")
+		return
+	}
+	if len(v.keys) > o.MaxTasks {
+		d.errorAt(v, "E003", fmt.Sprintf("the flow has %d jobs, more than the limit of %d", len(v.keys), o.MaxTasks), "")
+		return
+	}
+	for i, k := range v.keys {
+		if d.name(k, "a job") {
+			d.readJob(k, v.items[i], false, "", o)
+		}
+	}
+}
+
+// readFlows reads the flows of a recipe: a map, or a list in which each waits
+// for the one before it.
+func (d *draft) readFlows(v *value, o Options) {
+	switch v.kind {
+	case mapValue:
+		for i, k := range v.keys {
+			if d.name(k, "a job") {
+				d.readJob(k, v.items[i], true, "", o)
+			}
+		}
+		return
+	case scalarValue:
+		d.wrongType(v, "flows", "a map or a list of flows")
+		return
+	}
+	previous := ""
+	for _, item := range v.items {
+		k, body := item, &value{kind: mapValue, line: item.line, column: item.column}
+		if item.kind == mapValue && len(item.keys) == 1 {
+			k, body = item.keys[0], item.items[0]
+			if body.kind == scalarValue && body.scalar == nil {
+				body = &value{kind: mapValue, line: k.line, column: k.column}
+			}
+		} else if item.kind != scalarValue || item.scalar == nil {
+			d.errorAt(item, "E104", "each of flows must be a name, or a name with its settings", "as in `- extract` or `- extract: {inputs: ...}`")
+			continue
+		}
+		if d.name(k, "a job") {
+			d.readJob(k, body, true, previous, o)
+			previous = k.text
+		}
+	}
+}
+
+func (d *draft) readJob(k, v *value, inRecipe bool, previous string, o Options) {
+	for i := range d.jobs {
+		if d.jobs[i].name.text == k.text {
+			d.errorAt(k, "E101", fmt.Sprintf("there are two flows named %q", k.text), "rename one of them and give it `flow:`")
+			return
+		}
+	}
+	if v.kind == scalarValue && v.scalar == nil && inRecipe {
+		v = &value{kind: mapValue, line: k.line, column: k.column}
+	}
+	j := Job{Name: k.text, Priority: -1, FailFast: true, Retries: defaultRetries(-1)}
+	jd := jobDraft{name: k, body: v, deps: map[string]*value{}, isSet: map[string]bool{}}
+	before := len(*d.out)
+	d.read(v, "job "+strconv.Quote(k.text), d.jobFields(&j, &jd, inRecipe))
+	switch {
+	case jd.calls != nil && j.Handler != "" && j.Handler != "runWorkflow":
+		d.errorAt(k, "E105", fmt.Sprintf("job %q has both job and flow", k.text), "keep one of the two")
+	case j.Handler == "runWorkflow" && jd.calls == nil:
+		d.errorAt(k, "E105", fmt.Sprintf("job %q runs a workflow and does not say which", k.text), "add `workflowPath:`")
+	case jd.byWay == "workflowPath" && j.Handler != "runWorkflow":
+		d.errorAt(jd.calls, "E105", "workflowPath goes with `job: runWorkflow`", "write `flow:` instead")
+	case jd.calls == nil && inRecipe:
+		jd.calls, jd.byWay = k, "flow"
+	case jd.calls == nil && j.Handler == "" && len(*d.out) == before && v.kind == mapValue:
+		d.errorAt(k, "E105", fmt.Sprintf("job %q does not say what to do", k.text), "add `job:` with a handler, or `flow:`")
+	}
+	if jd.calls != nil {
+		j.Handler = ""
+	}
+	if previous != "" && !jd.isSet["dependsOn"] {
+		j.Deps = []Dep{{Job: previous}}
+		jd.deps[previous] = k
+	}
+	d.needIterate(&j, &jd)
+	d.inherit(&j, &jd, o)
+	d.flow.Jobs = append(d.flow.Jobs, j)
+	d.jobs = append(d.jobs, jd)
+}
+
+// needIterate refuses keys that mean nothing without iterate.
+func (d *draft) needIterate(j *Job, jd *jobDraft) {
+	if j.Iterate != nil || j.Range != nil || jd.isSet["iterate"] {
+		return
+	}
+	for i, k := range jd.body.keys {
+		switch k.text {
+		case "iteratePick", "parallelism", "failFast", "maxFailures":
+			d.errorAt(jd.body.keys[i], "E105", fmt.Sprintf("%q goes with iterate, which job %q does not have", k.text, j.Name), "")
+		}
+	}
+}
+
+// inherit fills in what the job does not say, from the defaults and options.
+func (d *draft) inherit(j *Job, jd *jobDraft, o Options) {
+	df := &d.defaults
+	if jd.calls != nil {
+		if j.Retries.Max < 0 {
+			j.Retries.Max = 0
+		}
+	} else {
+		if !jd.isSet["retries"] && df.retries != nil {
+			j.Retries = *df.retries
+		}
+		if j.Retries.Max < 0 {
+			j.Retries.Max = o.Retries
+		}
+		if !jd.isSet["timeout"] {
+			j.Timeout = o.Timeout
+			if df.timeout != nil {
+				j.Timeout = *df.timeout
+			}
+		}
+		if !jd.isSet["queueTimeout"] && df.queueTimeout != nil {
+			j.QueueTimeout = *df.queueTimeout
+		}
+		if !jd.isSet["heartbeatTimeout"] && df.heartbeat != nil {
+			j.HeartbeatTimeout = *df.heartbeat
+		}
+	}
+	if j.Queue == "" {
+		j.Queue = df.queue
+	}
+	if j.Queue == "" {
+		j.Queue = "default"
+	}
+	if j.Priority < 0 && df.priority != nil {
+		j.Priority = *df.priority
+	}
+	if len(df.env) > 0 && jd.calls == nil {
+		all := maps.Clone(df.env)
+		maps.Copy(all, j.Env)
+		j.Env = all
+		if df.envValue != nil {
+			jd.uses = append(jd.uses, use{v: df.envValue, items: true})
+		}
+	}
+}
+
+// jobFields is what a job may say.
+func (d *draft) jobFields(j *Job, jd *jobDraft, inRecipe bool) map[string]field {
+	used := func(f field, condition, items bool) field {
+		return func(k, v *value) {
+			jd.uses = append(jd.uses, use{v: v, condition: condition, items: items})
+			f(k, v)
+		}
+	}
+	set := func(f field) field {
+		return func(k, v *value) { jd.isSet[k.text] = true; f(k, v) }
+	}
+	calls := func(k, v *value) {
+		if _, ok := v.scalar.(string); v.kind != scalarValue || !ok || v.text == "" {
+			d.wrongType(v, k.text, "the name or the path of a flow")
+			return
+		}
+		jd.calls, jd.byWay = v, k.text
+	}
+	fields := map[string]field{
+		"flow": calls, "dependsOn": set(d.dependsOn(j, jd)), "inputs": used(d.template(&j.Inputs), false, true),
+		"if": used(d.condition(&j.If), true, false), "iterate": set(used(d.iterate(j), false, false)),
+		"iteratePick": d.text(&j.IteratePick), "parallelism": d.count(&j.Parallelism, 1),
+		"failFast": d.boolean(&j.FailFast), "maxFailures": d.maxFailures(j),
+		"retries": set(d.retries(&j.Retries)), "timeout": set(d.duration(&j.Timeout)),
+		"continueOnError": d.boolean(&j.ContinueOnError), "priority": d.priority(&j.Priority),
+		"description": d.text(&j.Description), "labels": d.texts(&j.Labels),
+		"outputs": func(_, v *value) { j.Outputs = d.readContract(v) },
+	}
+	if inRecipe {
+		return fields
+	}
+	maps.Copy(fields, map[string]field{
+		"job": d.handler(j), "workflowPath": calls, "queue": d.queue(&j.Queue),
+		"queueTimeout":     set(d.duration(&j.QueueTimeout)),
+		"heartbeatTimeout": set(d.duration(&j.HeartbeatTimeout)),
+		"env":              used(d.env(&j.Env), false, true),
+	})
+	return fields
+}
+
+func (d *draft) handler(j *Job) field {
+	return func(k, v *value) {
+		d.text(&j.Handler)(k, v)
+		if j.Handler == "" && v.scalar == "" {
+			d.errorAt(v, "E104", "job must name a handler", "")
+		}
+		if strings.ContainsAny(j.Handler, " \t\n/\\${}") {
+			d.errorAt(v, "E106", fmt.Sprintf("%q is no name for a handler", j.Handler), "")
+		}
+	}
+}
+
+// readContract reads the outputs a job declares: name -> type, or as inputs.
+func (d *draft) readContract(v *value) []Input {
+	if v.kind != mapValue {
+		d.wrongType(v, "outputs of a job", "a map of names and types")
+		return nil
+	}
+	var out []Input
+	for i, k := range v.keys {
+		item := v.items[i]
+		if item.kind == scalarValue {
+			item = &value{
+				kind: mapValue, line: item.line, column: item.column,
+				keys: []*value{{text: "type", line: k.line, column: k.column}}, items: []*value{item},
+			}
+		}
+		out = append(out, d.readInput(k, item))
+	}
+	return out
+}
+
+func (d *draft) dependsOn(j *Job, jd *jobDraft) field {
+	add := func(at *value, name string, on DepOn) {
+		if _, twice := jd.deps[name]; twice {
+			d.errorAt(at, "E201", fmt.Sprintf("job %q depends twice on %q", j.Name, name), "remove one of the two")
+			return
+		}
+		jd.deps[name] = at
+		j.Deps = append(j.Deps, Dep{Job: name, On: on})
+	}
+	return func(k, v *value) {
+		switch v.kind {
+		case listValue:
+			for _, item := range v.items {
+				if s, ok := item.scalar.(string); ok && item.kind == scalarValue {
+					add(item, s, OnReady)
+					continue
+				}
+				d.wrongType(item, "each of dependsOn", "the name of a job")
+			}
+		case mapValue:
+			for i, key := range v.keys {
+				on := DepOn(v.items[i].text)
+				if on != OnSucceeded && on != OnFinished && on != OnFailed {
+					d.wrongType(v.items[i], "dependsOn."+key.text, "succeeded, finished or failed")
+					continue
+				}
+				add(key, key.text, on)
+			}
+		default:
+			if s, ok := v.scalar.(string); ok {
+				add(v, s, OnReady)
+				return
+			}
+			d.wrongType(v, k.text, "a job's name, a list of names, or a map of names and outcomes")
+		}
+	}
+}
+
+func (d *draft) iterate(j *Job) field {
+	return func(k, v *value) {
+		if v.kind == scalarValue {
+			if s, ok := v.scalar.(string); !ok || !strings.HasPrefix(strings.TrimSpace(s), "${") {
+				d.wrongType(v, k.text, "a list, a map or ${...}")
+				return
+			}
+		}
+		if v.kind == mapValue && isRange(v) {
+			r := &Range{}
+			d.read(v, "iterate", map[string]field{
+				"from": d.template(&r.From), "to": d.template(&r.To), "step": d.template(&r.Step),
+			})
+			if r.From == nil || r.To == nil {
+				d.errorAt(v, "E105", "iterate wants both from and to", "as in `{from: 0, to: 9}`")
+				return
+			}
+			j.Range = r
+			return
+		}
+		d.template(&j.Iterate)(k, v)
+	}
+}
+
+// isRange tells {from, to, step} from a map of items.
+func isRange(v *value) bool {
+	for _, k := range v.keys {
+		if k.text != "from" && k.text != "to" && k.text != "step" {
+			return false
+		}
+	}
+	return len(v.keys) > 0
+}
+
+func (d *draft) maxFailures(j *Job) field {
+	return func(k, v *value) {
+		if s, ok := v.scalar.(string); ok && v.kind == scalarValue && strings.HasSuffix(s, "%") {
+			f, err := strconv.ParseFloat(strings.TrimSuffix(s, "%"), 64)
+			if err == nil && f >= 0 && f <= 100 {
+				j.MaxFailuresPct = f
+				return
+			}
+		} else if n, ok := v.scalar.(int); ok && v.kind == scalarValue && n >= 0 {
+			j.MaxFailures = n
+			return
+		}
+		d.wrongType(v, k.text, `a whole number, or a share such as "5%"`)
+	}
+}
+
+// references returns what the expressions of a value read, with their places.
+func references(u use) []place {
+	var out []place
+	var walk func(v *value)
+	walk = func(v *value) {
+		for _, item := range v.items {
+			walk(item)
+		}
+		if v.kind != scalarValue || !u.condition && !strings.Contains(v.text, "${") {
+			return
+		}
+		var refs []expr.Ref
+		if u.condition {
+			if c, err := expr.ParseCondition(v.text); err == nil {
+				refs = c.Refs()
+			}
+		} else if t, err := expr.ParseTemplate(v.text); err == nil {
+			refs = t.Refs()
+		}
+		for _, r := range refs {
+			out = append(out, place{Ref: r, v: v})
+		}
+	}
+	walk(u.v)
+	return out
+}
+
+// place is a reference and the scalar it stands in.
+type place struct {
+	expr.Ref
+	v *value
+}

@@ -1,0 +1,186 @@
+package flow
+
+import (
+	"time"
+
+	"github.com/orchis-run/orchis/internal/expr"
+)
+
+// Kind tells recipes from flows.
+type Kind string
+
+// The kinds of definitions.
+const (
+	KindRecipe Kind = "recipe" // has flows; what people submit
+	KindFlow   Kind = "flow"   // has jobs
+)
+
+// Bundle is a definition frozen for execution: one recipe or flow together
+// with every flow it calls, all defaults filled in. Its JSON form is stored
+// with the runs that use it, so that a deploy never changes a running run.
+type Bundle struct {
+	// Root is the key in Flows of the definition that was asked for.
+	Root string `json:"root"`
+	// Flows holds every definition by its path relative to the project
+	// ("flows/fade-in.yaml"), or "<inline>" for text that has no file.
+	Flows map[string]*Flow `json:"flows"`
+}
+
+// RootFlow returns the definition that was asked for.
+func (b *Bundle) RootFlow() *Flow { return b.Flows[b.Root] }
+
+// Flow is a parsed, valid recipe or flow. In a recipe each job starts a flow.
+type Flow struct {
+	Kind        Kind              `json:"kind"`
+	Path        string            `json:"path"`
+	Name        string            `json:"name"`
+	Description string            `json:"description,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	// Inputs and Vars stand in the order in which the file gives them.
+	Inputs []Input `json:"inputs,omitempty"`
+	Vars   []Var   `json:"vars,omitempty"`
+	// OpenInputs marks a flow that reads inputs but declares none, as flows of
+	// the first Orchis may: it takes whatever it is given, as it is.
+	OpenInputs bool  `json:"openInputs,omitempty"`
+	Jobs       []Job `json:"jobs"`
+	// Outputs is the result; nil means a map of the outputs of all jobs.
+	Outputs *expr.Template `json:"outputs,omitempty"`
+	// Timeout bounds the whole run (root) or the nested flow; 0 is none.
+	Timeout time.Duration `json:"timeout,omitempty"`
+	// Parallelism is the most tasks of this flow, nested ones included, that
+	// are with workers at once; 0 is no limit.
+	Parallelism int `json:"parallelism,omitempty"`
+	// Priority is 0 (lowest) to 9; PriorityNormal when the file says nothing.
+	Priority int `json:"priority"`
+}
+
+// The three priorities that have a name.
+const (
+	PriorityLow    = 2
+	PriorityNormal = 5
+	PriorityHigh   = 8
+)
+
+// Var is a derived value, computed once when its flow starts; it may use
+// inputs and the vars above it.
+type Var struct {
+	Name  string         `json:"name"`
+	Value *expr.Template `json:"value"`
+}
+
+// Input declares one input of a recipe or flow.
+type Input struct {
+	Name        string `json:"name"`
+	Label       string `json:"label,omitempty"`
+	Description string `json:"description,omitempty"`
+	// Type is one of the words of InputTypes.
+	Type string `json:"type"`
+	// Constant inputs have a fixed value (Default) that cannot be given.
+	Constant bool           `json:"constant,omitempty"`
+	Default  *expr.Template `json:"default,omitempty"`
+	Required bool           `json:"required,omitempty"`
+	Enum     []any          `json:"enum,omitempty"`
+	Pattern  string         `json:"pattern,omitempty"`
+	Min      *float64       `json:"min,omitempty"`
+	Max      *float64       `json:"max,omitempty"`
+	MinLen   *int           `json:"minLength,omitempty"`
+	MaxLen   *int           `json:"maxLength,omitempty"`
+	// Items declares the elements of a list, Properties the keys of a map.
+	Items       *Input  `json:"items,omitempty"`
+	Properties  []Input `json:"properties,omitempty"`
+	Secret      bool    `json:"secret,omitempty"`
+	Placeholder string  `json:"placeholder,omitempty"`
+}
+
+// InputTypes lists the types an input may have.
+func InputTypes() []string {
+	return []string{
+		"string", "number", "integer", "boolean", "json", "duration", "date",
+		"datetime", "list", "map", "file", "url", "secret",
+	}
+}
+
+// Job is one node of a flow: the work of a handler, or a nested flow.
+type Job struct {
+	Name        string            `json:"name"`
+	Description string            `json:"description,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	// Handler names the code that does the job; empty when Flow is set.
+	Handler string `json:"job,omitempty"`
+	// Flow is the key in Bundle.Flows of the nested flow.
+	Flow string `json:"flow,omitempty"`
+	// Deps are the jobs this one waits for, declared and derived.
+	Deps []Dep `json:"deps,omitempty"`
+	// Inputs is nil when the job has none; they resolve just before dispatch.
+	Inputs *expr.Template  `json:"inputs,omitempty"`
+	If     *expr.Condition `json:"if,omitempty"`
+	// Iterate gives the elements, one task each; nil when not iterated. Its
+	// value is a list, a map (items are {key, value}) or Range.
+	Iterate     *expr.Template `json:"iterate,omitempty"`
+	Range       *Range         `json:"range,omitempty"`
+	IteratePick string         `json:"iteratePick,omitempty"`
+	// Parallelism bounds the items in flight at once; 0 is the dispatch window.
+	Parallelism int  `json:"parallelism,omitempty"`
+	FailFast    bool `json:"failFast,omitempty"`
+	// MaxFailures items may fail without failing the job; MaxFailuresPct is
+	// the same as a share of the items, 0 to 100. The larger one counts.
+	MaxFailures      int                       `json:"maxFailures,omitempty"`
+	MaxFailuresPct   float64                   `json:"maxFailuresPercent,omitempty"`
+	Retries          Retries                   `json:"retries"`
+	Timeout          time.Duration             `json:"timeout,omitempty"`
+	QueueTimeout     time.Duration             `json:"queueTimeout,omitempty"`
+	HeartbeatTimeout time.Duration             `json:"heartbeatTimeout,omitempty"`
+	ContinueOnError  bool                      `json:"continueOnError,omitempty"`
+	Queue            string                    `json:"queue"`
+	Priority         int                       `json:"priority"`
+	Env              map[string]*expr.Template `json:"env,omitempty"`
+	// Outputs, when given, is a contract the result must keep: name -> type.
+	Outputs []Input `json:"outputs,omitempty"`
+}
+
+// Range is the value of `iterate: {from, to, step}`; both ends are included.
+type Range struct {
+	From *expr.Template `json:"from"`
+	To   *expr.Template `json:"to"`
+	Step *expr.Template `json:"step,omitempty"`
+}
+
+// Dep is an edge to a job this one waits for.
+type Dep struct {
+	Job string `json:"job"`
+	On  DepOn  `json:"on,omitempty"`
+	// Implied edges come from a reference in an expression, not from dependsOn.
+	Implied bool `json:"implied,omitempty"`
+}
+
+// DepOn is the outcome a job wants of one it depends on.
+type DepOn string
+
+// What an edge may ask for.
+const (
+	OnReady     DepOn = ""          // neither failed nor blocked
+	OnSucceeded DepOn = "succeeded" // succeeded, or failed and tolerated
+	OnFinished  DepOn = "finished"  // any outcome
+	OnFailed    DepOn = "failed"    // failed or blocked
+)
+
+// Retries is the retry rule of a job, all defaults filled in.
+type Retries struct {
+	// Max is the number of attempts after the first that may fail.
+	Max int `json:"max"`
+	// Backoff is exponential, linear or fixed.
+	Backoff  string        `json:"backoff"`
+	Delay    time.Duration `json:"delay"`
+	MaxDelay time.Duration `json:"maxDelay"`
+	Factor   float64       `json:"factor"`
+	// Jitter spreads each delay by up to this share of it, 0 to 1.
+	Jitter float64 `json:"jitter"`
+	// On, when not empty, lists the only error codes worth a retry; NotOn
+	// lists codes never worth one.
+	On    []string `json:"on,omitempty"`
+	NotOn []string `json:"notOn,omitempty"`
+	// Within is the time after the first start in which a retry may begin.
+	Within time.Duration `json:"within,omitempty"`
+	// OnLost is the number of times the worker may go away.
+	OnLost int `json:"onLost"`
+}
