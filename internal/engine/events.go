@@ -266,7 +266,6 @@ func (r *Run) timer(ev *Event) bool {
 			r.setTimer(TimerRetry, ev.Task, "", u.rec.Due)
 			return true
 		}
-		r.clearTimer(TimerRetry, ev.Task, "")
 		r.laterUnit(u)
 		return true
 	case TimerQueueTimeout:

@@ -91,8 +91,9 @@ type unit struct {
 	// gone marks a unit that was forgotten in this step.
 	gone bool
 	// holds says that the unit counts in the active numbers of its scopes,
-	// parked that it stands in a list of waiters.
-	holds, parked, marked bool
+	// parked that it stands in a list of waiters, woken that it was let go from
+	// there and has not taken its place yet.
+	holds, parked, woken, marked bool
 }
 
 // iteration is what is known of an iterated job while it runs.

@@ -18,8 +18,11 @@ func (r *Run) advanceUnit(w work) {
 	if u.rec.State.Final() || u.rec.State.InFlight() || u.parked {
 		return
 	}
-	if u.rec.State == run.TaskRetrying && u.rec.Due > r.now {
-		return
+	if u.rec.State == run.TaskRetrying {
+		if u.rec.Due > r.now {
+			return
+		}
+		r.clearTimer(TimerRetry, u.path(), "")
 	}
 	s := u.node.scope
 	if s.hard || s.stopping && !u.node.step.stopped {
@@ -152,31 +155,32 @@ func (r *Run) enter(u *unit) bool {
 	for s := u.node.scope; s != nil; s = s.above() {
 		s.active++
 	}
-	u.holds = true
+	u.holds, u.woken = true, false
 	return true
 }
 
 // leave gives the unit's places back and lets others go on.
 func (r *Run) leave(u *unit) {
-	if !u.holds && !u.parked {
+	if !u.holds && !u.parked && !u.woken {
 		return
 	}
 	for s := u.node.scope; s != nil; s = s.above() {
 		if u.holds {
 			s.active--
 		}
-		for len(s.waiters) > 0 {
+		for len(s.waiters) > 0 && s.active < s.plan.def.Parallelism {
 			next := s.waiters[0]
 			s.waiters[0] = nil
 			s.waiters = s.waiters[1:]
 			next.parked = false
 			if !next.rec.State.Final() {
+				next.woken = true
 				r.laterUnit(next)
 				break
 			}
 		}
 	}
-	u.holds = false
+	u.holds, u.woken = false, false
 }
 
 func (s *scope) above() *scope {
