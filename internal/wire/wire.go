@@ -123,9 +123,9 @@ type Submission struct {
 	// Recipe is a name; Definition is YAML text. Exactly one is given.
 	Recipe     string
 	Definition string
-	// Inputs is a JSON object; Fields are single inputs as text (input.<name>).
+	// Inputs is a JSON object; Single are single inputs as text (input.<name>).
 	Inputs json.RawMessage
-	Fields map[string]string
+	Single map[string]string
 	By     string
 	Labels map[string]string
 	// Deliveries counts how often the entry was delivered, 1 the first time.

@@ -1,0 +1,141 @@
+package redisstore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/orchis-run/orchis/internal/wire"
+)
+
+// CommitResult tells what became of one change.
+type CommitResult struct {
+	// Err is nil or wire.ErrConflict.
+	Err error
+	// TicketIDs are the stream ids of the change's tickets, in their order.
+	TicketIDs []string
+}
+
+// maxCommit is the number of tasks and tickets that one call of the script may
+// write; other clients of Redis wait as long.
+const maxCommit = 1000
+
+// Commit applies changes of runs of one partition; each as a whole or not at
+// all. When it returns an error, it is unknown which were applied: the runs
+// must be loaded again.
+func (s *Store) Commit(ctx context.Context, p int, changes []wire.Commit) ([]CommitResult, error) {
+	var results []CommitResult
+	for len(changes) > 0 {
+		n, size := 0, 0
+		for n < len(changes) && (n == 0 || size+weight(&changes[n]) <= maxCommit) {
+			size += weight(&changes[n])
+			n++
+		}
+		part, err := s.commitSome(ctx, p, changes[:n])
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, part...)
+		changes = changes[n:]
+	}
+	return results, nil
+}
+
+func weight(c *wire.Commit) int { return 1 + len(c.Tasks)/2 + len(c.Tickets) }
+
+func (s *Store) commitSome(ctx context.Context, p int, changes []wire.Commit) ([]CommitResult, error) {
+	args := arguments{s.base(p), len(changes)}
+	for i := range changes {
+		args.commit(&changes[i])
+	}
+	reply, err := s.commit.Run(ctx, s.client, []string{s.events(p)}, args...).Slice()
+	if err != nil {
+		return nil, fmt.Errorf("commit %d changes: %w", len(changes), err)
+	}
+	if len(reply) != len(changes) {
+		return nil, fmt.Errorf("commit %d changes: got %d replies", len(changes), len(reply))
+	}
+	results := make([]CommitResult, len(reply))
+	for i, r := range reply {
+		words, ok := r.([]any)
+		if !ok || len(words) == 0 {
+			return nil, fmt.Errorf("commit: the reply for run %s is not understood", changes[i].Run)
+		}
+		if words[0] != "ok" {
+			results[i].Err = wire.ErrConflict
+			continue
+		}
+		for _, id := range words[1:] {
+			results[i].TicketIDs = append(results[i].TicketIDs, fmt.Sprint(id))
+		}
+	}
+	return results, nil
+}
+
+// arguments are those of the script, in the order in which it reads them.
+type arguments []any
+
+func (a *arguments) list(values []string) {
+	*a = append(*a, len(values))
+	for _, v := range values {
+		*a = append(*a, v)
+	}
+}
+
+func (a *arguments) commit(c *wire.Commit) {
+	*a = append(*a, c.Run, c.Version, c.Digest, c.Definition)
+	a.list(c.Fields)
+	a.list(c.Tasks)
+	a.list(c.Outputs)
+	a.list(c.Forget)
+	*a = append(*a, c.Log, len(c.Tickets))
+	for i := range c.Tickets {
+		t := &c.Tickets[i]
+		fields := t.Fields()
+		*a = append(*a, lane(t.Queue, t.Priority), t.Queue, len(fields))
+		*a = append(*a, fields...)
+	}
+	var revokes, set, cleared []string
+	for _, r := range c.Revokes {
+		revokes = append(revokes, lane(r.Queue, r.Priority), r.ID)
+	}
+	for _, t := range c.SetTimers {
+		set = append(set, strconv.FormatInt(t.Due, 10), member(t))
+	}
+	for _, t := range c.ClearTimers {
+		cleared = append(cleared, member(t))
+	}
+	a.list(revokes)
+	a.list(set)
+	a.list(cleared)
+	*a = append(*a, len(c.Dead))
+	for _, d := range c.Dead {
+		reason, err := json.Marshal(d.Error)
+		if err != nil {
+			reason = nil
+		}
+		a.list([]string{"run", d.Run, "task", d.Task, "handler", d.Handler, "attempt", strconv.Itoa(d.Attempt), "error", string(reason), "at", strconv.FormatInt(d.At, 10)})
+	}
+	more := 0
+	if c.More {
+		more = 1
+	}
+	*a = append(*a, more)
+	a.list(c.Events)
+	*a = append(*a, c.Active, c.Done)
+}
+
+// member names a timer in the sorted set.
+func member(t wire.Timer) string { return t.Run + "|" + t.Kind + "|" + t.Task + "|" + t.Pub }
+
+func parseMember(m string, due int64) (wire.Timer, bool) {
+	parts := strings.Split(m, "|")
+	if len(parts) != 4 {
+		return wire.Timer{}, false
+	}
+	return wire.Timer{Run: parts[0], Kind: parts[1], Task: parts[2], Pub: parts[3], Due: due}, true
+}
+
+func lanes() []wire.Priority { return wire.Lanes() }

@@ -1,0 +1,216 @@
+package redisstore_test
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/internal/redistest"
+	"github.com/orchis-run/orchis/internal/wire"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+func open(t *testing.T, s redistest.Server) *redisstore.Store {
+	t.Helper()
+	store, err := redisstore.Open(t.Context(), redisstore.Config{URL: s.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	return store
+}
+
+func must[T any](t *testing.T) func(T, error) T {
+	t.Helper()
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func aCommit(runID string, version int64) wire.Commit {
+	rec := run.Run{State: run.Running, Recipe: "r", Definition: "sha256:d", Created: 5, Inputs: []byte(`{}`)}
+	task := run.Task{State: run.TaskQueued, Attempt: 1, Pub: "p1"}
+	return wire.Commit{
+		Run: runID, Version: version, Fields: rec.Fields(), Digest: "sha256:d", Definition: []byte(`{"x":1}`),
+		Tasks: []string{"a", task.Encode()}, Outputs: []string{"b", `{"n":1}`},
+		Log:       []byte(`[{"at":5,"run":"running"}]`),
+		Tickets:   []wire.Ticket{{Queue: "default", Priority: wire.Normal, Run: runID, Task: "a", Pub: "p1", Attempt: 1, Handler: "h", Inputs: []byte(`{"k":"ä"}`)}},
+		SetTimers: []wire.Timer{{Run: runID, Kind: "retry", Task: "a", Due: 100}},
+		Active:    5,
+	}
+}
+
+func TestACommitIsWholeOrNothing(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s, ctx := open(t, srv), t.Context()
+		res := must[[]redisstore.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit("r1", 0), aCommit("r2", 0)}))
+		if len(res) != 2 || res[0].Err != nil || len(res[0].TicketIDs) != 1 {
+			t.Fatalf("results are %+v", res)
+		}
+		again := must[[]redisstore.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit("r1", 0)}))
+		if !errors.Is(again[0].Err, wire.ErrConflict) {
+			t.Fatalf("a commit of an old version gives %v", again[0].Err)
+		}
+		stored := must[*wire.Stored](t)(s.Load(ctx, "r1"))
+		if stored.Run["version"] != "1" || stored.Outputs["b"] != `{"n":1}` {
+			t.Errorf("stored is %+v", stored)
+		}
+		if got := string(must[[]byte](t)(s.Definition(ctx, 0, "sha256:d"))); got != `{"x":1}` {
+			t.Errorf("definition is %s", got)
+		}
+		due, next, err := s.DueTimers(ctx, 0, time.UnixMilli(100), 10)
+		ok(t, err)
+		if len(due) != 2 || !next.IsZero() {
+			t.Errorf("due are %v, next %v", due, next)
+		}
+		ref := wire.TicketRef{Queue: "default", Priority: wire.Normal, ID: res[0].TicketIDs[0]}
+		end := wire.Commit{Run: "r1", Version: 1, Forget: []string{"a"}, Revokes: []wire.TicketRef{ref}, ClearTimers: []wire.Timer{{Run: "r1", Kind: "retry", Task: "a"}}, Done: 9, More: true}
+		must[[]redisstore.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{end}))
+		if tasks := must[[]run.Task](t)(s.Tasks(ctx, "r1")); len(tasks) != 0 {
+			t.Errorf("forgotten tasks are %v", tasks)
+		}
+		if left := must[[]wire.Ticket](t)(s.ScanTickets(ctx, 0, "default", wire.Normal, "", 10)); len(left) != 1 || left[0].Run != "r2" {
+			t.Errorf("tickets left are %v", left)
+		}
+		if ev := must[[]wire.Event](t)(s.ReadEvents(ctx, 0, "o1", 10, 0)); len(ev) != 1 || ev[0].Type != wire.Continue {
+			t.Errorf("events are %v", ev)
+		}
+		list := must[[]run.Run](t)(s.ListRuns(ctx, redisstore.ListQuery{}))
+		if len(list) != 2 {
+			t.Errorf("runs are %v", list)
+		}
+		ok(t, s.DeleteRuns(ctx, 0, []string{"r1", "r2"}))
+		if _, err := s.Load(ctx, "r1"); !errors.Is(err, wire.ErrNotFound) {
+			t.Errorf("a deleted run gives %v", err)
+		}
+		if _, err := s.Definition(ctx, 0, "sha256:d"); !errors.Is(err, wire.ErrNotFound) {
+			t.Errorf("a definition without runs gives %v", err)
+		}
+	})
+}
+
+func TestATicketIsHeldReportedAndGone(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s, ctx := open(t, srv), t.Context()
+		ok(t, s.Ensure(ctx, []string{"default"}))
+		must[[]redisstore.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit("r1", 0)}))
+		got := must[[]wire.Ticket](t)(s.ReadTickets(ctx, 0, []string{"default"}, "w1", 5, time.Second))
+		if len(got) != 1 || string(got[0].Inputs) != `{"k":"ä"}` || got[0].Queue != "default" {
+			t.Fatalf("tickets are %+v", got)
+		}
+		if own := must[[]wire.Ticket](t)(s.OwnTickets(ctx, 0, []string{"default"}, "w1")); len(own) != 1 {
+			t.Errorf("own tickets are %v", own)
+		}
+		if kept := must[[]wire.Ticket](t)(s.Heartbeat(ctx, "w1", got)); len(kept) != 1 {
+			t.Errorf("kept are %v", kept)
+		}
+		if p := must[[]redisstore.Pending](t)(s.PendingTickets(ctx, 0, "default", wire.Normal, 0, 10)); len(p) != 1 || p[0].Consumer != "w1" {
+			t.Errorf("pending are %v", p)
+		}
+		done := redisstore.Completion{Ticket: got[0], Event: wire.Event{Type: wire.Failed, Run: "r1", Task: "a", Pub: "p1", Error: &run.Error{Code: "x", Message: "y"}, Permanent: true}}
+		ok(t, s.Complete(ctx, 0, []redisstore.Completion{done}))
+		if kept := must[[]wire.Ticket](t)(s.Heartbeat(ctx, "w1", got)); len(kept) != 0 {
+			t.Errorf("a finished ticket is kept: %v", kept)
+		}
+		ev := must[[]wire.Event](t)(s.ReadEvents(ctx, 0, "o1", 10, 0))
+		want := done.Event
+		want.ID, want.Deliveries = ev[0].ID, 1
+		if diff := cmp.Diff(want, ev[0]); diff != "" {
+			t.Error(diff)
+		}
+		claimed := must[[]wire.Event](t)(s.ClaimEvents(ctx, 0, "o2", 0, 10))
+		if len(claimed) != 1 || claimed[0].Deliveries < 2 {
+			t.Errorf("claimed are %+v", claimed)
+		}
+		ok(t, s.AckEvents(ctx, 0, []string{ev[0].ID}))
+		if left := must[[]wire.Event](t)(s.ClaimEvents(ctx, 0, "o2", 0, 10)); len(left) != 0 {
+			t.Errorf("acknowledged events come back: %v", left)
+		}
+	})
+}
+
+func TestASubmissionIsAnswered(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s, ctx := open(t, srv), t.Context()
+		good := must[string](t)(s.Submit(ctx, wire.Submission{Recipe: "r", Inputs: json.RawMessage(`{"a":1}`), Single: map[string]string{"b": "2"}}))
+		bad := must[string](t)(s.Submit(ctx, wire.Submission{Recipe: "r", Inputs: json.RawMessage(`{"a":`)}))
+		subs := must[[]wire.Submission](t)(s.ReadSubmissions(ctx, "o1", 10, 0))
+		if len(subs) != 1 || subs[0].Entry != good || subs[0].Single["b"] != "2" {
+			t.Fatalf("submissions are %+v", subs)
+		}
+		a := must[wire.Answer](t)(s.Answer(ctx, bad))
+		if a.State != wire.Rejected || a.Error != "the field inputs is not a JSON object: unexpected end of JSON input" {
+			t.Errorf("answer is %+v", a)
+		}
+		if _, err := s.Answer(ctx, good); !errors.Is(err, wire.ErrNotFound) {
+			t.Errorf("an open submission gives %v", err)
+		}
+		ok(t, s.AnswerSubmission(ctx, good, wire.Answer{State: wire.Accepted, Run: "r1"}, time.Minute))
+		if a := must[wire.Answer](t)(s.Answer(ctx, good)); a.Run != "r1" {
+			t.Errorf("answer is %+v", a)
+		}
+	})
+}
+
+func TestAPartitionHasOneOwner(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s, ctx := open(t, srv), t.Context()
+		own := func(who string) bool { return must[bool](t)(s.Own(ctx, 0, who, time.Minute)) }
+		if !own("a") || own("b") || !own("a") {
+			t.Error("the first owner does not keep the partition")
+		}
+		ok(t, s.Disown(ctx, 0, "b"))
+		if own("b") {
+			t.Error("somebody else could give the partition away")
+		}
+		ok(t, s.Disown(ctx, 0, "a"))
+		if !own("b") {
+			t.Error("a free partition cannot be taken")
+		}
+	})
+}
+
+func TestWorkersAndQueuesAreListed(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s, ctx := open(t, srv), t.Context()
+		ok(t, s.PutWorker(ctx, wire.Worker{Name: "w1", Slots: 2, Queues: []string{"default"}}))
+		if w := must[[]wire.Worker](t)(s.Workers(ctx)); len(w) != 1 || w[0].Seen == 0 {
+			t.Errorf("workers are %+v", w)
+		}
+		must[[]redisstore.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit("r1", 0)}))
+		if q := must[[]redisstore.QueueStat](t)(s.QueueStats(ctx)); len(q) != 1 || q[0].Waiting != 1 {
+			t.Errorf("queues are %+v", q)
+		}
+		ok(t, s.AppendLines(ctx, "r1", []wire.Line{{Task: "a", Attempt: 1, Source: "stdout", Text: "hello"}}))
+		if l := must[[]wire.Line](t)(s.Lines(ctx, "r1", "a", "", 10, 0)); len(l) != 1 || l[0].Text != "hello" || l[0].Attempt != 1 {
+			t.Errorf("lines are %+v", l)
+		}
+		if l := must[[]redisstore.LogEntry](t)(s.Log(ctx, "r1", "", 10, 0)); len(l) != 1 || l[0].Changes[0].Run != run.Running {
+			t.Errorf("log is %+v", l)
+		}
+		ok(t, s.RemoveWorker(ctx, "w1", []string{"default"}))
+		if f, err := s.Check(ctx); err != nil || len(f) == 0 {
+			t.Errorf("check gives %v, %v", f, err)
+		}
+	})
+}

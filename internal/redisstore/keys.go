@@ -1,0 +1,84 @@
+package redisstore
+
+import (
+	"strconv"
+
+	"github.com/orchis-run/orchis/internal/wire"
+)
+
+// The consumer groups of the streams.
+const (
+	groupOrchestrators = "orchestrators"
+	groupWorkers       = "workers"
+)
+
+// base begins every key of a partition; the braces put them into one slot.
+func (s *Store) base(p int) string { return s.prefix + ":{" + strconv.Itoa(p) + "}:" }
+
+// submit is a stream: submissions, deleted when answered.
+func (s *Store) submit() string { return s.prefix + ":submit" }
+
+// control is a stream: wishes of operators, deleted when passed on.
+func (s *Store) control() string { return s.prefix + ":control" }
+
+// meta is a hash: schema, partitions, epoch. It stays.
+func (s *Store) meta() string { return s.prefix + ":meta" }
+
+// workers is a hash: a worker's name -> its entry. Workers renew theirs.
+func (s *Store) workers() string { return s.prefix + ":workers" }
+
+// answer is a hash: what became of a submission. It expires.
+func (s *Store) answer(entry string) string { return s.prefix + ":submission:" + entry }
+
+// events is a stream: what workers report, deleted when committed.
+func (s *Store) events(p int) string { return s.base(p) + "events" }
+
+// timers is a sorted set: run|kind|task|pub -> due time.
+func (s *Store) timers(p int) string { return s.base(p) + "timers" }
+
+// active is a sorted set: run -> time of its last progress.
+func (s *Store) active(p int) string { return s.base(p) + "active" }
+
+// done is a sorted set: run -> end. The janitor removes the oldest.
+func (s *Store) done(p int) string { return s.base(p) + "done" }
+
+// owner is a string: the orchestrator that looks after the partition; expires.
+func (s *Store) owner(p int) string { return s.base(p) + "owner" }
+
+// queues is a set: the queues that ever had a ticket in the partition.
+func (s *Store) queues(p int) string { return s.base(p) + "queues" }
+
+// run is a hash: the record of a run. The janitor deletes it, and all below it.
+func (s *Store) run(p int, id string) string { return s.base(p) + "run:" + id }
+
+// runTasks is a hash: task -> record.
+func (s *Store) runTasks(p int, id string) string { return s.run(p, id) + ":tasks" }
+
+// runOutputs is a hash: task -> result.
+func (s *Store) runOutputs(p int, id string) string { return s.run(p, id) + ":outputs" }
+
+// runLog is a stream: an entry for each change.
+func (s *Store) runLog(p int, id string) string { return s.run(p, id) + ":log" }
+
+// runLines is a stream: the lines a task wrote. It expires after a week.
+func (s *Store) runLines(p int, id, task string) string { return s.run(p, id) + ":lines:" + task }
+
+// runWrote is a set: the tasks that have lines.
+func (s *Store) runWrote(p int, id string) string { return s.run(p, id) + ":wrote" }
+
+// definition is a string: a frozen definition, deleted with its last run.
+func (s *Store) definition(p int, digest string) string { return s.base(p) + "definition:" + digest }
+
+// lane is the part of a ticket stream's name after the partition's base.
+func lane(queue string, priority wire.Priority) string {
+	name := "tickets:" + queue
+	if priority == wire.Normal || priority == "" {
+		return name
+	}
+	return name + ":" + string(priority)
+}
+
+// tickets is a stream: the tickets of a queue, deleted when done.
+func (s *Store) tickets(p int, queue string, priority wire.Priority) string {
+	return s.base(p) + lane(queue, priority)
+}

@@ -1,0 +1,255 @@
+package redisstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/orchis-run/orchis/internal/wire"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+func sorted[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// Load returns a run as it stands; its definition is read apart.
+func (s *Store) Load(ctx context.Context, runID string) (*wire.Stored, error) {
+	p := s.PartitionOf(runID)
+	pipe := s.client.TxPipeline()
+	rec := pipe.HGetAll(ctx, s.run(p, runID))
+	tasks := pipe.HGetAll(ctx, s.runTasks(p, runID))
+	outputs := pipe.HGetAll(ctx, s.runOutputs(p, runID))
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("load run %s: %w", runID, err)
+	}
+	if len(rec.Val()) == 0 {
+		return nil, wire.ErrNotFound
+	}
+	return &wire.Stored{Run: rec.Val(), Tasks: tasks.Val(), Outputs: outputs.Val()}, nil
+}
+
+// Definition returns a frozen definition.
+func (s *Store) Definition(ctx context.Context, p int, digest string) ([]byte, error) {
+	raw, err := s.client.Get(ctx, s.definition(p, digest)).Bytes()
+	if errors.Is(err, redis.Nil) {
+		return nil, wire.ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read definition %s: %w", digest, err)
+	}
+	return raw, nil
+}
+
+// Run returns the record of a run.
+func (s *Store) Run(ctx context.Context, runID string) (run.Run, error) {
+	p := s.PartitionOf(runID)
+	m, err := s.client.HGetAll(ctx, s.run(p, runID)).Result()
+	if err != nil {
+		return run.Run{}, fmt.Errorf("read run %s: %w", runID, err)
+	}
+	if len(m) == 0 {
+		return run.Run{}, wire.ErrNotFound
+	}
+	return run.Parse(runID, p, m)
+}
+
+// Tasks returns the records of a run's tasks by path.
+func (s *Store) Tasks(ctx context.Context, runID string) ([]run.Task, error) {
+	m, err := s.client.HGetAll(ctx, s.runTasks(s.PartitionOf(runID), runID)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read the tasks of run %s: %w", runID, err)
+	}
+	var out []run.Task
+	for _, id := range sorted(m) {
+		t, err := run.ParseTask(id, m[id])
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+// Outputs returns the results of a run's tasks.
+func (s *Store) Outputs(ctx context.Context, runID string) (map[string]json.RawMessage, error) {
+	m, err := s.client.HGetAll(ctx, s.runOutputs(s.PartitionOf(runID), runID)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read the results of run %s: %w", runID, err)
+	}
+	out := make(map[string]json.RawMessage, len(m))
+	for task, raw := range m {
+		out[task] = json.RawMessage(raw)
+	}
+	return out, nil
+}
+
+// LogEntry is what one commit changed in a run.
+type LogEntry struct {
+	ID      string
+	Changes []run.Change
+}
+
+// Log returns entries of a run's log after an entry ("" is the beginning),
+// waiting for block when there are none.
+func (s *Store) Log(ctx context.Context, runID, after string, count int, block time.Duration) ([]LogEntry, error) {
+	got, err := s.follow(ctx, s.runLog(s.PartitionOf(runID), runID), after, count, block)
+	if err != nil {
+		return nil, err
+	}
+	var out []LogEntry
+	for _, m := range got {
+		e := LogEntry{ID: m.ID}
+		text, _ := m.Values["c"].(string)
+		if err := json.Unmarshal([]byte(text), &e.Changes); err != nil {
+			return out, fmt.Errorf("read the log of run %s: %w", runID, err)
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// ListQuery says which runs are wanted.
+type ListQuery struct {
+	States []run.State
+	Recipe string
+	Limit  int
+}
+
+// ListRuns returns runs, the newest first: active ones, then ended ones.
+func (s *Store) ListRuns(ctx context.Context, q ListQuery) ([]run.Run, error) {
+	limit := q.Limit
+	if limit <= 0 {
+		limit = 50
+	}
+	var out []run.Run
+	for p := range s.partitions {
+		var ids []string
+		for _, key := range []string{s.active(p), s.done(p)} {
+			some, err := s.client.ZRevRange(ctx, key, 0, int64(20*limit)).Result()
+			if err != nil {
+				return nil, fmt.Errorf("list runs: %w", err)
+			}
+			ids = append(ids, some...)
+		}
+		runs, err := s.records(ctx, p, ids)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range runs {
+			if (len(q.States) == 0 || slices.Contains(q.States, r.State)) && (q.Recipe == "" || q.Recipe == r.Recipe) {
+				out = append(out, r)
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b run.Run) int { return int(b.Created - a.Created) })
+	return out[:min(limit, len(out))], nil
+}
+
+func (s *Store) records(ctx context.Context, p int, ids []string) ([]run.Run, error) {
+	pipe := s.client.Pipeline()
+	replies := make([]*redis.MapStringStringCmd, len(ids))
+	for i, id := range ids {
+		replies[i] = pipe.HGetAll(ctx, s.run(p, id))
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("read %d runs: %w", len(ids), err)
+	}
+	var out []run.Run
+	for i, reply := range replies {
+		if len(reply.Val()) == 0 {
+			continue
+		}
+		r, err := run.Parse(ids[i], p, reply.Val())
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// DueTimers returns timers that are due, and when the next one after these is;
+// zero when there is none.
+func (s *Store) DueTimers(ctx context.Context, p int, now time.Time, limit int) ([]wire.Timer, time.Time, error) {
+	all, err := s.client.ZRangeWithScores(ctx, s.timers(p), 0, int64(limit)).Result()
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("read the timers: %w", err)
+	}
+	var due []wire.Timer
+	for _, z := range all {
+		name, _ := z.Member.(string)
+		at := int64(z.Score)
+		if at > now.UnixMilli() {
+			return due, time.UnixMilli(at), nil
+		}
+		if t, ok := parseMember(name, at); ok {
+			due = append(due, t)
+		} else if err := s.client.ZRem(ctx, s.timers(p), name).Err(); err != nil {
+			return due, time.Time{}, fmt.Errorf("remove a timer: %w", err)
+		}
+	}
+	return due, time.Time{}, nil
+}
+
+// RemoveTimers deletes timers that mean nothing any more.
+func (s *Store) RemoveTimers(ctx context.Context, p int, timers []wire.Timer) error {
+	names := make([]any, len(timers))
+	for i, t := range timers {
+		names[i] = member(t)
+	}
+	if err := s.client.ZRem(ctx, s.timers(p), names...).Err(); err != nil {
+		return fmt.Errorf("remove timers: %w", err)
+	}
+	return nil
+}
+
+// Own takes or renews the ownership of a partition for a time.
+func (s *Store) Own(ctx context.Context, p int, owner string, ttl time.Duration) (bool, error) {
+	_, err := s.client.SetArgs(ctx, s.owner(p), owner, redis.SetArgs{Mode: "NX", TTL: ttl}).Result()
+	if err == nil {
+		return true, nil
+	}
+	if !errors.Is(err, redis.Nil) {
+		return false, fmt.Errorf("take partition %d: %w", p, err)
+	}
+	is, err := s.client.Get(ctx, s.owner(p)).Result()
+	if errors.Is(err, redis.Nil) || err == nil && is != owner {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("take partition %d: %w", p, err)
+	}
+	if err := s.client.PExpire(ctx, s.owner(p), ttl).Err(); err != nil {
+		return false, fmt.Errorf("renew partition %d: %w", p, err)
+	}
+	return true, nil
+}
+
+// Disown gives a partition back.
+func (s *Store) Disown(ctx context.Context, p int, owner string) error {
+	is, err := s.client.Get(ctx, s.owner(p)).Result()
+	if errors.Is(err, redis.Nil) || err == nil && is != owner {
+		return nil
+	}
+	if err == nil {
+		err = s.client.Del(ctx, s.owner(p)).Err()
+	}
+	if err != nil {
+		return fmt.Errorf("give back partition %d: %w", p, err)
+	}
+	return nil
+}

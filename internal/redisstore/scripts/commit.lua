@@ -1,0 +1,97 @@
+-- Applies the changes of several runs of one partition. Each run is changed as
+-- a whole, or not at all when its version is not the one the change was made
+-- for. KEYS[1] is the partition's event stream; ARGV[1] the prefix of all keys
+-- of the partition. The rest is read in order; lists begin with their length.
+local at, base, events = 1, ARGV[1], KEYS[1]
+local function text() at = at + 1 return ARGV[at] end
+local function number() return tonumber(text()) end
+local function list(n)
+  local out = {}
+  for i = 1, n do out[i] = text() end
+  return out
+end
+local function each(command, key, values, size)
+  for from = 1, #values, size do
+    redis.call(command, key, unpack(values, from, math.min(from + size - 1, #values)))
+  end
+end
+local function change(r)
+  local key = base .. 'run:' .. r.id
+  each('HDEL', key .. ':tasks', r.forget, 400)
+  each('HDEL', key .. ':outputs', r.forget, 400)
+  each('HSET', key .. ':tasks', r.tasks, 400)
+  each('HSET', key .. ':outputs', r.outputs, 400)
+  each('HSET', key, r.fields, 400)
+  redis.call('HSET', key, 'version', r.version + 1)
+  if r.digest ~= '' then
+    local definition = base .. 'definition:' .. r.digest
+    redis.call('SET', definition, r.definition)
+    redis.call('SADD', definition .. ':runs', r.id)
+  end
+  each('ZREM', base .. 'timers', r.clear, 400)
+  for i = 1, #r.set, 2 do redis.call('ZADD', base .. 'timers', r.set[i], r.set[i + 1]) end
+  if r.log ~= '' then redis.call('XADD', key .. ':log', 'MAXLEN', '~', 10000, '*', 'c', r.log) end
+  local ids = {}
+  for i, ticket in ipairs(r.tickets) do
+    redis.call('SADD', base .. 'queues', ticket.queue)
+    ids[i] = redis.call('XADD', base .. ticket.stream, '*', unpack(ticket.fields))
+  end
+  for i = 1, #r.revoke, 2 do
+    redis.call('XACK', base .. r.revoke[i], 'workers', r.revoke[i + 1])
+    redis.call('XDEL', base .. r.revoke[i], r.revoke[i + 1])
+  end
+  for _, dead in ipairs(r.dead) do
+    redis.call('XADD', base .. 'dead', 'MAXLEN', '~', 10000, '*', unpack(dead))
+  end
+  if r.more == 1 then redis.call('XADD', events, '*', 'v', '1', 'type', 'continue', 'run', r.id) end
+  if r.active ~= '0' then redis.call('ZADD', base .. 'active', r.active, r.id) end
+  if r.done ~= '0' then
+    redis.call('ZREM', base .. 'active', r.id)
+    redis.call('ZADD', base .. 'done', r.done, r.id)
+  end
+  return ids
+end
+local function read()
+  local r = { id = text(), version = number(), digest = text(), definition = text() }
+  r.fields = list(number())
+  r.tasks = list(number())
+  r.outputs = list(number())
+  r.forget = list(number())
+  r.log = text()
+  r.tickets = {}
+  for i = 1, number() do
+    local ticket = { stream = text(), queue = text() }
+    ticket.fields = list(number())
+    r.tickets[i] = ticket
+  end
+  r.revoke = list(number())
+  r.set = list(number())
+  r.clear = list(number())
+  r.dead = {}
+  for i = 1, number() do r.dead[i] = list(number()) end
+  r.more = number()
+  r.events = list(number())
+  r.active, r.done = text(), text()
+  return r
+end
+local replies, done = {}, {}
+for i = 1, number() do
+  local r = read()
+  local version = tonumber(redis.call('HGET', base .. 'run:' .. r.id, 'version') or '0')
+  if version == r.version then
+    local ids = change(r)
+    table.insert(ids, 1, 'ok')
+    replies[i] = ids
+    for _, id in ipairs(r.events) do done[#done + 1] = id end
+  else
+    replies[i] = { 'conflict' }
+  end
+end
+if #done > 0 then
+  for from = 1, #done, 400 do
+    local to = math.min(from + 399, #done)
+    redis.call('XACK', events, 'orchestrators', unpack(done, from, to))
+    redis.call('XDEL', events, unpack(done, from, to))
+  end
+end
+return replies

@@ -1,0 +1,197 @@
+// Package redisstore is the only room that speaks Redis: keys, streams,
+// scripts and the reading of what they hold. It knows nothing of flows.
+package redisstore
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed scripts/commit.lua
+var commitSource string
+
+// Config says which Redis is meant.
+type Config struct {
+	// URL is redis://, rediss:// or unix://, with user, password and database.
+	URL string
+	// Prefix begins every key; "orchis" when empty.
+	Prefix string
+	// Partitions is used when Redis is still empty; 1 when zero.
+	Partitions int
+	// Name is shown in CLIENT LIST.
+	Name string
+}
+
+// Store is a connection to Redis. It is safe for concurrent use.
+type Store struct {
+	client     *redis.Client
+	prefix     string
+	partitions int
+	epoch      string
+	commit     *redis.Script
+}
+
+// Open connects, and creates what must be there once.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	o, err := redis.ParseURL(c.URL)
+	if err != nil {
+		return nil, fmt.Errorf("read the Redis URL: %w", hideURL(err, c.URL))
+	}
+	o.ClientName = c.Name
+	// A command that is sent again by the client could count twice; callers
+	// retry what they know to be harmless.
+	o.MaxRetries = -1
+	o.DisableIdentity = true
+	o.PoolSize = 32
+	if c.Prefix == "" {
+		c.Prefix = "orchis"
+	}
+	s := &Store{client: redis.NewClient(o), prefix: c.Prefix, partitions: max(c.Partitions, 1), commit: redis.NewScript(commitSource)}
+	if err := s.prepare(ctx); err != nil {
+		_ = s.client.Close()
+		return nil, fmt.Errorf("open Redis at %s: %w", Masked(c.URL), err)
+	}
+	return s, nil
+}
+
+// Masked returns a URL without its password.
+func Masked(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "(unreadable URL)"
+	}
+	return u.Redacted()
+}
+
+func hideURL(err error, raw string) error {
+	return errors.New(strings.ReplaceAll(err.Error(), raw, Masked(raw)))
+}
+
+func (s *Store) prepare(ctx context.Context) error {
+	pipe := s.client.TxPipeline()
+	pipe.HSetNX(ctx, s.meta(), "schema", "1")
+	pipe.HSetNX(ctx, s.meta(), "partitions", s.partitions)
+	pipe.HSetNX(ctx, s.meta(), "epoch", uuid.NewString())
+	all := pipe.HGetAll(ctx, s.meta())
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
+	}
+	meta := all.Val()
+	if meta["schema"] != "1" {
+		return fmt.Errorf("the data has schema %q, this program knows schema 1", meta["schema"])
+	}
+	n, err := strconv.Atoi(meta["partitions"])
+	if err != nil || n < 1 {
+		return fmt.Errorf("%s holds %q partitions", s.meta(), meta["partitions"])
+	}
+	s.partitions, s.epoch = n, meta["epoch"]
+	return s.Ensure(ctx, nil)
+}
+
+// Close ends all connections.
+func (s *Store) Close() error { return s.client.Close() }
+
+// Partitions is the number of partitions.
+func (s *Store) Partitions() int { return s.partitions }
+
+// PartitionOf returns the partition of a run.
+func (s *Store) PartitionOf(run string) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(run))
+	return int(h.Sum32() % uint32(s.partitions))
+}
+
+// Now is the clock of Redis.
+func (s *Store) Now(ctx context.Context) (time.Time, error) { return s.client.Time(ctx).Result() }
+
+// Epoch returns the epoch now in Redis and the one of when the store was
+// opened; they differ after Redis came back empty.
+func (s *Store) Epoch(ctx context.Context) (now, opened string, err error) {
+	now, err = s.client.HGet(ctx, s.meta(), "epoch").Result()
+	if errors.Is(err, redis.Nil) {
+		return "", s.epoch, nil
+	}
+	return now, s.epoch, err
+}
+
+// Recover creates anew what an emptied Redis must hold.
+func (s *Store) Recover(ctx context.Context) error { return s.prepare(ctx) }
+
+// Ensure creates the streams and groups that are read, where missing. Groups
+// begin at 0, so that nothing sent before is passed over.
+func (s *Store) Ensure(ctx context.Context, queues []string) error {
+	groups := [][2]string{{s.submit(), groupOrchestrators}, {s.control(), groupOrchestrators}}
+	for p := range s.partitions {
+		groups = append(groups, [2]string{s.events(p), groupOrchestrators})
+		for _, q := range queues {
+			for _, l := range lanes() {
+				groups = append(groups, [2]string{s.tickets(p, q, l), groupWorkers})
+			}
+		}
+	}
+	pipe := s.client.Pipeline()
+	for _, g := range groups {
+		pipe.XGroupCreateMkStream(ctx, g[0], g[1], "0")
+	}
+	cmds, err := pipe.Exec(ctx)
+	if err == nil || IsRetryable(err) {
+		return err
+	}
+	for _, c := range cmds {
+		if err := c.Err(); err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP") {
+			return fmt.Errorf("create consumer groups: %w", err)
+		}
+	}
+	return nil
+}
+
+// IsRetryable reports whether the same command may work later: Redis is away,
+// starting, full or changing roles.
+func IsRetryable(err error) bool {
+	if err == nil || errors.Is(err, redis.Nil) || errors.Is(err, context.Canceled) {
+		return false
+	}
+	var n net.Error
+	if errors.As(err, &n) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, redis.ErrPoolTimeout) {
+		return true
+	}
+	text := err.Error()
+	for _, word := range []string{"LOADING", "READONLY", "BUSY ", "MISCONF", "OOM", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "max number of clients"} {
+		if strings.Contains(text, word) {
+			return true
+		}
+	}
+	return strings.HasSuffix(text, "EOF") || strings.Contains(text, "connection re") || strings.Contains(text, "broken pipe") || strings.Contains(text, "use of closed")
+}
+
+// IsFatal reports whether waiting cannot help, and what to do instead.
+func IsFatal(err error) (advice string, fatal bool) {
+	if err == nil {
+		return "", false
+	}
+	for word, advice := range map[string]string{
+		"NOAUTH":    "give the password in the Redis URL",
+		"WRONGPASS": "check user and password in the Redis URL",
+		"NOPERM":    "give the Redis user the commands and keys it needs",
+		"WRONGTYPE": "another program uses the same keys: set another prefix",
+		"CROSSSLOT": "the keys lie in different slots: set another prefix without braces",
+	} {
+		if strings.Contains(err.Error(), word) {
+			return advice, true
+		}
+	}
+	return "", false
+}
+
+func isNoGroup(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "NOGROUP") }

@@ -1,0 +1,265 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/orchis-run/orchis/internal/wire"
+)
+
+// read takes new entries of a group's stream. A group that is gone (an emptied
+// Redis) is made anew.
+func (s *Store) read(ctx context.Context, streams []string, group, consumer string, count int, block time.Duration) ([]redis.XStream, error) {
+	args := &redis.XReadGroupArgs{Group: group, Consumer: consumer, Count: int64(count), Block: block}
+	if block <= 0 {
+		args.Block = -1
+	}
+	args.Streams = append(args.Streams, streams...)
+	for range streams {
+		args.Streams = append(args.Streams, ">")
+	}
+	got, err := s.client.XReadGroup(ctx, args).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	if isNoGroup(err) {
+		for _, stream := range streams {
+			if err := s.client.XGroupCreateMkStream(ctx, stream, group, "0").Err(); err != nil && err.Error() != "BUSYGROUP Consumer Group name already exists" {
+				return nil, fmt.Errorf("create group of %s: %w", stream, err)
+			}
+		}
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", streams[0], err)
+	}
+	return got, nil
+}
+
+func (s *Store) readOne(ctx context.Context, stream, consumer string, count int, block time.Duration) ([]redis.XMessage, error) {
+	got, err := s.read(ctx, []string{stream}, groupOrchestrators, consumer, count, block)
+	if err != nil || len(got) == 0 {
+		return nil, err
+	}
+	return got[0].Messages, nil
+}
+
+// claim takes over entries that were delivered to others at least idle ago,
+// with the number of deliveries of each.
+func (s *Store) claim(ctx context.Context, stream, consumer string, idle time.Duration, count int) ([]redis.XMessage, map[string]int64, error) {
+	pending, err := s.client.XPendingExt(ctx, &redis.XPendingExtArgs{
+		Stream: stream, Group: groupOrchestrators, Idle: idle, Start: "-", End: "+", Count: int64(count),
+	}).Result()
+	if isNoGroup(err) || errors.Is(err, redis.Nil) || err == nil && len(pending) == 0 {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("look for entries left behind in %s: %w", stream, err)
+	}
+	ids := make([]string, len(pending))
+	deliveries := make(map[string]int64, len(pending))
+	for i, p := range pending {
+		ids[i], deliveries[p.ID] = p.ID, p.RetryCount+1
+	}
+	got, err := s.client.XClaim(ctx, &redis.XClaimArgs{
+		Stream: stream, Group: groupOrchestrators, Consumer: consumer, MinIdle: idle, Messages: ids,
+	}).Result()
+	if err != nil {
+		return nil, nil, fmt.Errorf("take over entries of %s: %w", stream, err)
+	}
+	return got, deliveries, nil
+}
+
+// remove acknowledges and deletes entries.
+func (s *Store) remove(ctx context.Context, stream, group string, ids []string) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	pipe := s.client.TxPipeline()
+	pipe.XAck(ctx, stream, group, ids...)
+	pipe.XDel(ctx, stream, ids...)
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("delete entries of %s: %w", stream, err)
+	}
+	return nil
+}
+
+// Submit sends a submission and returns its entry id.
+func (s *Store) Submit(ctx context.Context, sub wire.Submission) (string, error) {
+	id, err := s.client.XAdd(ctx, &redis.XAddArgs{Stream: s.submit(), Values: sub.Fields()}).Result()
+	if err != nil {
+		return "", fmt.Errorf("send the submission: %w", err)
+	}
+	return id, nil
+}
+
+// ReadSubmissions returns new submissions. Those that are malformed are
+// answered as rejected and left out.
+func (s *Store) ReadSubmissions(ctx context.Context, consumer string, count int, block time.Duration) ([]wire.Submission, error) {
+	got, err := s.readOne(ctx, s.submit(), consumer, count, block)
+	if err != nil {
+		return nil, err
+	}
+	return s.submissions(ctx, got, nil)
+}
+
+// ClaimSubmissions returns submissions that another orchestrator read at least
+// idle ago and has not answered.
+func (s *Store) ClaimSubmissions(ctx context.Context, consumer string, idle time.Duration, count int) ([]wire.Submission, error) {
+	got, deliveries, err := s.claim(ctx, s.submit(), consumer, idle, count)
+	if err != nil {
+		return nil, err
+	}
+	return s.submissions(ctx, got, deliveries)
+}
+
+func (s *Store) submissions(ctx context.Context, got []redis.XMessage, deliveries map[string]int64) ([]wire.Submission, error) {
+	var out []wire.Submission
+	for _, m := range got {
+		sub, err := wire.ParseSubmission(m.ID, m.Values)
+		if err != nil {
+			a := wire.Answer{State: wire.Rejected, Error: err.Error()}
+			if err := s.AnswerSubmission(ctx, m.ID, a, AnswerTTL); err != nil {
+				return out, err
+			}
+			continue
+		}
+		sub.Deliveries = max(1, deliveries[m.ID])
+		out = append(out, sub)
+	}
+	return out, nil
+}
+
+// AnswerTTL is how long the answer to a submission can be read.
+const AnswerTTL = 7 * 24 * time.Hour
+
+// AnswerSubmission records what became of a submission and deletes it.
+func (s *Store) AnswerSubmission(ctx context.Context, entry string, a wire.Answer, ttl time.Duration) error {
+	pipe := s.client.TxPipeline()
+	pipe.HSet(ctx, s.answer(entry), "state", a.State, "run", a.Run, "error", a.Error)
+	pipe.Expire(ctx, s.answer(entry), ttl)
+	pipe.XAck(ctx, s.submit(), groupOrchestrators, entry)
+	pipe.XDel(ctx, s.submit(), entry)
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("answer submission %s: %w", entry, err)
+	}
+	return nil
+}
+
+// Answer returns what became of a submission; wire.ErrNotFound while nothing
+// has.
+func (s *Store) Answer(ctx context.Context, entry string) (wire.Answer, error) {
+	m, err := s.client.HGetAll(ctx, s.answer(entry)).Result()
+	if err != nil {
+		return wire.Answer{}, fmt.Errorf("read the answer to %s: %w", entry, err)
+	}
+	if m["state"] == "" {
+		return wire.Answer{}, wire.ErrNotFound
+	}
+	return wire.Answer{State: m["state"], Run: m["run"], Error: m["error"]}, nil
+}
+
+// SendControl sends an operator's wish.
+func (s *Store) SendControl(ctx context.Context, c wire.Control) (string, error) {
+	id, err := s.client.XAdd(ctx, &redis.XAddArgs{Stream: s.control(), Values: []any{
+		"op", c.Op, "run", c.Run, "by", c.By, "reason", c.Reason,
+	}}).Result()
+	if err != nil {
+		return "", fmt.Errorf("send the wish to %s run %s: %w", c.Op, c.Run, err)
+	}
+	return id, nil
+}
+
+// ReadControl returns new wishes, and those that others left behind.
+func (s *Store) ReadControl(ctx context.Context, consumer string, count int, block, idle time.Duration) ([]wire.Control, error) {
+	got, _, err := s.claim(ctx, s.control(), consumer, idle, count)
+	if err != nil {
+		return nil, err
+	}
+	if len(got) == 0 {
+		if got, err = s.readOne(ctx, s.control(), consumer, count, block); err != nil {
+			return nil, err
+		}
+	}
+	var out []wire.Control
+	for _, m := range got {
+		text := func(name string) string { v, _ := m.Values[name].(string); return v }
+		out = append(out, wire.Control{Entry: m.ID, Op: text("op"), Run: text("run"), By: text("by"), Reason: text("reason")})
+	}
+	return out, nil
+}
+
+// AckControl deletes wishes that were passed on.
+func (s *Store) AckControl(ctx context.Context, entries []string) error {
+	return s.remove(ctx, s.control(), groupOrchestrators, entries)
+}
+
+// ReadEvents returns new events of a partition. Malformed ones become dead
+// letters and are left out.
+func (s *Store) ReadEvents(ctx context.Context, p int, consumer string, count int, block time.Duration) ([]wire.Event, error) {
+	got, err := s.readOne(ctx, s.events(p), consumer, count, block)
+	if err != nil {
+		return nil, err
+	}
+	return s.parseEvents(ctx, p, got, nil)
+}
+
+// ClaimEvents returns events that another orchestrator read at least idle ago.
+func (s *Store) ClaimEvents(ctx context.Context, p int, consumer string, idle time.Duration, count int) ([]wire.Event, error) {
+	got, deliveries, err := s.claim(ctx, s.events(p), consumer, idle, count)
+	if err != nil {
+		return nil, err
+	}
+	return s.parseEvents(ctx, p, got, deliveries)
+}
+
+func (s *Store) parseEvents(ctx context.Context, p int, got []redis.XMessage, deliveries map[string]int64) ([]wire.Event, error) {
+	var out []wire.Event
+	for _, m := range got {
+		e, err := wire.ParseEvent(m.ID, m.Values)
+		if err != nil {
+			if err := s.bury(ctx, p, s.events(p), groupOrchestrators, m, err); err != nil {
+				return out, err
+			}
+			continue
+		}
+		e.Deliveries = max(1, deliveries[m.ID])
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// bury moves an entry that nobody can read to the dead letters.
+func (s *Store) bury(ctx context.Context, p int, stream, group string, m redis.XMessage, why error) error {
+	pipe := s.client.TxPipeline()
+	pipe.XAdd(ctx, &redis.XAddArgs{Stream: s.base(p) + "dead", MaxLen: 10000, Approx: true, Values: []any{
+		"stream", stream, "entry", m.ID, "error", why.Error(),
+	}})
+	pipe.XAck(ctx, stream, group, m.ID)
+	pipe.XDel(ctx, stream, m.ID)
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("bury entry %s of %s: %w", m.ID, stream, err)
+	}
+	return nil
+}
+
+// SendEvents adds events to a partition's stream.
+func (s *Store) SendEvents(ctx context.Context, p int, events []wire.Event) error {
+	pipe := s.client.TxPipeline()
+	for i := range events {
+		pipe.XAdd(ctx, &redis.XAddArgs{Stream: s.events(p), Values: events[i].Fields()})
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("send events: %w", err)
+	}
+	return nil
+}
+
+// AckEvents deletes events that need no change.
+func (s *Store) AckEvents(ctx context.Context, p int, ids []string) error {
+	return s.remove(ctx, s.events(p), groupOrchestrators, ids)
+}

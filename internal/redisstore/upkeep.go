@@ -1,0 +1,240 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/orchis-run/orchis/internal/wire"
+)
+
+// Queues returns the queues that ever had a ticket in a partition.
+func (s *Store) Queues(ctx context.Context, p int) ([]string, error) {
+	names, err := s.client.SMembers(ctx, s.queues(p)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read the queues: %w", err)
+	}
+	return names, nil
+}
+
+// Pending is a ticket that a worker has and has not done with.
+type Pending struct {
+	ID, Consumer string
+	Idle         time.Duration
+}
+
+// PendingTickets returns tickets of a lane whose worker has not been heard of
+// for minIdle.
+func (s *Store) PendingTickets(ctx context.Context, p int, queue string, l wire.Priority, minIdle time.Duration, count int) ([]Pending, error) {
+	got, err := s.client.XPendingExt(ctx, &redis.XPendingExtArgs{
+		Stream: s.tickets(p, queue, l), Group: groupWorkers, Idle: minIdle, Start: "-", End: "+", Count: int64(count),
+	}).Result()
+	if isNoGroup(err) || errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read what workers hold of queue %s: %w", queue, err)
+	}
+	var out []Pending
+	for _, x := range got {
+		out = append(out, Pending{ID: x.ID, Consumer: x.Consumer, Idle: x.Idle})
+	}
+	return out, nil
+}
+
+// ScanTickets returns tickets of a lane after an entry ("" is the beginning),
+// whether or not a worker has them.
+func (s *Store) ScanTickets(ctx context.Context, p int, queue string, l wire.Priority, after string, count int) ([]wire.Ticket, error) {
+	from := "-"
+	if after != "" {
+		from = "(" + after
+	}
+	got, err := s.client.XRangeN(ctx, s.tickets(p, queue, l), from, "+", int64(count)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read the tickets of queue %s: %w", queue, err)
+	}
+	return s.parseTickets(ctx, p, []redis.XStream{{Stream: s.tickets(p, queue, l), Messages: got}}, nil)
+}
+
+// Ticket returns one ticket; wire.ErrNotFound when it is gone.
+func (s *Store) Ticket(ctx context.Context, p int, queue string, l wire.Priority, id string) (wire.Ticket, error) {
+	got, err := s.client.XRangeN(ctx, s.tickets(p, queue, l), id, id, 1).Result()
+	if err != nil {
+		return wire.Ticket{}, fmt.Errorf("read ticket %s of queue %s: %w", id, queue, err)
+	}
+	if len(got) == 0 {
+		return wire.Ticket{}, wire.ErrNotFound
+	}
+	t, err := wire.ParseTicket(id, got[0].Values)
+	t.Partition, t.Queue, t.Priority = p, queue, l
+	return t, err
+}
+
+// DropTickets deletes tickets.
+func (s *Store) DropTickets(ctx context.Context, p int, refs []wire.TicketRef) error {
+	for _, r := range refs {
+		if err := s.remove(ctx, s.tickets(p, r.Queue, r.Priority), groupWorkers, []string{r.ID}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ActiveRuns returns runs without progress since a time, the longest first.
+func (s *Store) ActiveRuns(ctx context.Context, p int, before time.Time, limit int) ([]string, error) {
+	return s.byScore(ctx, s.active(p), before, limit)
+}
+
+func (s *Store) byScore(ctx context.Context, key string, before time.Time, limit int) ([]string, error) {
+	ids, err := s.client.ZRangeByScore(ctx, key, &redis.ZRangeBy{Min: "-inf", Max: strconv.FormatInt(before.UnixMilli(), 10), Count: int64(limit)}).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", key, err)
+	}
+	return ids, nil
+}
+
+// EndedRuns returns runs that ended before a time, and the oldest of those
+// beyond the newest keep.
+func (s *Store) EndedRuns(ctx context.Context, p int, before time.Time, keep, limit int) ([]string, error) {
+	ids, err := s.byScore(ctx, s.done(p), before, limit)
+	if err != nil || len(ids) > 0 {
+		return ids, err
+	}
+	n, err := s.client.ZCard(ctx, s.done(p)).Result()
+	if err != nil || n <= int64(keep) {
+		return nil, err
+	}
+	return s.client.ZRange(ctx, s.done(p), 0, min(n-int64(keep), int64(limit))-1).Result()
+}
+
+// DeleteRuns deletes everything of runs, and definitions that nobody uses any
+// more.
+func (s *Store) DeleteRuns(ctx context.Context, p int, ids []string) error {
+	for _, id := range ids {
+		digest, err := s.client.HGet(ctx, s.run(p, id), "definition").Result()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return fmt.Errorf("delete run %s: %w", id, err)
+		}
+		wrote, err := s.client.SMembers(ctx, s.runWrote(p, id)).Result()
+		if err != nil {
+			return fmt.Errorf("delete run %s: %w", id, err)
+		}
+		keys := []string{s.run(p, id), s.runTasks(p, id), s.runOutputs(p, id), s.runLog(p, id), s.runWrote(p, id)}
+		for _, task := range wrote {
+			keys = append(keys, s.runLines(p, id, task))
+		}
+		users := s.definition(p, digest) + ":runs"
+		pipe := s.client.TxPipeline()
+		pipe.Unlink(ctx, keys...)
+		pipe.ZRem(ctx, s.done(p), id)
+		pipe.ZRem(ctx, s.active(p), id)
+		pipe.SRem(ctx, users, id)
+		left := pipe.SCard(ctx, users)
+		if _, err := pipe.Exec(ctx); err != nil {
+			return fmt.Errorf("delete run %s: %w", id, err)
+		}
+		if left.Val() == 0 && digest != "" {
+			if err := s.client.Unlink(ctx, s.definition(p, digest)).Err(); err != nil {
+				return fmt.Errorf("delete definition %s: %w", digest, err)
+			}
+		}
+	}
+	return nil
+}
+
+// QueueStat tells of one lane of a queue.
+type QueueStat struct {
+	Queue    string        `json:"queue"`
+	Priority wire.Priority `json:"priority"`
+	// Waiting tickets are with no worker, InFlight ones are.
+	Waiting  int64 `json:"waiting"`
+	InFlight int64 `json:"inFlight"`
+}
+
+// QueueStats returns the lanes that hold tickets, and the normal lane of every
+// queue.
+func (s *Store) QueueStats(ctx context.Context) ([]QueueStat, error) {
+	total := make(map[string]*QueueStat)
+	for p := range s.partitions {
+		names, err := s.Queues(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		for _, q := range names {
+			for _, l := range lanes() {
+				n, err := s.client.XLen(ctx, s.tickets(p, q, l)).Result()
+				if err != nil {
+					return nil, fmt.Errorf("measure queue %s: %w", q, err)
+				}
+				held := int64(0)
+				if pending, err := s.client.XPending(ctx, s.tickets(p, q, l), groupWorkers).Result(); err == nil {
+					held = pending.Count
+				}
+				stat := total[q+" "+string(l)]
+				if stat == nil {
+					stat = &QueueStat{Queue: q, Priority: l}
+					total[q+" "+string(l)] = stat
+				}
+				stat.Waiting += max(0, n-held)
+				stat.InFlight += held
+			}
+		}
+	}
+	var out []QueueStat
+	for _, k := range sorted(total) {
+		if st := total[k]; st.Priority == wire.Normal || st.Waiting+st.InFlight > 0 {
+			out = append(out, *st)
+		}
+	}
+	return out, nil
+}
+
+// Finding is one thing the doctor has to say.
+type Finding struct {
+	Level   string `json:"level"` // ok, warning or fatal
+	Name    string `json:"name"`
+	Message string `json:"message"`
+	Fix     string `json:"fix,omitempty"`
+}
+
+// Check looks at the settings of Redis that Orchis relies on.
+func (s *Store) Check(ctx context.Context) ([]Finding, error) {
+	text, err := s.client.Info(ctx).Result()
+	if err != nil {
+		return nil, fmt.Errorf("ask Redis how it is: %w", err)
+	}
+	info := make(map[string]string)
+	for line := range strings.Lines(text) {
+		if k, v, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			info[k] = v
+		}
+	}
+	var out []Finding
+	add := func(bad bool, level, name, message, fix string) {
+		if !bad {
+			level, fix = "ok", ""
+		}
+		out = append(out, Finding{Level: level, Name: name, Message: message, Fix: fix})
+	}
+	version := info["redis_version"]
+	major, err := strconv.Atoi(strings.SplitN(version, ".", 2)[0])
+	add(version != "" && (err != nil || major < 7), "fatal", "version", "Redis "+version, "Orchis needs Redis 7.0 or newer")
+	policy := info["maxmemory_policy"]
+	add(policy != "" && policy != "noeviction", "fatal", "eviction", "maxmemory-policy "+policy, "CONFIG SET maxmemory-policy noeviction: Redis must not throw away runs")
+	aof := info["aof_enabled"]
+	add(aof == "0", "warning", "persistence", "appendonly "+map[string]string{"1": "yes", "0": "no"}[aof], "CONFIG SET appendonly yes: without it a crash of Redis loses the newest runs")
+	before := time.Now()
+	now, err := s.Now(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the clock of Redis: %w", err)
+	}
+	offset := now.Sub(before.Add(time.Since(before) / 2)).Round(time.Millisecond)
+	add(offset.Abs() > 2*time.Second, "warning", "clock", fmt.Sprintf("differs from this machine by %s", offset), "keep the clocks in step (NTP)")
+	add(false, "", "partitions", strconv.Itoa(s.partitions), "")
+	return out, nil
+}

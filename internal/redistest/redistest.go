@@ -1,0 +1,103 @@
+// Package redistest gives tests a Redis of their own: the embedded one, and a
+// real redis-server where one is installed.
+package redistest
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orchis-run/orchis/internal/embedded"
+)
+
+// Server is a Redis that belongs to one test.
+type Server struct {
+	URL  string
+	Real bool
+	cmd  *exec.Cmd
+}
+
+// Each runs a test against the embedded Redis and against a real one. Without
+// a redis-server on PATH the second is skipped, but not when CI is true.
+func Each(t *testing.T, test func(t *testing.T, s Server)) {
+	t.Helper()
+	t.Run("embedded", func(t *testing.T) {
+		t.Parallel()
+		test(t, Embedded(t))
+	})
+	t.Run("real", func(t *testing.T) {
+		t.Parallel()
+		test(t, Real(t))
+	})
+}
+
+// Embedded starts an in-process Redis.
+func Embedded(t testing.TB) Server {
+	t.Helper()
+	s, err := embedded.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return Server{URL: s.URL()}
+}
+
+// Real starts a redis-server on a socket of the test's own.
+func Real(t testing.TB) Server {
+	t.Helper()
+	path, err := exec.LookPath("redis-server")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("CI=true and there is no redis-server on PATH")
+		}
+		t.Skip("no redis-server on PATH: this part ran on the embedded Redis only")
+	}
+	dir, err := os.MkdirTemp("", "orchis-redis-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	socket := filepath.Join(dir, "redis.sock")
+	cmd := exec.Command(path, "--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "", "--appendonly", "no", "--logfile", filepath.Join(dir, "log"))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	waitFor(t, socket)
+	return Server{URL: "unix://" + socket, Real: true, cmd: cmd}
+}
+
+// Socket is the path of a real server's socket.
+func (s Server) Socket() string { return strings.TrimPrefix(s.URL, "unix://") }
+
+// waitFor waits until the server answers on its socket.
+func waitFor(t testing.TB, socket string) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(20 * time.Second)
+	for {
+		c, err := net.Dial("unix", socket)
+		if err == nil {
+			_, err = c.Write([]byte("PING\r\n"))
+			reply := make([]byte, 16)
+			n, readErr := c.Read(reply)
+			_ = c.Close()
+			if err == nil && readErr == nil && strings.HasPrefix(string(reply[:n]), "+PONG") {
+				return
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatal("redis-server does not answer")
+		}
+	}
+}

@@ -1,0 +1,239 @@
+package wire
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// Stream entries are flat lists of a field's name and its value. Empty values
+// are left out, unknown fields are ignored, and so may be added later.
+
+// Limits of what the streams carry, in bytes.
+const (
+	MaxDefinition = 1 << 20
+	MaxInputs     = 1 << 20 // of a submission
+)
+
+type fields []any
+
+func (f *fields) text(name, value string) {
+	if value != "" {
+		*f = append(*f, name, value)
+	}
+}
+
+func (f *fields) number(name string, value int64) {
+	if value != 0 {
+		*f = append(*f, name, strconv.FormatInt(value, 10))
+	}
+}
+
+// Fields returns the ticket as the fields of its stream entry.
+func (t *Ticket) Fields() []any {
+	f := fields{"v", Version}
+	f.text("run", t.Run)
+	f.text("task", t.Task)
+	f.text("pub", t.Pub)
+	f.number("attempt", int64(t.Attempt))
+	f.text("handler", t.Handler)
+	f.text("inputs", string(t.Inputs))
+	f.text("env", string(t.Env))
+	f.number("timeout", t.TimeoutMs)
+	f.number("heartbeat", t.HeartbeatMs)
+	f.text("recipe", t.Recipe)
+	f.text("trace", t.Trace)
+	f.number("at", t.PublishedMs)
+	return f
+}
+
+// reader reads the fields of an entry and notes the first that is wrong.
+type reader struct {
+	m   map[string]any
+	err error
+}
+
+func (r *reader) text(name string) string {
+	s, _ := r.m[name].(string)
+	return s
+}
+
+func (r *reader) must(name string) string {
+	s := r.text(name)
+	if s == "" && r.err == nil {
+		r.err = fmt.Errorf("%w: field %q is missing", ErrMalformed, name)
+	}
+	return s
+}
+
+func (r *reader) number(name string) int64 {
+	s := r.text(name)
+	if s == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil && r.err == nil {
+		r.err = fmt.Errorf("%w: field %q is not a whole number", ErrMalformed, name)
+	}
+	return n
+}
+
+func (r *reader) json(name string) json.RawMessage {
+	s := r.text(name)
+	if s == "" {
+		return nil
+	}
+	if !json.Valid([]byte(s)) && r.err == nil {
+		r.err = fmt.Errorf("%w: field %q is not JSON", ErrMalformed, name)
+	}
+	return json.RawMessage(s)
+}
+
+func (r *reader) version() {
+	if v := r.text("v"); v != Version && r.err == nil {
+		r.err = fmt.Errorf("%w: version %q is not known here, this is version %s", ErrMalformed, v, Version)
+	}
+}
+
+// ParseTicket reads a ticket. Partition, Queue and Priority stand in the name
+// of the stream and are the reader's to set.
+func ParseTicket(id string, values map[string]any) (Ticket, error) {
+	r := &reader{m: values}
+	r.version()
+	t := Ticket{
+		ID: id, Run: r.must("run"), Task: r.must("task"), Pub: r.must("pub"), Handler: r.must("handler"),
+		Attempt: int(r.number("attempt")), Inputs: r.json("inputs"), Env: r.json("env"),
+		TimeoutMs: r.number("timeout"), HeartbeatMs: r.number("heartbeat"),
+		Recipe: r.text("recipe"), Trace: r.text("trace"), PublishedMs: r.number("at"),
+	}
+	return t, r.err
+}
+
+// Fields returns the event as the fields of its stream entry.
+func (e *Event) Fields() []any {
+	f := fields{"v", Version, "type", string(e.Type)}
+	f.text("run", e.Run)
+	f.text("task", e.Task)
+	f.text("pub", e.Pub)
+	f.text("worker", e.Worker)
+	f.number("at", e.At)
+	f.number("started", e.Started)
+	f.text("result", string(e.Result))
+	if e.Error != nil {
+		if raw, err := json.Marshal(e.Error); err == nil {
+			f.text("error", string(raw))
+		}
+	}
+	if e.Permanent {
+		f.text("permanent", "1")
+	}
+	f.number("retryAfter", e.RetryAfterMs)
+	if e.Progress != 0 {
+		f.text("progress", strconv.FormatFloat(e.Progress, 'f', -1, 64))
+	}
+	f.text("note", e.Note)
+	if e.Lines {
+		f.text("lines", "1")
+	}
+	f.text("by", e.By)
+	f.text("reason", e.Reason)
+	return f
+}
+
+// ParseEvent reads an event.
+func ParseEvent(id string, values map[string]any) (Event, error) {
+	r := &reader{m: values}
+	r.version()
+	e := Event{
+		ID: id, Type: EventType(r.must("type")), Run: r.must("run"), Task: r.text("task"), Pub: r.text("pub"),
+		Worker: r.text("worker"), At: r.number("at"), Started: r.number("started"), Result: r.json("result"),
+		Permanent: r.text("permanent") == "1", RetryAfterMs: r.number("retryAfter"), Note: r.text("note"),
+		Lines: r.text("lines") == "1", By: r.text("by"), Reason: r.text("reason"), Deliveries: 1,
+	}
+	if raw := r.json("error"); raw != nil {
+		e.Error = &run.Error{}
+		if err := json.Unmarshal(raw, e.Error); err != nil && r.err == nil {
+			r.err = fmt.Errorf("%w: field %q is not an error", ErrMalformed, "error")
+		}
+	}
+	if s := r.text("progress"); s != "" {
+		p, err := strconv.ParseFloat(s, 64)
+		if err != nil && r.err == nil {
+			r.err = fmt.Errorf("%w: field %q is not a number", ErrMalformed, "progress")
+		}
+		e.Progress = p
+	}
+	return e, r.err
+}
+
+// Fields returns the submission as the fields of its stream entry.
+func (s *Submission) Fields() []any {
+	var f fields
+	f.text("id", s.ID)
+	f.text("recipe", s.Recipe)
+	f.text("definition", s.Definition)
+	f.text("inputs", string(s.Inputs))
+	for name, value := range s.Single {
+		f = append(f, "input."+name, value)
+	}
+	f.text("by", s.By)
+	if len(s.Labels) > 0 {
+		if raw, err := json.Marshal(s.Labels); err == nil {
+			f.text("labels", string(raw))
+		}
+	}
+	return f
+}
+
+// ParseSubmission reads a submission. Unknown fields are refused here, since a
+// person typed them.
+func ParseSubmission(entry string, values map[string]any) (Submission, error) {
+	r := &reader{m: values}
+	s := Submission{
+		Entry: entry, ID: r.text("id"), Recipe: r.text("recipe"), Definition: r.text("definition"),
+		By: r.text("by"), Single: map[string]string{}, Deliveries: 1,
+	}
+	for name, value := range values {
+		text, _ := value.(string)
+		switch name {
+		case "id", "recipe", "definition", "by", "inputs", "labels":
+		default:
+			input, ok := cutInput(name)
+			if !ok {
+				return s, fmt.Errorf("unknown field %q: known are recipe, definition, inputs, input.<name>, id, by and labels", name)
+			}
+			s.Single[input] = text
+		}
+	}
+	switch {
+	case s.Recipe == "" && s.Definition == "":
+		return s, fmt.Errorf("the submission has neither recipe nor definition")
+	case s.Recipe != "" && s.Definition != "":
+		return s, fmt.Errorf("the submission has both recipe and definition")
+	case len(r.text("inputs")) > MaxInputs:
+		return s, fmt.Errorf("the inputs have %d bytes, more than the limit of %d", len(r.text("inputs")), MaxInputs)
+	}
+	if text := r.text("inputs"); text != "" {
+		var m map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(text), &m); err != nil {
+			return s, fmt.Errorf("the field inputs is not a JSON object: %w", err)
+		}
+		s.Inputs = json.RawMessage(text)
+	}
+	if text := r.text("labels"); text != "" {
+		if err := json.Unmarshal([]byte(text), &s.Labels); err != nil {
+			return s, fmt.Errorf("the field labels is not a JSON object of texts: %w", err)
+		}
+	}
+	return s, nil
+}
+
+func cutInput(name string) (string, bool) {
+	const prefix = "input."
+	if len(name) <= len(prefix) || name[:len(prefix)] != prefix {
+		return "", false
+	}
+	return name[len(prefix):], true
+}
