@@ -177,10 +177,10 @@ type Run struct {
 	// Error says why the run failed. While the run is Running it says that the
 	// run is being stopped and how it will end: Cancelled for CodeCancelled,
 	// else Failed.
-	Error *Error
-	Created     int64
-	Started     int64
-	Ended       int64
+	Error   *Error
+	Created int64
+	Started int64
+	Ended   int64
 	// Tasks and Done count the tasks that exist so far and the final ones.
 	Counts Counts
 }

@@ -1,0 +1,291 @@
+package handlers
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/orchis-run/orchis/internal/executable"
+	"github.com/orchis-run/orchis/pkg/job"
+)
+
+type execIn struct {
+	// Command is a list of words, or a line for the shell. Nothing is ever put
+	// into that line: give values as env or stdin.
+	Command any               `json:"command"`
+	Env     map[string]any    `json:"env,omitempty"`
+	Workdir string            `json:"workdir,omitempty"`
+	Stdin   any               `json:"stdin,omitempty"`
+	Files   map[string]string `json:"files,omitempty"`
+	// Outputs maps names to json, lines, text, "file NAME" or "path GLOB".
+	Outputs      map[string]string `json:"outputs,omitempty"`
+	SuccessCodes []int             `json:"successCodes,omitempty"`
+	// Progress is ffmpeg, or a regular expression whose first group is percent.
+	Progress string `json:"progress,omitempty"`
+	// Duration, in seconds, lets ffmpeg's progress be a share.
+	Duration float64 `json:"duration,omitempty"`
+}
+
+func badInput(format string, args ...any) error {
+	return job.Permanent(job.Code(fmt.Errorf(format, args...), "badInput"))
+}
+
+func (c Config) exec(ctx context.Context, in execIn) (map[string]any, error) {
+	argv, err := words(in.Command)
+	if err != nil {
+		return nil, err
+	}
+	dir := job.Info(ctx).Dir
+	if in.Workdir != "" {
+		if !filepath.IsAbs(in.Workdir) {
+			in.Workdir = filepath.Join(dir, in.Workdir)
+		}
+		dir = in.Workdir
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return nil, badInput("workdir %s is not a folder", dir)
+	}
+	if err := link(dir, in.Files); err != nil {
+		return nil, err
+	}
+	progress, err := progressOf(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	cmd := executable.Command{Argv: argv, Dir: dir, Env: texts(in.Env), Progress: progress, LogStdout: true}
+	switch s := in.Stdin.(type) {
+	case nil:
+	case string:
+		cmd.Stdin = []byte(s)
+	default:
+		if cmd.Stdin, err = json.Marshal(s); err != nil {
+			return nil, badInput("stdin: %v", err)
+		}
+	}
+	o, err := cmd.Run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(in.SuccessCodes, o.Code) && (o.Code != 0 || len(in.SuccessCodes) > 0) {
+		message := fmt.Sprintf("%s ended with exit code %d", argv[0], o.Code)
+		if o.LastLine != "" {
+			message += ": " + o.LastLine
+		}
+		return nil, job.Code(errors.New(message), "exit:"+strconv.Itoa(o.Code))
+	}
+	return c.collect(dir, in, o)
+}
+
+func words(command any) ([]string, error) {
+	switch command := command.(type) {
+	case string:
+		if strings.TrimSpace(command) != "" {
+			return []string{"/bin/sh", "-c", command}, nil
+		}
+	case []any:
+		var argv []string
+		for _, w := range command {
+			if s, ok := w.(string); ok {
+				argv = append(argv, s)
+				continue
+			}
+			raw, err := json.Marshal(w)
+			if err != nil {
+				return nil, badInput("command: %v", err)
+			}
+			argv = append(argv, string(raw))
+		}
+		if len(argv) > 0 && argv[0] != "" {
+			return argv, nil
+		}
+	}
+	return nil, badInput("command must be a list of words, or a line for the shell")
+}
+
+func texts(m map[string]any) map[string]string {
+	out := make(map[string]string, len(m))
+	for k, v := range m {
+		if s, ok := v.(string); ok {
+			out[k] = s
+			continue
+		}
+		raw, err := json.Marshal(v)
+		if err == nil {
+			out[k] = string(raw)
+		}
+	}
+	return out
+}
+
+// link puts files into the working directory under other names.
+func link(dir string, files map[string]string) error {
+	for name, from := range files {
+		if !filepath.IsLocal(name) {
+			return badInput("files: %q is no name inside the working directory", name)
+		}
+		abs, err := filepath.Abs(from)
+		if err != nil {
+			return badInput("files: %v", err)
+		}
+		if _, err := os.Stat(abs); err != nil {
+			return badInput("files: %s is not there", from)
+		}
+		to := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return fmt.Errorf("files: %w", err)
+		}
+		if err := os.Symlink(abs, to); err != nil {
+			return fmt.Errorf("files: %w", err)
+		}
+	}
+	return nil
+}
+
+var ffmpegTime = regexp.MustCompile(`time=(\d+):(\d+):(\d+(?:\.\d+)?)`)
+
+// progressOf returns what reads progress from a line of standard error.
+func progressOf(ctx context.Context, in execIn) (func(string) bool, error) {
+	switch in.Progress {
+	case "":
+		return nil, nil
+	case "ffmpeg":
+		return func(line string) bool {
+			m := ffmpegTime.FindStringSubmatch(line)
+			if m == nil {
+				return false
+			}
+			h, _ := strconv.ParseFloat(m[1], 64)
+			mins, _ := strconv.ParseFloat(m[2], 64)
+			s, _ := strconv.ParseFloat(m[3], 64)
+			percent := 0.0
+			if in.Duration > 0 {
+				percent = 100 * (h*3600 + mins*60 + s) / in.Duration
+			}
+			job.Progress(ctx, percent, m[0])
+			return true
+		}, nil
+	}
+	re, err := regexp.Compile(in.Progress)
+	if err != nil || re.NumSubexp() < 1 {
+		return nil, badInput("progress must be ffmpeg, or a regular expression with a group for the percent")
+	}
+	return func(line string) bool {
+		m := re.FindStringSubmatch(line)
+		if m == nil {
+			return false
+		}
+		p, err := strconv.ParseFloat(m[1], 64)
+		if err == nil {
+			job.Progress(ctx, p, strings.TrimSpace(line))
+		}
+		return err == nil
+	}, nil
+}
+
+// collect makes the result: the declared outputs, or what was printed.
+func (c Config) collect(dir string, in execIn, o executable.Outcome) (map[string]any, error) {
+	out := map[string]any{"exitCode": o.Code}
+	if len(in.Outputs) == 0 {
+		text := o.Stdout[:min(len(o.Stdout), 32<<10)]
+		out["stdout"] = strings.ToValidUTF8(string(text), "\ufffd")
+		return out, nil
+	}
+	for name, how := range in.Outputs {
+		v, err := c.output(dir, how, o)
+		if err != nil {
+			return nil, job.Permanent(job.Code(fmt.Errorf("output %q: %w", name, err), "badResult"))
+		}
+		out[name] = v
+	}
+	return out, nil
+}
+
+func (c Config) output(dir, how string, o executable.Outcome) (any, error) {
+	kind, arg, _ := strings.Cut(how, " ")
+	switch kind {
+	case "json":
+		var v any
+		d := json.NewDecoder(bytes.NewReader(o.Stdout))
+		d.UseNumber()
+		if err := d.Decode(&v); err != nil {
+			return nil, fmt.Errorf("standard output is not JSON: %w", err)
+		}
+		return v, nil
+	case "text":
+		return strings.TrimRight(strings.ToValidUTF8(string(o.Stdout), "\ufffd"), "\n"), nil
+	case "lines":
+		text := strings.TrimRight(string(o.Stdout), "\n")
+		if text == "" {
+			return []string{}, nil
+		}
+		return strings.Split(text, "\n"), nil
+	case "file":
+		if !filepath.IsLocal(arg) {
+			return nil, fmt.Errorf("%q is not inside the working directory", arg)
+		}
+		f, err := os.Open(filepath.Join(dir, arg))
+		if err != nil {
+			return nil, fmt.Errorf("the file %s is not there", arg)
+		}
+		defer func() { _ = f.Close() }()
+		raw, err := io.ReadAll(io.LimitReader(f, 64<<10))
+		return string(raw), err
+	case "path":
+		return c.keep(dir, arg)
+	}
+	return nil, fmt.Errorf("%q is none of json, lines, text, file NAME and path GLOB", how)
+}
+
+// keep moves a file out of the working directory, under a name made of its
+// content, so that the next jobs find it.
+func (c Config) keep(dir, glob string) (string, error) {
+	if !filepath.IsLocal(glob) {
+		return "", fmt.Errorf("%q is not inside the working directory", glob)
+	}
+	found, err := filepath.Glob(filepath.Join(dir, glob))
+	if err != nil || len(found) != 1 {
+		return "", fmt.Errorf("%d files match %s, want one", len(found), glob)
+	}
+	return store(c.DataDir, found[0])
+}
+
+func store(dataDir, from string) (string, error) {
+	f, err := os.Open(from)
+	if err != nil {
+		return "", fmt.Errorf("keep the file: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	if err := os.MkdirAll(dataDir, 0o755); err != nil {
+		return "", fmt.Errorf("keep the file: %w", err)
+	}
+	tmp, err := os.CreateTemp(dataDir, ".new-*")
+	if err != nil {
+		return "", fmt.Errorf("keep the file: %w", err)
+	}
+	defer func() { _ = os.Remove(tmp.Name()) }()
+	hash := sha256.New()
+	_, err = io.Copy(io.MultiWriter(tmp, hash), f)
+	if err := errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err != nil {
+		return "", fmt.Errorf("keep the file: %w", err)
+	}
+	name := hex.EncodeToString(hash.Sum(nil))[:32] + filepath.Ext(from)
+	to, err := filepath.Abs(filepath.Join(dataDir, name))
+	if err != nil {
+		return "", fmt.Errorf("keep the file: %w", err)
+	}
+	if err := os.Rename(tmp.Name(), to); err != nil {
+		return "", fmt.Errorf("keep the file: %w", err)
+	}
+	return to, nil
+}

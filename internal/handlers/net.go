@@ -1,0 +1,278 @@
+package handlers
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gabriel-vasile/mimetype"
+
+	"github.com/orchis-run/orchis/pkg/job"
+)
+
+// client makes requests; the address that is dialled is checked, so that
+// neither names nor redirects lead to private networks.
+func (c Config) client() *http.Client {
+	dialer := &net.Dialer{Timeout: 30 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
+		ap, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return err
+		}
+		ip := ap.Addr().Unmap()
+		if !c.AllowPrivate && (!ip.IsGlobalUnicast() || ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() ||
+			netip.MustParsePrefix("100.64.0.0/10").Contains(ip)) {
+			return job.Permanent(job.Code(fmt.Errorf("the address %s is private; set ORCHIS_ALLOW_PRIVATE=true to allow it", ip), "privateAddress"))
+		}
+		return nil
+	}}
+	return &http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, TLSHandshakeTimeout: 30 * time.Second, ResponseHeaderTimeout: 5 * time.Minute}}
+}
+
+func (c Config) request(ctx context.Context, method, address string, headers map[string]string, body []byte) (*http.Response, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, badInput("url must begin with http:// or https://")
+	}
+	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	if err != nil {
+		return nil, badInput("%v", err)
+	}
+	for k, v := range headers {
+		req.Header.Set(k, v)
+	}
+	client := c.client()
+	defer client.CloseIdleConnections()
+	res, err := client.Do(req)
+	if err != nil {
+		var u *url.Error
+		if errors.As(err, &u) { // its URL may hold a password
+			err = u.Err
+		}
+		if job.Classify(err).Code == "privateAddress" {
+			return nil, err
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		return nil, job.Code(fmt.Errorf("%s %s: %w", method, req.URL.Redacted(), err), "connection")
+	}
+	return res, nil
+}
+
+// statusError says whether a status is worth another attempt, and when.
+func statusError(res *http.Response) error {
+	err := job.Code(fmt.Errorf("the server answers %s", res.Status), "http:"+strconv.Itoa(res.StatusCode))
+	switch res.StatusCode {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		if s, bad := strconv.Atoi(res.Header.Get("Retry-After")); bad == nil && s > 0 {
+			return job.RetryAfter(err, min(time.Duration(s)*time.Second, time.Hour))
+		}
+		return err
+	}
+	if res.StatusCode >= 500 {
+		return err
+	}
+	return job.Permanent(err)
+}
+
+type httpIn struct {
+	Method  string            `json:"method,omitempty"`
+	URL     string            `json:"url"`
+	Headers map[string]string `json:"headers,omitempty"`
+	Body    any               `json:"body,omitempty"`
+	// Expect is a status or a list of them; any 2xx when not given.
+	Expect any    `json:"expect,omitempty"`
+	SaveAs string `json:"saveAs,omitempty"`
+}
+
+const maxBody = 10 << 20
+
+func (c Config) http(ctx context.Context, in httpIn) (map[string]any, error) {
+	if in.Method == "" {
+		in.Method = http.MethodGet
+	}
+	headers := map[string]string{}
+	var body []byte
+	switch b := in.Body.(type) {
+	case nil:
+	case string:
+		body = []byte(b)
+	default:
+		raw, err := json.Marshal(b)
+		if err != nil {
+			return nil, badInput("body: %v", err)
+		}
+		body, headers["Content-Type"] = raw, "application/json"
+	}
+	for k, v := range in.Headers {
+		headers[k] = v
+	}
+	res, err := c.request(ctx, strings.ToUpper(in.Method), in.URL, headers, body)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	if !expected(in.Expect, res.StatusCode) {
+		return nil, statusError(res)
+	}
+	raw, err := io.ReadAll(io.LimitReader(res.Body, maxBody+1))
+	if err != nil {
+		return nil, job.Code(fmt.Errorf("read the answer: %w", err), "connection")
+	}
+	if len(raw) > maxBody {
+		return nil, job.Permanent(job.Code(errors.New("the answer is larger than 10 MiB: use download"), "tooLarge"))
+	}
+	out := map[string]any{"status": res.StatusCode, "contentType": res.Header.Get("Content-Type")}
+	var parsed any
+	switch {
+	case in.SaveAs != "":
+		if !filepath.IsLocal(in.SaveAs) {
+			return nil, badInput("saveAs %q is no plain name", in.SaveAs)
+		}
+		to := filepath.Join(job.Info(ctx).Dir, filepath.Base(in.SaveAs))
+		if err := os.WriteFile(to, raw, 0o644); err != nil {
+			return nil, fmt.Errorf("save the answer: %w", err)
+		}
+		out["file"], err = store(c.DataDir, to)
+		return out, err
+	case json.Unmarshal(raw, &parsed) == nil:
+		out["body"] = parsed
+	default:
+		out["body"] = strings.ToValidUTF8(string(raw), "\ufffd")
+	}
+	return out, nil
+}
+
+func expected(want any, status int) bool {
+	switch want := want.(type) {
+	case float64:
+		return int(want) == status
+	case []any:
+		return slices.ContainsFunc(want, func(w any) bool { f, ok := w.(float64); return ok && int(f) == status })
+	}
+	return status >= 200 && status < 300
+}
+
+type downloadIn struct {
+	URL string `json:"url"`
+	// Table is a folder below the data folder, as the first Orchis had.
+	Table string `json:"table,omitempty"`
+}
+
+func (c Config) download(ctx context.Context, in downloadIn) (map[string]any, error) {
+	dir := c.DataDir
+	if in.Table != "" {
+		if !filepath.IsLocal(in.Table) {
+			return nil, badInput("table %q leads out of the data folder", in.Table)
+		}
+		dir = filepath.Join(dir, in.Table)
+	}
+	var from io.Reader
+	var size int64
+	name := path.Base(in.URL)
+	if strings.HasPrefix(in.URL, "http://") || strings.HasPrefix(in.URL, "https://") {
+		res, err := c.request(ctx, http.MethodGet, in.URL, nil, nil)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = res.Body.Close() }()
+		if res.StatusCode != http.StatusOK {
+			return nil, statusError(res)
+		}
+		from, size = res.Body, res.ContentLength
+		if u, err := url.Parse(in.URL); err == nil {
+			name = path.Base(u.Path)
+		}
+	} else {
+		f, err := os.Open(strings.TrimPrefix(in.URL, "file://"))
+		if err != nil {
+			return nil, badInput("the file %s cannot be read", in.URL)
+		}
+		defer func() { _ = f.Close() }()
+		info, err := f.Stat()
+		if err != nil || !info.Mode().IsRegular() {
+			return nil, badInput("%s is not a regular file", in.URL)
+		}
+		from, size = f, info.Size()
+	}
+	return c.fetch(ctx, from, size, name, dir)
+}
+
+func (c Config) fetch(ctx context.Context, from io.Reader, size int64, name, dir string) (map[string]any, error) {
+	if size > c.MaxDownload {
+		return nil, job.Permanent(job.Code(fmt.Errorf("the file has %d bytes, more than the limit of %d", size, c.MaxDownload), "tooLarge"))
+	}
+	if name == "/" || name == "." || !filepath.IsLocal(name) {
+		name = "download"
+	}
+	tmp, err := os.Create(filepath.Join(job.Info(ctx).Dir, "download"+filepath.Ext(name)))
+	if err != nil {
+		return nil, fmt.Errorf("download: %w", err)
+	}
+	n, err := io.Copy(tmp, &meter{r: io.LimitReader(from, c.MaxDownload+1), ctx: ctx, size: size})
+	if closing := tmp.Close(); err == nil && closing != nil {
+		return nil, fmt.Errorf("download: %w", closing)
+	}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil || size > 0 && n < size:
+		return nil, job.Code(fmt.Errorf("the download broke off after %d bytes", n), "connection")
+	case n > c.MaxDownload:
+		return nil, job.Permanent(job.Code(fmt.Errorf("the file is larger than the limit of %d bytes", c.MaxDownload), "tooLarge"))
+	}
+	kind, err := mimetype.DetectFile(tmp.Name())
+	if err != nil {
+		return nil, fmt.Errorf("download: %w", err)
+	}
+	file, err := store(dir, tmp.Name())
+	if err != nil {
+		return nil, err
+	}
+	ext := filepath.Ext(file)
+	return map[string]any{
+		"file": file, "filePath": file, "mime": strings.SplitN(kind.String(), ";", 2)[0], "size": n,
+		"path": map[string]any{
+			"dir": filepath.Dir(file), "base": filepath.Base(file), "ext": ext,
+			"name": strings.TrimSuffix(filepath.Base(file), ext), "original": name,
+		},
+	}, nil
+}
+
+// meter reports progress while it is read from.
+type meter struct {
+	r    io.Reader
+	ctx  context.Context //nolint:containedctx // lives as long as the copy
+	size int64
+	n    int64
+}
+
+// Read reads and reports.
+func (m *meter) Read(p []byte) (int, error) {
+	if err := m.ctx.Err(); err != nil {
+		return 0, err
+	}
+	n, err := m.r.Read(p)
+	m.n += int64(n)
+	percent := 0.0
+	if m.size > 0 {
+		percent = 100 * float64(m.n) / float64(m.size)
+	}
+	job.Progress(m.ctx, percent, fmt.Sprintf("%d bytes", m.n))
+	return n, err
+}

@@ -1,0 +1,192 @@
+package job
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+)
+
+// Attempt tells a handler which try at which task this is.
+type Attempt struct {
+	Run, Task, Recipe, Handler, Worker string
+	// Number counts the attempts of the task from 1.
+	Number int
+	// Pub names this publication of the attempt, and no other.
+	Pub string
+	// IdempotencyKey is the same for all attempts at the task: give it to
+	// services that must not do things twice.
+	IdempotencyKey string
+	// Deadline is when the attempt times out; zero without a timeout.
+	Deadline time.Time
+	// Env is the job's env, Dir a working directory of the attempt's own,
+	// which is removed afterwards.
+	Env map[string]string
+	Dir string
+}
+
+// Reporter takes what a handler says while it works.
+type Reporter interface {
+	Progress(percent float64, note string)
+	Log(source, text string)
+}
+
+type contextKey struct{}
+
+type contextValue struct {
+	attempt  Attempt
+	reporter Reporter
+}
+
+// NewContext returns the context that a handler gets: for workers and tests.
+func NewContext(ctx context.Context, a Attempt, r Reporter) context.Context {
+	return context.WithValue(ctx, contextKey{}, contextValue{a, r})
+}
+
+// Info returns which attempt the context belongs to.
+func Info(ctx context.Context) Attempt {
+	v, _ := ctx.Value(contextKey{}).(contextValue)
+	return v.attempt
+}
+
+// Progress reports how far the work is, from 0 to 100, with a short note.
+func Progress(ctx context.Context, percent float64, note string) {
+	if v, _ := ctx.Value(contextKey{}).(contextValue); v.reporter != nil {
+		v.reporter.Progress(min(max(percent, 0), 100), note)
+	}
+}
+
+// Logf writes a line to the task's log.
+func Logf(ctx context.Context, format string, args ...any) {
+	if v, _ := ctx.Value(contextKey{}).(contextValue); v.reporter != nil {
+		v.reporter.Log("log", fmt.Sprintf(format, args...))
+	}
+}
+
+// LogWriter returns a writer whose lines go to the task's log; source is
+// stdout, stderr or log. Close it to write the last, unfinished line.
+func LogWriter(ctx context.Context, source string) io.WriteCloser {
+	v, _ := ctx.Value(contextKey{}).(contextValue)
+	return &lineWriter{to: v.reporter, source: source}
+}
+
+const maxLine = 16 << 10
+
+type lineWriter struct {
+	mu     sync.Mutex
+	to     Reporter
+	source string
+	rest   []byte
+}
+
+// Write passes full lines on; lines longer than 16 KiB are cut into pieces.
+func (w *lineWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.rest = append(w.rest, p...)
+	for {
+		i := bytes.IndexByte(w.rest, '\n')
+		if i < 0 && len(w.rest) < maxLine {
+			return len(p), nil
+		}
+		line := w.rest
+		if i >= 0 {
+			line = w.rest[:i]
+		}
+		line = line[:min(len(line), maxLine)]
+		w.put(line)
+		cut := len(line)
+		if cut == i {
+			cut++
+		}
+		w.rest = append(w.rest[:0], w.rest[cut:]...)
+	}
+}
+
+func (w *lineWriter) put(line []byte) {
+	if w.to != nil {
+		w.to.Log(w.source, string(bytes.ToValidUTF8(bytes.TrimRight(line, "\r"), []byte("\ufffd"))))
+	}
+}
+
+// Close writes what is left.
+func (w *lineWriter) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.rest) > 0 {
+		w.put(w.rest)
+		w.rest = nil
+	}
+	return nil
+}
+
+// failure is an error with what a worker should make of it.
+type failure struct {
+	err        error
+	code       string
+	permanent  bool
+	retryAfter time.Duration
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// Permanent marks an error that trying again cannot help.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &failure{err: err, permanent: true}
+}
+
+// RetryAfter marks an error after which the next attempt should wait for d.
+func RetryAfter(err error, d time.Duration) error {
+	if err == nil {
+		return nil
+	}
+	return &failure{err: err, retryAfter: d}
+}
+
+// Code gives an error a short word that retry rules and conditions can match.
+func Code(err error, code string) error {
+	if err == nil {
+		return nil
+	}
+	return &failure{err: err, code: code}
+}
+
+// Failure is what a worker reports of an error.
+type Failure struct {
+	Code, Message string
+	Permanent     bool
+	RetryAfter    time.Duration
+}
+
+// Classify reads what Permanent, RetryAfter and Code said of an error; the
+// outermost mark counts.
+func Classify(err error) Failure {
+	out := Failure{Message: err.Error()}
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		f, ok := e.(*failure) //nolint:errorlint // each link of the chain is looked at
+		if !ok {
+			continue
+		}
+		if out.Code == "" {
+			out.Code = f.code
+		}
+		if out.RetryAfter == 0 {
+			out.RetryAfter = f.retryAfter
+		}
+		out.Permanent = out.Permanent || f.permanent
+	}
+	if out.Code == "" {
+		out.Code = "error"
+		if errors.Is(err, context.DeadlineExceeded) {
+			out.Code = "timeout"
+		}
+	}
+	return out
+}
