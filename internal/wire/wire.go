@@ -79,6 +79,8 @@ const (
 	Released  EventType = "released"  // handed back unfinished; not counted
 	Continue  EventType = "continue"  // the run has more to do than fits one commit
 	Cancel    EventType = "cancel"    // somebody wants the run cancelled
+	Lost      EventType = "lost"      // the worker gives no sign of life
+	Missing   EventType = "missing"   // the ticket vanished from its queue
 )
 
 // Event is one entry of a partition's event stream.

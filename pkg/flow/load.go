@@ -88,6 +88,27 @@ func (l *Loader) Load(name string) (*Bundle, Diagnostics) {
 	return ld.finish(key, text)
 }
 
+// LoadLocal reads a recipe or flow by its name, or by its path relative to the
+// project. Unlike Load it never looks at anything outside the project.
+func (l *Loader) LoadLocal(name string) (*Bundle, Diagnostics) {
+	ld := &loading{l: l, bundle: &Bundle{Flows: map[string]*Flow{}}}
+	refuse := func(message string) (*Bundle, Diagnostics) {
+		return nil, append(ld.out, Diagnostic{Severity: SeverityError, Code: "E001", File: name, Message: message, Hint: l.suggest(name)})
+	}
+	if !strings.ContainsAny(name, `/\`) && path.Ext(name) != ".yaml" && path.Ext(name) != ".yml" {
+		return l.Load(name)
+	}
+	key := path.Clean(name)
+	if !filepath.IsLocal(key) {
+		return refuse("the path leads out of the project")
+	}
+	text, err := l.read(key)
+	if err != nil {
+		return refuse(err.Error())
+	}
+	return ld.finish(key, text)
+}
+
 // LoadText reads a definition that stands in no file; name is used for it in
 // messages. Flows it calls are looked up in the project.
 func (l *Loader) LoadText(name string, text []byte) (*Bundle, Diagnostics) {

@@ -1,0 +1,104 @@
+package orchestrator
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/wire"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// lane turns a priority of 0 to 9 into the lane of a queue.
+func lane(priority int) wire.Priority {
+	switch {
+	case priority <= 3:
+		return wire.Low
+	case priority >= 7:
+		return wire.High
+	}
+	return wire.Normal
+}
+
+// toEngine turns an event of the stream into one of the engine.
+func toEngine(ev *wire.Event) engine.Event {
+	kinds := map[wire.EventType]engine.Kind{
+		wire.Started: engine.Started, wire.Progress: engine.Progress, wire.Succeeded: engine.Succeeded,
+		wire.Failed: engine.Failed, wire.Released: engine.Released, wire.Continue: engine.Continue,
+		wire.Cancel: engine.Cancel, wire.Lost: engine.Lost, wire.Missing: engine.Missing,
+	}
+	return engine.Event{
+		Kind: kinds[ev.Type], Task: ev.Task, Pub: ev.Pub, Worker: ev.Worker, At: ev.At, Started: ev.Started,
+		Result: ev.Result, Error: ev.Error, Permanent: ev.Permanent, RetryAfter: ev.RetryAfterMs,
+		Progress: ev.Progress, Note: ev.Note, Lines: ev.Lines, By: ev.By, Reason: ev.Reason,
+	}
+}
+
+// toCommit turns the effects of a step into a change of the store. Revokes and
+// events are the caller's to add. before is nil when the run is new.
+func toCommit(id string, version int64, before *run.Run, fx *engine.Effects, now int64) (wire.Commit, error) {
+	c := wire.Commit{Run: id, Version: version, Forget: fx.Forget, More: fx.More, Active: now}
+	if before == nil {
+		c.Fields = fx.Run.Fields()
+	} else {
+		c.Fields = fx.Run.ChangedFields(before)
+	}
+	for i := range fx.Tasks {
+		c.Tasks = append(c.Tasks, fx.Tasks[i].ID, fx.Tasks[i].Encode())
+	}
+	for _, o := range fx.Outputs {
+		c.Outputs = append(c.Outputs, o.Task, string(o.Value))
+	}
+	if len(fx.Log) > 0 {
+		text, err := jsonText(fx.Log)
+		if err != nil {
+			return c, fmt.Errorf("write the log of run %s: %w", id, err)
+		}
+		c.Log = []byte(text)
+	}
+	for _, k := range fx.Tickets {
+		c.Tickets = append(c.Tickets, wire.Ticket{
+			Queue: k.Queue, Priority: lane(k.Priority), Run: id, Task: k.Task, Pub: k.Pub, Attempt: k.Attempt,
+			Handler: k.Handler, Inputs: k.Inputs, Env: k.Env, TimeoutMs: k.TimeoutMs, HeartbeatMs: k.HeartbeatMs,
+			Recipe: fx.Run.Recipe, PublishedMs: now,
+		})
+	}
+	for _, t := range fx.SetTimers {
+		c.SetTimers = append(c.SetTimers, wire.Timer{Run: id, Kind: t.Kind, Task: t.Task, Pub: t.Pub, Due: t.Due})
+	}
+	for _, t := range fx.ClearTimers {
+		c.ClearTimers = append(c.ClearTimers, wire.Timer{Run: id, Kind: t.Kind, Task: t.Task, Pub: t.Pub})
+	}
+	for _, d := range fx.Dead {
+		c.Dead = append(c.Dead, wire.DeadLetter{Run: id, Task: d.Task, Handler: d.Handler, Attempt: d.Attempt, Error: d.Error, At: now})
+	}
+	if fx.Run.State.Final() {
+		c.Active, c.Done = 0, now
+	}
+	return c, nil
+}
+
+// ticket finds the stream entry of a publication: remembered since its commit,
+// or else looked for in its queue. Without one there is nothing to withdraw.
+func (pt *partition) ticket(ctx context.Context, l *live, r engine.Revoke) (wire.TicketRef, error) {
+	if ref, ok := l.tickets[r.Pub]; ok {
+		delete(l.tickets, r.Pub)
+		return ref, nil
+	}
+	after := ""
+	for {
+		some, err := pt.o.store.ScanTickets(ctx, pt.p, r.Queue, lane(r.Priority), after, 500)
+		if err != nil {
+			return wire.TicketRef{}, err
+		}
+		for _, t := range some {
+			if t.Pub == r.Pub {
+				return wire.TicketRef{Queue: r.Queue, Priority: lane(r.Priority), ID: t.ID}, nil
+			}
+			after = t.ID
+		}
+		if len(some) < 500 {
+			return wire.TicketRef{}, nil
+		}
+	}
+}

@@ -1,0 +1,235 @@
+// Package orchestrator drives runs: it takes submissions in, steps runs by the
+// events of workers, and commits what follows. Any number of orchestrators may
+// work on one Redis; one of them looks after each partition at a time.
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/pkg/flow"
+)
+
+// Config says how an orchestrator works. Zero fields mean the defaults.
+type Config struct {
+	// Name must be unique; the host's name and a random part.
+	Name string
+	// Definitions says where recipes and flows are.
+	Definitions flow.Options
+	// Lease is how long a ticket stays with a silent worker; 10 s.
+	Lease time.Duration
+	// Ownership is how long a partition stays with a silent orchestrator; 5 s.
+	Ownership time.Duration
+	// WaitForHandlers accepts runs whose handlers no live worker has.
+	WaitForHandlers bool
+	// RetentionAge (7 days) and RetentionCount (10,000 a partition) say how
+	// long ended runs are kept.
+	RetentionAge   time.Duration
+	RetentionCount int
+	Limits         engine.Limits
+}
+
+func (c Config) withDefaults() Config {
+	if c.Name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "orchestrator"
+		}
+		c.Name = host + "-" + uuid.NewString()[:8]
+	}
+	if c.Lease <= 0 {
+		c.Lease = 10 * time.Second
+	}
+	if c.Ownership <= 0 {
+		c.Ownership = 5 * time.Second
+	}
+	if c.RetentionAge <= 0 {
+		c.RetentionAge = 7 * 24 * time.Hour
+	}
+	if c.RetentionCount <= 0 {
+		c.RetentionCount = 10_000
+	}
+	return c
+}
+
+// Orchestrator drives runs.
+type Orchestrator struct {
+	cfg    Config
+	store  *redisstore.Store
+	loader *flow.Loader
+	log    *zap.Logger
+	offset atomic.Int64 // of the clock of Redis, in nanoseconds
+
+	mu       sync.Mutex
+	owned    map[int]bool
+	trouble  error
+	draining bool
+}
+
+// New returns an orchestrator on a store.
+func New(store *redisstore.Store, cfg Config, log *zap.Logger) (*Orchestrator, error) {
+	cfg = cfg.withDefaults()
+	loader, err := flow.NewLoader(cfg.Definitions)
+	if err != nil {
+		return nil, fmt.Errorf("make an orchestrator: %w", err)
+	}
+	if log == nil {
+		log = zap.NewNop()
+	}
+	return &Orchestrator{
+		cfg: cfg, store: store, loader: loader, owned: map[int]bool{},
+		log: log.With(zap.String("orchestrator", cfg.Name)),
+	}, nil
+}
+
+// Ready returns why the orchestrator is not working; nothing when it is.
+func (o *Orchestrator) Ready(context.Context) []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var reasons []string
+	if o.draining {
+		reasons = append(reasons, "draining")
+	}
+	if o.trouble != nil {
+		reasons = append(reasons, o.trouble.Error())
+	}
+	return reasons
+}
+
+// Run works until ctx ends; then it commits what it has read and gives its
+// partitions back. It returns an error only when waiting cannot help.
+func (o *Orchestrator) Run(ctx context.Context) error {
+	defer func() { _ = o.loader.Close() }()
+	o.setClock(ctx)
+	o.log.Info("orchestrator is ready", zap.Int("partitions", o.store.Partitions()))
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return o.forever(ctx, "take submissions", o.submissions) })
+	g.Go(func() error { return o.forever(ctx, "pass on control", o.control) })
+	for p := range o.store.Partitions() {
+		part := newPartition(o, p)
+		g.Go(func() error {
+			defer part.giveBack(context.WithoutCancel(ctx))
+			return o.forever(ctx, "drive runs", part.round)
+		})
+		g.Go(func() error { return o.every(ctx, o.cfg.Lease/2, "look for lost workers", part.reap) })
+	}
+	g.Go(func() error { return o.every(ctx, time.Minute, "tidy up", o.tidy) })
+	g.Go(func() error {
+		<-ctx.Done()
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.draining = true
+		return nil
+	})
+	err := g.Wait()
+	o.log.Info("orchestrator has stopped")
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// setClock measures how far the clock of Redis is from ours.
+func (o *Orchestrator) setClock(ctx context.Context) {
+	before := time.Now()
+	now, err := o.store.Now(ctx)
+	if err == nil {
+		o.offset.Store(int64(now.Sub(before.Add(time.Since(before) / 2))))
+	}
+}
+
+// now is the time by the clock of Redis.
+func (o *Orchestrator) now() time.Time { return time.Now().Add(time.Duration(o.offset.Load())) }
+
+// forever does a thing again and again until ctx ends. Errors are waited out,
+// longer each time, and logged now and then.
+func (o *Orchestrator) forever(ctx context.Context, what string, do func(context.Context) error) error {
+	tries := 0
+	var logged time.Time
+	for ctx.Err() == nil {
+		err := do(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		o.mu.Lock()
+		o.trouble = err
+		o.mu.Unlock()
+		if err == nil {
+			tries = 0
+			continue
+		}
+		if advice, fatal := redisstore.IsFatal(err); fatal {
+			return fmt.Errorf("%s: %w: %s", what, err, advice)
+		}
+		if time.Since(logged) > 10*time.Second {
+			logged = time.Now()
+			o.log.Warn("Redis does not do what it should", zap.String("action", what), zap.Error(err))
+		}
+		ceiling := min(50*time.Millisecond<<min(tries, 6), 2*time.Second)
+		tries++
+		pause(ctx, rand.N(ceiling)+10*time.Millisecond)
+	}
+	return nil
+}
+
+// every does a thing at an interval until ctx ends.
+func (o *Orchestrator) every(ctx context.Context, d time.Duration, what string, do func(context.Context) error) error {
+	return o.forever(ctx, what, func(ctx context.Context) error {
+		pause(ctx, d)
+		return do(ctx)
+	})
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// owns reports whether this orchestrator looks after a partition.
+func (o *Orchestrator) owns(p int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.owned[p]
+}
+
+// tidy measures the clock and deletes runs whose time is over.
+func (o *Orchestrator) tidy(ctx context.Context) error {
+	o.setClock(ctx)
+	if now, opened, err := o.store.Epoch(ctx); err == nil && now != opened {
+		o.log.Error("Redis came back empty: runs that were under way are gone", zap.String("epoch", opened))
+		return o.store.Recover(ctx)
+	}
+	for p := range o.store.Partitions() {
+		if !o.owns(p) {
+			continue
+		}
+		old, err := o.store.EndedRuns(ctx, p, o.now().Add(-o.cfg.RetentionAge), o.cfg.RetentionCount, 500)
+		if err != nil {
+			return err
+		}
+		if len(old) == 0 {
+			continue
+		}
+		if err := o.store.DeleteRuns(ctx, p, old); err != nil {
+			return err
+		}
+		o.log.Info("old runs deleted", zap.Int("runs", len(old)))
+	}
+	return nil
+}

@@ -1,0 +1,461 @@
+package orchestrator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/wire"
+	"github.com/orchis-run/orchis/pkg/flow"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+const (
+	batch      = 200     // events taken at once
+	maxTries   = 5       // deliveries of an event that cannot be processed
+	cacheTasks = 300_000 // tasks of runs kept in memory
+)
+
+// partition drives the runs of one partition while this orchestrator owns it.
+// Only its own goroutine touches it.
+type partition struct {
+	o        *Orchestrator
+	p        int
+	runs     map[string]*live
+	programs map[string]*engine.Program
+	size     int
+	renewed  time.Time
+	claimed  time.Time
+	swept    time.Time
+	missing  map[string]bool // publications that were not found once
+	suspects map[string]time.Time
+}
+
+// live is a run in memory, as of its newest commit.
+type live struct {
+	run     *engine.Run
+	version int64
+	before  run.Run
+	tickets map[string]wire.TicketRef // by publication
+	size    int
+}
+
+func newPartition(o *Orchestrator, p int) *partition {
+	return &partition{o: o, p: p, runs: map[string]*live{}, programs: map[string]*engine.Program{}, missing: map[string]bool{}, suspects: map[string]time.Time{}}
+}
+
+// round renews the ownership and deals with what has happened.
+func (pt *partition) round(ctx context.Context) error {
+	o := pt.o
+	if time.Since(pt.renewed) > o.cfg.Ownership/3 {
+		if err := pt.renew(ctx); err != nil {
+			return err
+		}
+	}
+	if !o.owns(pt.p) {
+		pause(ctx, o.cfg.Ownership/5)
+		return nil
+	}
+	due, next, err := o.store.DueTimers(ctx, pt.p, o.now(), batch)
+	if err != nil {
+		return err
+	}
+	if len(due) > 0 {
+		if err := pt.process(context.WithoutCancel(ctx), nil, due); err != nil {
+			return err
+		}
+	}
+	block := time.Second
+	if !next.IsZero() {
+		block = min(block, max(time.Millisecond, next.Sub(o.now())))
+	}
+	if len(due) == batch {
+		block = 0
+	}
+	events, err := o.store.ReadEvents(ctx, pt.p, o.cfg.Name, batch, block)
+	if err != nil {
+		return err
+	}
+	if time.Since(pt.claimed) > o.cfg.Ownership {
+		pt.claimed = time.Now()
+		left, err := o.store.ClaimEvents(ctx, pt.p, o.cfg.Name, o.cfg.Ownership, batch)
+		if err != nil {
+			return err
+		}
+		events = append(left, events...)
+	}
+	if len(events) > 0 {
+		if err := pt.process(context.WithoutCancel(ctx), events, nil); err != nil {
+			return err
+		}
+	}
+	if time.Since(pt.swept) > o.cfg.Lease {
+		pt.swept = time.Now()
+		return pt.sweep(ctx)
+	}
+	return nil
+}
+
+// renew takes or keeps the partition. Having taken it, the orchestrator goes
+// on with the events its predecessor has left.
+func (pt *partition) renew(ctx context.Context) error {
+	o := pt.o
+	had := o.owns(pt.p)
+	has, err := o.store.Own(ctx, pt.p, o.cfg.Name, o.cfg.Ownership)
+	if err != nil {
+		return err
+	}
+	pt.renewed = time.Now()
+	o.mu.Lock()
+	o.owned[pt.p] = has
+	o.mu.Unlock()
+	if has == had {
+		return nil
+	}
+	clear(pt.runs)
+	pt.size = 0
+	if !has {
+		o.log.Info("partition lost to another orchestrator", zap.Int("partition", pt.p))
+		return nil
+	}
+	left := 0
+	for {
+		events, err := o.store.ClaimEvents(ctx, pt.p, o.cfg.Name, time.Millisecond, batch)
+		if err != nil {
+			return err
+		}
+		if len(events) == 0 {
+			break
+		}
+		left += len(events)
+		if err := pt.process(context.WithoutCancel(ctx), events, nil); err != nil {
+			return err
+		}
+	}
+	o.log.Info("partition taken over", zap.Int("partition", pt.p), zap.Int("events_left", left))
+	return nil
+}
+
+func (pt *partition) giveBack(ctx context.Context) {
+	if !pt.o.owns(pt.p) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := pt.o.store.Disown(ctx, pt.p, pt.o.cfg.Name); err != nil {
+		pt.o.log.Warn("the partition is given back by its expiry only", zap.Int("partition", pt.p), zap.Error(err))
+	}
+}
+
+// todo is what has happened to one run.
+type todo struct {
+	id     string
+	events []wire.Event
+	timers []wire.Timer
+}
+
+// process steps the runs that events and timers are about and commits what
+// follows, all runs in one call. Runs that somebody else changed in between
+// are loaded and stepped again.
+func (pt *partition) process(ctx context.Context, events []wire.Event, timers []wire.Timer) error {
+	var order []*todo
+	byRun := map[string]*todo{}
+	at := func(id string) *todo {
+		t := byRun[id]
+		if t == nil {
+			t = &todo{id: id}
+			byRun[id] = t
+			order = append(order, t)
+		}
+		return t
+	}
+	for _, ev := range events {
+		t := at(ev.Run)
+		t.events = append(t.events, ev)
+	}
+	for _, tm := range timers {
+		t := at(tm.Run)
+		t.timers = append(t.timers, tm)
+	}
+	for try := 0; len(order) > 0; try++ {
+		if try == 20 {
+			return fmt.Errorf("drive runs of partition %d: %d runs keep being changed by somebody else", pt.p, len(order))
+		}
+		again, err := pt.commit(ctx, order)
+		if err != nil {
+			clear(pt.runs) // nobody knows what was committed
+			pt.size = 0
+			return err
+		}
+		order = again
+	}
+	pt.shrink()
+	return nil
+}
+
+// commit steps runs once and returns those in conflict.
+func (pt *partition) commit(ctx context.Context, order []*todo) ([]*todo, error) {
+	var changes []wire.Commit
+	var who []*todo
+	var effects []*engine.Effects
+	for _, t := range order {
+		c, fx, err := pt.step(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		if c != nil {
+			changes, who, effects = append(changes, *c), append(who, t), append(effects, fx)
+		}
+	}
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	results, err := pt.o.store.Commit(ctx, pt.p, changes)
+	if err != nil {
+		return nil, err
+	}
+	var again []*todo
+	for i, res := range results {
+		l := pt.runs[who[i].id]
+		if res.Err != nil {
+			pt.forget(who[i].id)
+			again = append(again, who[i])
+			continue
+		}
+		if l == nil {
+			continue
+		}
+		l.version++
+		l.before = effects[i].Run
+		for k, ticket := range changes[i].Tickets {
+			l.tickets[ticket.Pub] = wire.TicketRef{Queue: ticket.Queue, Priority: ticket.Priority, ID: res.TicketIDs[k]}
+		}
+		for _, ev := range who[i].events {
+			delete(l.tickets, ev.Pub)
+		}
+		pt.size += l.run.Size() - l.size
+		l.size = l.run.Size()
+		if l.run.Final() {
+			pt.ended(effects[i])
+			pt.forget(who[i].id)
+		}
+	}
+	return again, nil
+}
+
+func (pt *partition) ended(fx *engine.Effects) {
+	pt.o.log.Info("run ended", zap.String("run_id", fx.Run.ID), zap.String("recipe", fx.Run.Recipe),
+		zap.String("state", string(fx.Run.State)), zap.Duration("took", time.Duration(fx.Run.Ended-fx.Run.Started)*time.Millisecond))
+}
+
+// step steps one run. It returns no commit when nothing follows; then the
+// events are acknowledged here.
+func (pt *partition) step(ctx context.Context, t *todo) (*wire.Commit, *engine.Effects, error) {
+	l, err := pt.load(ctx, t.id)
+	if errors.Is(err, wire.ErrNotFound) {
+		return nil, nil, pt.dismiss(ctx, t)
+	}
+	if err == nil && l.run.Final() {
+		pt.forget(t.id)
+		return nil, nil, pt.dismiss(ctx, t)
+	}
+	now := pt.o.now().UnixMilli()
+	var fx engine.Effects
+	if err == nil {
+		fx, err = pt.tryStep(l, now, t)
+	}
+	if err != nil {
+		return pt.broken(ctx, t, err)
+	}
+	if fx.Stale > 0 {
+		pt.o.log.Debug("stale events have no effect", zap.String("run_id", t.id), zap.Int("events", fx.Stale))
+	}
+	if fx.Empty() {
+		return nil, nil, pt.dismiss(ctx, t)
+	}
+	c, err := toCommit(t.id, l.version, &l.before, &fx, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, r := range fx.Revokes {
+		ref, err := pt.ticket(ctx, l, r)
+		if err != nil {
+			return nil, nil, err
+		}
+		if ref.ID != "" {
+			c.Revokes = append(c.Revokes, ref)
+		}
+	}
+	for _, tm := range t.timers {
+		if !resets(&fx, tm) {
+			c.ClearTimers = append(c.ClearTimers, tm)
+		}
+	}
+	for _, ev := range t.events {
+		c.Events = append(c.Events, ev.ID)
+	}
+	return &c, &fx, nil
+}
+
+// resets reports whether a step sets the timer that fired anew.
+func resets(fx *engine.Effects, tm wire.Timer) bool {
+	for _, s := range fx.SetTimers {
+		if s.Kind == tm.Kind && s.Task == tm.Task && s.Pub == tm.Pub {
+			return true
+		}
+	}
+	return false
+}
+
+// tryStep steps a run; a panic of the engine is an error of this run alone.
+func (pt *partition) tryStep(l *live, now int64, t *todo) (fx engine.Effects, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("step run %s: panic: %v\n%s", t.id, v, debug.Stack())
+		}
+	}()
+	var events []engine.Event
+	for i := range t.events {
+		events = append(events, toEngine(&t.events[i]))
+	}
+	for _, tm := range t.timers {
+		events = append(events, engine.Event{Kind: engine.TimerFired, Timer: tm.Kind, Task: tm.Task, Pub: tm.Pub})
+	}
+	return l.run.Step(now, rand.Uint64(), events...), nil
+}
+
+// broken deals with events that cannot be processed. They come again a few
+// times; then the run is failed, visibly.
+func (pt *partition) broken(ctx context.Context, t *todo, cause error) (*wire.Commit, *engine.Effects, error) {
+	pt.forget(t.id)
+	tries := int64(0)
+	for _, ev := range t.events {
+		tries = max(tries, ev.Deliveries)
+	}
+	pt.o.log.Error("events cannot be processed", zap.String("run_id", t.id), zap.Int64("tries", tries), zap.Error(cause))
+	if tries < maxTries && len(t.timers) == 0 {
+		return nil, nil, nil // left pending: they are claimed again
+	}
+	rec, err := pt.o.store.Run(ctx, t.id)
+	if err != nil {
+		return nil, nil, err
+	}
+	now := pt.o.now().UnixMilli()
+	old := rec
+	rec.State, rec.Ended = run.Failed, now
+	rec.Error = &run.Error{Code: run.CodeInternal, Message: firstLine(cause.Error())}
+	fx := engine.Effects{
+		Run: rec, RunChanged: true, Log: []run.Change{{At: now, Run: run.Failed, Error: rec.Error}},
+		Dead: []engine.Dead{{Task: "", Error: rec.Error}},
+	}
+	c, err := toCommit(t.id, old.Version, &old, &fx, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, ev := range t.events {
+		c.Events = append(c.Events, ev.ID)
+	}
+	for _, tm := range t.timers {
+		c.ClearTimers = append(c.ClearTimers, tm)
+	}
+	return &c, &fx, nil
+}
+
+// dismiss acknowledges events, and removes timers, that have no effect.
+func (pt *partition) dismiss(ctx context.Context, t *todo) error {
+	var ids []string
+	for _, ev := range t.events {
+		ids = append(ids, ev.ID)
+	}
+	if err := pt.o.store.AckEvents(ctx, pt.p, ids); err != nil {
+		return err
+	}
+	if len(t.timers) > 0 {
+		return pt.o.store.RemoveTimers(ctx, pt.p, t.timers)
+	}
+	return nil
+}
+
+// load returns a run from memory or from Redis.
+func (pt *partition) load(ctx context.Context, id string) (*live, error) {
+	if l := pt.runs[id]; l != nil {
+		return l, nil
+	}
+	stored, err := pt.o.store.Load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := run.Parse(id, pt.p, stored.Run)
+	if err != nil {
+		return nil, err
+	}
+	program, err := pt.program(ctx, rec.Definition)
+	if err != nil {
+		return nil, err
+	}
+	snap := engine.Snapshot{Run: rec, Tasks: make(map[string]run.Task, len(stored.Tasks)), Outputs: make(map[string]json.RawMessage, len(stored.Outputs))}
+	for path, text := range stored.Tasks {
+		if snap.Tasks[path], err = run.ParseTask(path, text); err != nil {
+			return nil, err
+		}
+	}
+	for path, text := range stored.Outputs {
+		snap.Outputs[path] = json.RawMessage(text)
+	}
+	r, err := engine.Restore(program, snap)
+	if err != nil {
+		return nil, err
+	}
+	l := &live{run: r, version: rec.Version, before: rec, tickets: map[string]wire.TicketRef{}, size: r.Size()}
+	pt.runs[id] = l
+	pt.size += l.size
+	return l, nil
+}
+
+func (pt *partition) program(ctx context.Context, digest string) (*engine.Program, error) {
+	if p := pt.programs[digest]; p != nil {
+		return p, nil
+	}
+	raw, err := pt.o.store.Definition(ctx, pt.p, digest)
+	if err != nil {
+		return nil, fmt.Errorf("definition %s: %w", digest, errors.Join(err))
+	}
+	b, err := flow.DecodeBundle(raw)
+	if err != nil {
+		return nil, err
+	}
+	p, err := engine.Compile(b, pt.o.cfg.Limits)
+	if err != nil {
+		return nil, err
+	}
+	if len(pt.programs) > 500 {
+		clear(pt.programs)
+	}
+	pt.programs[digest] = p
+	return p, nil
+}
+
+func (pt *partition) forget(id string) {
+	if l := pt.runs[id]; l != nil {
+		pt.size -= l.size
+		delete(pt.runs, id)
+	}
+}
+
+// shrink drops runs from memory when there are too many; any may go, since
+// they can be loaded again.
+func (pt *partition) shrink() {
+	for id := range pt.runs {
+		if pt.size <= cacheTasks {
+			return
+		}
+		pt.forget(id)
+	}
+}

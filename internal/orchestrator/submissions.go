@@ -1,0 +1,248 @@
+package orchestrator
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+
+	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/expr"
+	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/internal/wire"
+	"github.com/orchis-run/orchis/pkg/flow"
+)
+
+// submissions answers submissions: new ones, and those an orchestrator that
+// died has left.
+func (o *Orchestrator) submissions(ctx context.Context) error {
+	subs, err := o.store.ReadSubmissions(ctx, o.cfg.Name, 16, time.Second)
+	if err != nil {
+		return err
+	}
+	if len(subs) == 0 {
+		if subs, err = o.store.ClaimSubmissions(ctx, o.cfg.Name, o.cfg.Ownership, 16); err != nil {
+			return err
+		}
+	}
+	for i := range subs {
+		if err := o.accept(context.WithoutCancel(ctx), &subs[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refusal is an error that is the submitter's to mend.
+type refusal struct{ text string }
+
+func (r *refusal) Error() string { return r.text }
+
+// accept creates the run of a submission and answers it. Doing it again is
+// harmless: the run's id follows from the submission.
+func (o *Orchestrator) accept(ctx context.Context, sub *wire.Submission) error {
+	id, err := o.create(ctx, sub)
+	var no *refusal
+	switch {
+	case errors.As(err, &no):
+		o.log.Info("submission rejected", zap.String("entry", sub.Entry), zap.String("reason", firstLine(no.text)))
+		return o.store.AnswerSubmission(ctx, sub.Entry, wire.Answer{State: wire.Rejected, Error: no.text}, redisstore.AnswerTTL)
+	case err != nil && (redisstore.IsRetryable(err) || sub.Deliveries < 5):
+		return err
+	case err != nil:
+		return o.store.AnswerSubmission(ctx, sub.Entry, wire.Answer{State: wire.Rejected, Error: "internal error: " + err.Error()}, redisstore.AnswerTTL)
+	}
+	o.log.Info("run accepted", zap.String("run_id", id), zap.String("recipe", sub.Recipe), zap.String("by", sub.By))
+	return o.store.AnswerSubmission(ctx, sub.Entry, wire.Answer{State: wire.Accepted, Run: id}, redisstore.AnswerTTL)
+}
+
+func firstLine(s string) string { line, _, _ := strings.Cut(s, "\n"); return line }
+
+var runIDForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$`)
+
+func (o *Orchestrator) create(ctx context.Context, sub *wire.Submission) (string, error) {
+	id := sub.ID
+	if id == "" {
+		id = RunID(sub.Entry)
+	} else if !runIDForm.MatchString(id) {
+		return "", &refusal{fmt.Sprintf("the id %q may hold letters, digits and _ . : - only, at most 128", id)}
+	}
+	if _, err := o.store.Run(ctx, id); err == nil {
+		return id, nil // submitted before
+	} else if !errors.Is(err, wire.ErrNotFound) {
+		return "", err
+	}
+	bundle, diags := o.load(sub)
+	if err := diags.Err(); err != nil {
+		return "", &refusal{err.Error()}
+	}
+	now := o.now()
+	inputs, err := gather(bundle.RootFlow(), sub, now)
+	if err != nil {
+		return "", err
+	}
+	if err := o.checkHandlers(ctx, bundle); err != nil {
+		return "", err
+	}
+	return id, o.begin(ctx, id, bundle, inputs, sub, now)
+}
+
+func (o *Orchestrator) load(sub *wire.Submission) (*flow.Bundle, flow.Diagnostics) {
+	if sub.Definition != "" {
+		return o.loader.LoadText("<definition>", []byte(sub.Definition))
+	}
+	return o.loader.LoadLocal(sub.Recipe)
+}
+
+// gather resolves the inputs of a submission: the JSON object, and over it the
+// single fields.
+func gather(f *flow.Flow, sub *wire.Submission, now time.Time) (map[string]any, error) {
+	given := map[string]any{}
+	if len(sub.Inputs) > 0 {
+		v, err := expr.Decode(sub.Inputs)
+		if err != nil {
+			return nil, &refusal{"the inputs are not JSON: " + err.Error()}
+		}
+		if m, ok := v.(map[string]any); ok {
+			given = m
+		}
+	}
+	for name, text := range sub.Single {
+		given[name] = text
+	}
+	inputs, problems := f.ResolveInputs(given, now)
+	if len(problems) > 0 {
+		var lines []string
+		for _, p := range problems {
+			lines = append(lines, p.Error())
+		}
+		return nil, &refusal{strings.Join(lines, "\n")}
+	}
+	return inputs, nil
+}
+
+// checkHandlers refuses what no worker that is alive can do.
+func (o *Orchestrator) checkHandlers(ctx context.Context, b *flow.Bundle) error {
+	if o.cfg.WaitForHandlers {
+		return nil
+	}
+	workers, err := o.store.Workers(ctx)
+	if err != nil {
+		return err
+	}
+	known := map[string]bool{}
+	alive := 0
+	for _, w := range workers {
+		if o.now().Sub(time.UnixMilli(w.Seen)) > 15*time.Second {
+			continue
+		}
+		alive++
+		for _, h := range w.Handlers {
+			known[h.Name] = true
+		}
+	}
+	if alive == 0 {
+		return nil
+	}
+	var lines []string
+	for _, use := range b.Handlers() {
+		if !known[use.Handler] {
+			lines = append(lines, fmt.Sprintf("%s: job %q wants the handler %q, which none of the %d workers has", use.Flow, use.Job, use.Handler, alive))
+		}
+	}
+	if len(lines) > 0 {
+		return &refusal{strings.Join(lines, "\n")}
+	}
+	return nil
+}
+
+// begin creates the run and takes its first step, in one commit.
+func (o *Orchestrator) begin(ctx context.Context, id string, b *flow.Bundle, inputs map[string]any, sub *wire.Submission, now time.Time) error {
+	program, err := engine.Compile(b, o.cfg.Limits)
+	if err != nil {
+		return &refusal{err.Error()}
+	}
+	definition, err := b.Encode()
+	if err != nil {
+		return err
+	}
+	digest, err := b.Digest()
+	if err != nil {
+		return err
+	}
+	p := o.store.PartitionOf(id)
+	r := engine.New(program, engine.Create{
+		ID: id, Partition: p, Digest: digest, Inputs: inputs, SubmittedBy: sub.By,
+		Labels: maps.Clone(sub.Labels), Now: now.UnixMilli(),
+	})
+	fx := r.Step(now.UnixMilli(), rand.Uint64(), engine.Event{Kind: engine.Start})
+	c, err := toCommit(id, 0, nil, &fx, now.UnixMilli())
+	if err != nil {
+		return err
+	}
+	c.Digest, c.Definition = digest, definition
+	res, err := o.store.Commit(ctx, p, []wire.Commit{c})
+	if err != nil {
+		return err
+	}
+	if res[0].Err != nil && !errors.Is(res[0].Err, wire.ErrConflict) {
+		return res[0].Err
+	}
+	return nil
+}
+
+// RunID derives the id of a run from its submission's entry id: a UUID of
+// version 7 whose time is that of the entry.
+func RunID(entry string) string {
+	sum := sha256.Sum256([]byte("orchis run " + entry))
+	ms, _, _ := strings.Cut(entry, "-")
+	at, err := strconv.ParseInt(ms, 10, 64)
+	if err != nil {
+		at = 0
+	}
+	var u uuid.UUID
+	for i := range 6 {
+		u[i] = byte(at >> (40 - 8*i))
+	}
+	copy(u[6:], sum[:10])
+	u[6], u[8] = u[6]&0x0f|0x70, u[8]&0x3f|0x80
+	return u.String()
+}
+
+// control passes wishes of operators on to the runs they are about.
+func (o *Orchestrator) control(ctx context.Context) error {
+	wishes, err := o.store.ReadControl(ctx, o.cfg.Name, 32, time.Second, o.cfg.Ownership)
+	if err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	for _, c := range wishes {
+		if c.Op != "cancel" || c.Run == "" {
+			o.log.Warn("a wish is not understood and left out", zap.String("op", c.Op), zap.String("run_id", c.Run))
+		} else {
+			ev := wire.Event{Type: wire.Cancel, Run: c.Run, By: c.By, Reason: c.Reason, At: o.now().UnixMilli()}
+			if err := o.store.SendEvents(ctx, o.store.PartitionOf(c.Run), []wire.Event{ev}); err != nil {
+				return err
+			}
+		}
+		if err := o.store.AckControl(ctx, []string{c.Entry}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func jsonText(v any) (string, error) {
+	raw, err := json.Marshal(v)
+	return string(raw), err
+}

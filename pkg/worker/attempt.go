@@ -1,0 +1,306 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/internal/wire"
+	"github.com/orchis-run/orchis/pkg/job"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+const (
+	startedAfter  = 200 * time.Millisecond // work shorter than this is not reported as started
+	progressEvery = time.Second
+	flushEvery    = 300 * time.Millisecond
+	maxLog        = 1 << 20 // bytes of log of one attempt
+)
+
+// attempt is a ticket in hand.
+type attempt struct {
+	w      *Worker
+	ticket wire.Ticket
+	ctx    context.Context //nolint:containedctx // the attempt's life
+	cancel context.CancelCauseFunc
+	began  time.Time
+
+	mu       sync.Mutex
+	lines    []wire.Line
+	logged   int
+	wrote    bool
+	reported time.Time
+	proof    *time.Timer // pushed away by progress
+	flush    *time.Timer
+}
+
+func newAttempt(ctx context.Context, w *Worker, t wire.Ticket) *attempt {
+	a := &attempt{w: w, ticket: t}
+	a.ctx, a.cancel = context.WithCancelCause(ctx)
+	return a
+}
+
+func (a *attempt) fields() []zap.Field {
+	return []zap.Field{
+		zap.String("run_id", a.ticket.Run), zap.String("task", a.ticket.Task),
+		zap.String("job", a.ticket.Handler), zap.Int("attempt", a.ticket.Attempt),
+	}
+}
+
+func (a *attempt) event(t wire.EventType) wire.Event {
+	ev := wire.Event{
+		Type: t, Run: a.ticket.Run, Task: a.ticket.Task, Pub: a.ticket.Pub,
+		Worker: a.w.cfg.Name, At: time.Now().UnixMilli(),
+	}
+	if !a.began.IsZero() {
+		ev.Started = a.began.UnixMilli()
+	}
+	a.mu.Lock()
+	ev.Lines = a.wrote
+	a.mu.Unlock()
+	return ev
+}
+
+func (a *attempt) failed(code, message string, permanent bool) *wire.Event {
+	ev := a.event(wire.Failed)
+	ev.Error = &run.Error{Code: code, Message: message[:min(len(message), 8<<10)]}
+	ev.Permanent = permanent
+	return &ev
+}
+
+// perform runs the handler and returns what to report; nothing when the ticket
+// is somebody else's now.
+func (a *attempt) perform() *wire.Event {
+	h, ok := a.w.jobs.Lookup(a.ticket.Handler)
+	if !ok {
+		ev := a.event(wire.Released)
+		ev.Error = &run.Error{Code: run.CodeHandler, Message: fmt.Sprintf("worker %s has no handler %q", a.w.cfg.Name, a.ticket.Handler)}
+		return &ev
+	}
+	if a.ctx.Err() != nil {
+		return a.interrupted()
+	}
+	dir, err := os.MkdirTemp("", "orchis-attempt-")
+	if err != nil {
+		return a.failed(run.CodeError, "make the working directory: "+err.Error(), false)
+	}
+	defer func() {
+		if err := os.RemoveAll(dir); err != nil {
+			a.w.log.Warn("the working directory stays", append(a.fields(), zap.Error(err))...)
+		}
+	}()
+	a.began = time.Now()
+	ctx, stop := a.timeouts()
+	defer stop()
+	defer time.AfterFunc(startedAfter, func() { a.send(a.event(wire.Started)) }).Stop()
+	out, err := a.call(job.NewContext(ctx, a.info(dir), a), h)
+	a.flushLines()
+	if cause := context.Cause(ctx); cause != nil && (err != nil || !errors.Is(cause, ErrDraining)) {
+		return a.outOf(cause)
+	}
+	if err != nil {
+		f := job.Classify(err)
+		ev := a.failed(f.Code, f.Message, f.Permanent)
+		ev.RetryAfterMs = f.RetryAfter.Milliseconds()
+		return ev
+	}
+	if len(out) > a.w.cfg.MaxResult {
+		return a.failed(run.CodeTooLarge, fmt.Sprintf("the result has %d bytes, more than the limit of %d: return a path or a URL", len(out), a.w.cfg.MaxResult), true)
+	}
+	ev := a.event(wire.Succeeded)
+	ev.Result = out
+	return &ev
+}
+
+// timeouts bounds the attempt by its timeout and by that of its heartbeat.
+func (a *attempt) timeouts() (context.Context, context.CancelFunc) {
+	ctx, stop := a.ctx, context.CancelFunc(func() {})
+	if ms := a.ticket.TimeoutMs; ms > 0 {
+		ctx, stop = context.WithTimeoutCause(ctx, time.Duration(ms)*time.Millisecond, ErrTimeout)
+	}
+	if ms := a.ticket.HeartbeatMs; ms > 0 {
+		a.mu.Lock()
+		a.proof = time.AfterFunc(time.Duration(ms)*time.Millisecond, func() { a.cancel(ErrHeartbeat) })
+		a.mu.Unlock()
+	}
+	return ctx, func() {
+		stop()
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.proof != nil {
+			a.proof.Stop()
+		}
+		if a.flush != nil {
+			a.flush.Stop()
+		}
+	}
+}
+
+func (a *attempt) info(dir string) job.Attempt {
+	i := job.Attempt{
+		Run: a.ticket.Run, Task: a.ticket.Task, Recipe: a.ticket.Recipe, Handler: a.ticket.Handler,
+		Worker: a.w.cfg.Name, Number: a.ticket.Attempt, Pub: a.ticket.Pub,
+		IdempotencyKey: a.ticket.Run + "/" + a.ticket.Task, Dir: dir,
+	}
+	if a.ticket.TimeoutMs > 0 {
+		i.Deadline = a.began.Add(time.Duration(a.ticket.TimeoutMs) * time.Millisecond)
+	}
+	if len(a.ticket.Env) > 0 {
+		if err := json.Unmarshal(a.ticket.Env, &i.Env); err != nil {
+			a.w.log.Warn("the ticket's env is not understood", append(a.fields(), zap.Error(err))...)
+		}
+	}
+	return i
+}
+
+// call calls the handler; a panic becomes an error.
+func (a *attempt) call(ctx context.Context, h job.Handler) (out json.RawMessage, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			stack := debug.Stack()
+			a.w.log.Error("the handler panicked", append(a.fields(), zap.Any("panic", v), zap.ByteString("stack", stack))...)
+			a.Log("log", fmt.Sprintf("panic: %v\n%s", v, stack))
+			err = job.Code(fmt.Errorf("panic: %v", v), run.CodePanic)
+		}
+	}()
+	inputs := a.ticket.Inputs
+	if len(inputs) == 0 {
+		inputs = json.RawMessage("{}")
+	}
+	return h.Run(ctx, inputs)
+}
+
+func (a *attempt) interrupted() *wire.Event { return a.outOf(context.Cause(a.ctx)) }
+
+// outOf is what to report when the context ended for a cause.
+func (a *attempt) outOf(cause error) *wire.Event {
+	switch {
+	case errors.Is(cause, ErrTimeout):
+		return a.failed(run.CodeTimeout, fmt.Sprintf("the attempt took longer than its timeout of %s", time.Duration(a.ticket.TimeoutMs)*time.Millisecond), false)
+	case errors.Is(cause, ErrHeartbeat):
+		return a.failed(run.CodeHeartbeat, fmt.Sprintf("the handler reported no progress for %s", time.Duration(a.ticket.HeartbeatMs)*time.Millisecond), false)
+	case errors.Is(cause, ErrRevoked), errors.Is(cause, ErrLeaseLost):
+		a.w.log.Info("work stopped", append(a.fields(), zap.NamedError("cause", cause))...)
+		return nil
+	}
+	ev := a.event(wire.Released)
+	ev.Error = &run.Error{Code: "draining", Message: cause.Error()}
+	return &ev
+}
+
+// report sends the outcome and deletes the ticket, again and again until Redis
+// takes it or the ticket is somebody else's.
+func (a *attempt) report(ev *wire.Event) {
+	if ev == nil {
+		return
+	}
+	ctx := context.WithoutCancel(a.ctx)
+	b := a.w.newBackoff("report an outcome")
+	for {
+		err := a.w.store.Complete(ctx, a.ticket.Partition, []redisstore.Completion{{Ticket: a.ticket, Event: *ev}})
+		if err == nil {
+			a.w.log.Debug("attempt ended", append(a.fields(), zap.String("outcome", string(ev.Type)))...)
+			return
+		}
+		if !redisstore.IsRetryable(err) || errors.Is(context.Cause(a.ctx), ErrLeaseLost) || errors.Is(context.Cause(a.ctx), ErrRevoked) {
+			a.w.log.Error("the outcome could not be reported; the task will run again", append(a.fields(), zap.Error(err))...)
+			return
+		}
+		b.wait(ctx, err)
+	}
+}
+
+// send sends an event that nothing depends on.
+func (a *attempt) send(ev wire.Event) {
+	ctx, cancel := context.WithTimeout(a.ctx, 5*time.Second)
+	defer cancel()
+	if err := a.w.store.SendEvents(ctx, a.ticket.Partition, []wire.Event{ev}); err != nil {
+		a.w.log.Debug("progress is not reported", append(a.fields(), zap.Error(err))...)
+	}
+}
+
+// Progress passes on what the handler reports, once a second at most.
+func (a *attempt) Progress(percent float64, note string) {
+	a.mu.Lock()
+	if a.proof != nil {
+		a.proof.Reset(time.Duration(a.ticket.HeartbeatMs) * time.Millisecond)
+	}
+	now := time.Now()
+	if now.Sub(a.reported) < progressEvery {
+		a.mu.Unlock()
+		return
+	}
+	a.reported = now
+	a.mu.Unlock()
+	ev := a.event(wire.Progress)
+	ev.Progress, ev.Note = percent, note[:min(len(note), 1<<10)]
+	a.send(ev)
+}
+
+// Log keeps a line for the next flush.
+func (a *attempt) Log(source, text string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.logged > maxLog {
+		return
+	}
+	if a.logged += len(text) + 1; a.logged > maxLog {
+		text = "(the log is longer than 1 MiB; the rest is left out)"
+	}
+	a.wrote = true
+	a.lines = append(a.lines, wire.Line{Task: a.ticket.Task, Attempt: a.ticket.Attempt, Source: source, Text: text, At: time.Now().UnixMilli()})
+	if a.flush == nil {
+		a.flush = time.AfterFunc(flushEvery, a.flushLines)
+	}
+}
+
+func (a *attempt) flushLines() {
+	a.mu.Lock()
+	lines := a.lines
+	a.lines, a.flush = nil, nil
+	a.mu.Unlock()
+	if len(lines) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), 5*time.Second)
+	defer cancel()
+	if err := a.w.store.AppendLines(ctx, a.ticket.Run, lines); err != nil {
+		a.w.log.Warn("log lines are lost", append(a.fields(), zap.Int("lines", len(lines)), zap.Error(err))...)
+	}
+}
+
+// backoff waits between tries, longer each time, and logs now and then.
+type backoff struct {
+	log    *zap.Logger
+	what   string
+	tries  int
+	logged time.Time
+}
+
+func (w *Worker) newBackoff(what string) *backoff { return &backoff{log: w.log, what: what} }
+
+func (b *backoff) reset() { b.tries = 0 }
+
+func (b *backoff) wait(ctx context.Context, err error) {
+	if time.Since(b.logged) > 10*time.Second {
+		b.logged = time.Now()
+		b.log.Warn("Redis does not do what it should", zap.String("action", b.what), zap.Error(err))
+	}
+	ceiling := min(50*time.Millisecond<<min(b.tries, 7), 5*time.Second)
+	b.tries++
+	t := time.NewTimer(rand.N(ceiling) + 10*time.Millisecond)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,400 @@
+// Package worker takes tickets from Redis, runs their handlers and reports the
+// results. A program of your own becomes a worker with a registry of handlers:
+//
+//	jobs := job.NewRegistry()
+//	job.Handle(jobs, "greet", greet)
+//	w, err := worker.New(worker.Config{URL: "redis://localhost:6379"}, jobs)
+//	err = w.Run(ctx)
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/internal/wire"
+	"github.com/orchis-run/orchis/pkg/job"
+)
+
+// Config says how a worker works. Only URL must be given.
+type Config struct {
+	// URL of Redis, and the Prefix of the keys ("orchis").
+	URL, Prefix string
+	// Name must be unique; the host's name and a random part by default.
+	Name string
+	// Queues it serves; "default".
+	Queues []string
+	// Slots is the number of attempts at once; the number of CPUs.
+	Slots int
+	// Lease is how long a ticket stays with a worker that gives no sign of
+	// life; 10 s. All workers and orchestrators must agree on it.
+	Lease time.Duration
+	// Grace is how long a stopping worker lets its handlers finish; 20 s.
+	Grace time.Duration
+	// MaxResult bounds a result in bytes; 64 KiB.
+	MaxResult int
+	Version   string
+	Logger    *zap.Logger
+}
+
+func (c Config) withDefaults() Config {
+	if c.Name == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "worker"
+		}
+		c.Name = host + "-" + uuid.NewString()[:8]
+	}
+	if len(c.Queues) == 0 {
+		c.Queues = []string{"default"}
+	}
+	if c.Slots <= 0 {
+		c.Slots = runtime.NumCPU()
+	}
+	if c.Lease <= 0 {
+		c.Lease = 10 * time.Second
+	}
+	if c.Grace <= 0 {
+		c.Grace = 20 * time.Second
+	}
+	if c.MaxResult <= 0 {
+		c.MaxResult = 64 << 10
+	}
+	if c.Logger == nil {
+		c.Logger = zap.NewNop()
+	}
+	return c
+}
+
+// The causes with which a handler's context ends early.
+var (
+	ErrTimeout   = errors.New("the attempt took longer than its timeout")
+	ErrHeartbeat = errors.New("the handler reported no progress for too long")
+	ErrRevoked   = errors.New("the ticket was taken back")
+	ErrLeaseLost = errors.New("Redis could not be reached for so long that the ticket may be with another worker")
+	ErrDraining  = errors.New("the worker stops")
+)
+
+// Worker runs handlers.
+type Worker struct {
+	cfg     Config
+	jobs    *job.Registry
+	log     *zap.Logger
+	store   *redisstore.Store
+	slots   chan struct{}
+	started time.Time
+
+	mu       sync.Mutex
+	hand     map[*attempt]bool
+	beat     time.Time // of the last heartbeat that was answered
+	draining bool
+	trouble  error
+	empty    chan struct{} // closed when the hand is empty, while draining
+	kill     chan struct{}
+	killOnce sync.Once
+}
+
+// New returns a worker for the handlers of a registry.
+func New(cfg Config, jobs *job.Registry) (*Worker, error) {
+	if cfg.URL == "" {
+		return nil, errors.New("make a worker: the URL of Redis is not given")
+	}
+	cfg = cfg.withDefaults()
+	return &Worker{
+		cfg: cfg, jobs: jobs, log: cfg.Logger.With(zap.String("worker", cfg.Name)),
+		slots: make(chan struct{}, cfg.Slots), hand: map[*attempt]bool{}, kill: make(chan struct{}),
+	}, nil
+}
+
+// Name is the worker's name in the registry.
+func (w *Worker) Name() string { return w.cfg.Name }
+
+// Kill ends a drain at once: what is still running is handed back.
+func (w *Worker) Kill() { w.killOnce.Do(func() { close(w.kill) }) }
+
+// Ready returns why the worker is not taking tickets; nothing when it is.
+func (w *Worker) Ready(context.Context) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var reasons []string
+	if w.draining {
+		reasons = append(reasons, "draining")
+	}
+	if w.beat.IsZero() {
+		reasons = append(reasons, "not connected to Redis yet")
+	}
+	if w.trouble != nil {
+		reasons = append(reasons, w.trouble.Error())
+	}
+	return reasons
+}
+
+// Run works until ctx ends. Then it takes no more tickets, lets handlers
+// finish within the grace and hands back the rest.
+func (w *Worker) Run(ctx context.Context) error {
+	store, err := redisstore.Open(ctx, redisstore.Config{URL: w.cfg.URL, Prefix: w.cfg.Prefix, Name: "orchis-worker-" + w.cfg.Name})
+	if err != nil {
+		return fmt.Errorf("start worker %s: %w", w.cfg.Name, err)
+	}
+	defer func() { _ = store.Close() }()
+	w.store, w.started = store, time.Now()
+	if err := store.Ensure(ctx, w.cfg.Queues); err != nil {
+		return fmt.Errorf("start worker %s: %w", w.cfg.Name, err)
+	}
+	w.mu.Lock()
+	w.beat = time.Now()
+	w.mu.Unlock()
+	if err := w.handBackOld(ctx); err != nil {
+		return fmt.Errorf("start worker %s: %w", w.cfg.Name, err)
+	}
+	w.log.Info("worker is ready", zap.Strings("queues", w.cfg.Queues), zap.Int("slots", w.cfg.Slots))
+
+	// Work and heartbeats outlive ctx: they end when the hand is empty.
+	alive, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var upkeep errgroup.Group
+	upkeep.Go(func() error { w.heartbeats(alive); return nil })
+	upkeep.Go(func() error { w.register(alive); return nil })
+	var claims errgroup.Group
+	for p := range store.Partitions() {
+		claims.Go(func() error { w.claim(ctx, alive, p); return nil })
+	}
+	_ = claims.Wait()
+	w.drain(alive)
+	stop()
+	_ = upkeep.Wait()
+	leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := store.RemoveWorker(leave, w.cfg.Name, w.cfg.Queues); err != nil {
+		w.log.Warn("the worker stays in the registry until it is forgotten", zap.Error(err))
+	}
+	w.log.Info("worker has stopped")
+	return nil
+}
+
+// handBackOld hands back what a worker of this name held when it died.
+func (w *Worker) handBackOld(ctx context.Context) error {
+	for p := range w.store.Partitions() {
+		old, err := w.store.OwnTickets(ctx, p, w.cfg.Queues, w.cfg.Name)
+		if err != nil {
+			return err
+		}
+		var done []redisstore.Completion
+		for _, t := range old {
+			ev := wire.Event{Type: wire.Released, Run: t.Run, Task: t.Task, Pub: t.Pub, Worker: w.cfg.Name, At: time.Now().UnixMilli()}
+			done = append(done, redisstore.Completion{Ticket: t, Event: ev})
+		}
+		if len(done) == 0 {
+			continue
+		}
+		w.log.Info("handing back what was held before", zap.Int("tickets", len(done)))
+		if err := w.store.Complete(ctx, p, done); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// claim takes tickets while there are free slots.
+func (w *Worker) claim(ctx, alive context.Context, p int) {
+	b := w.newBackoff("take tickets")
+	for ctx.Err() == nil {
+		free := 0
+		select {
+		case w.slots <- struct{}{}:
+			free = 1
+		case <-ctx.Done():
+			return
+		}
+		for full := false; !full && free < 100; {
+			select {
+			case w.slots <- struct{}{}:
+				free++
+			default:
+				full = true
+			}
+		}
+		// The read itself is not cut off: a reply that is lost would leave
+		// tickets with a worker that does not know of them.
+		tickets, err := w.store.ReadTickets(alive, p, w.cfg.Queues, w.cfg.Name, free, time.Second)
+		for i, t := range tickets {
+			w.take(alive, t, i < free)
+		}
+		for range max(0, free-len(tickets)) {
+			<-w.slots
+		}
+		w.note(err)
+		if err != nil {
+			b.wait(ctx, err)
+			continue
+		}
+		b.reset()
+	}
+}
+
+func (w *Worker) note(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.trouble = err
+}
+
+// take puts a ticket into the hand and starts on it; a slot is given along, or
+// has to be waited for.
+func (w *Worker) take(ctx context.Context, t wire.Ticket, hasSlot bool) {
+	a := newAttempt(ctx, w, t)
+	w.mu.Lock()
+	w.hand[a] = true
+	w.mu.Unlock()
+	go func() {
+		defer w.putDown(a)
+		if !hasSlot {
+			select {
+			case w.slots <- struct{}{}:
+			case <-a.ctx.Done():
+				a.report(a.interrupted())
+				return
+			}
+		}
+		defer func() { <-w.slots }()
+		a.report(a.perform())
+	}()
+}
+
+func (w *Worker) putDown(a *attempt) {
+	a.cancel(nil)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.hand, a)
+	if len(w.hand) == 0 && w.empty != nil {
+		close(w.empty)
+		w.empty = nil
+	}
+}
+
+func (w *Worker) inHand() []*attempt {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := make([]*attempt, 0, len(w.hand))
+	for a := range w.hand {
+		all = append(all, a)
+	}
+	return all
+}
+
+// drain waits until nothing is in hand, at most for the grace.
+func (w *Worker) drain(context.Context) {
+	w.mu.Lock()
+	w.draining = true
+	empty := make(chan struct{})
+	if len(w.hand) == 0 {
+		close(empty)
+	} else {
+		w.empty = empty
+	}
+	n := len(w.hand)
+	w.mu.Unlock()
+	if n > 0 {
+		w.log.Info("draining: no more tickets are taken", zap.Int("running", n), zap.Duration("grace", w.cfg.Grace))
+	}
+	grace := time.NewTimer(w.cfg.Grace)
+	defer grace.Stop()
+	select {
+	case <-empty:
+		return
+	case <-grace.C:
+	case <-w.kill:
+	}
+	for _, a := range w.inHand() {
+		a.cancel(ErrDraining)
+	}
+	// Handlers have a moment to end; what does not is found by its lease.
+	last := time.NewTimer(8 * time.Second)
+	defer last.Stop()
+	select {
+	case <-empty:
+	case <-last.C:
+		w.log.Warn("some handlers did not end; their tickets will be given to others", zap.Int("running", len(w.inHand())))
+	}
+}
+
+// heartbeats says every third of a lease that the tickets in hand are in work.
+func (w *Worker) heartbeats(ctx context.Context) {
+	tick := time.NewTicker(w.cfg.Lease / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			w.heartbeat(ctx)
+		}
+	}
+}
+
+func (w *Worker) heartbeat(ctx context.Context) {
+	all := w.inHand()
+	var tickets []wire.Ticket
+	for _, a := range all {
+		tickets = append(tickets, a.ticket)
+	}
+	ctx, cancel := context.WithTimeout(ctx, w.cfg.Lease/3)
+	defer cancel()
+	sent := time.Now()
+	kept, err := w.store.Heartbeat(ctx, w.cfg.Name, tickets)
+	if err != nil {
+		w.mu.Lock()
+		silent := time.Since(w.beat)
+		w.mu.Unlock()
+		if silent > w.cfg.Lease*8/10-w.cfg.Lease/3 {
+			for _, a := range all {
+				a.cancel(ErrLeaseLost)
+			}
+		}
+		return
+	}
+	w.mu.Lock()
+	w.beat = sent
+	w.mu.Unlock()
+	for _, a := range all {
+		if !slices.ContainsFunc(kept, func(t wire.Ticket) bool { return t.ID == a.ticket.ID && t.Run == a.ticket.Run && t.Pub == a.ticket.Pub }) {
+			a.cancel(ErrRevoked)
+		}
+	}
+}
+
+// register keeps the worker's entry in the registry fresh.
+func (w *Worker) register(ctx context.Context) {
+	tick := time.NewTicker(3 * time.Second)
+	defer tick.Stop()
+	for {
+		entry := wire.Worker{
+			Name: w.cfg.Name, PID: os.Getpid(), Version: w.cfg.Version, Slots: w.cfg.Slots, Busy: len(w.inHand()),
+			Queues: w.cfg.Queues, Started: w.started.UnixMilli(),
+		}
+		entry.Host, _ = os.Hostname()
+		for _, c := range w.jobs.Contracts() {
+			entry.Handlers = append(entry.Handlers, wire.HandlerInfo{Name: c.Name, Description: c.Description, Inputs: c.Inputs, Outputs: c.Outputs})
+		}
+		w.mu.Lock()
+		entry.Draining = w.draining
+		w.mu.Unlock()
+		if err := w.store.PutWorker(ctx, entry); err != nil && ctx.Err() == nil {
+			w.log.Debug("the registry cannot be written", zap.Error(err))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
