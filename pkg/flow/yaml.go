@@ -350,3 +350,18 @@ func (v *value) describe() string {
 	}
 	return "a text"
 }
+
+// ParseYAML reads a YAML text into plain values, within the usual limits. name
+// is used in messages.
+func ParseYAML(name string, text []byte) (any, error) {
+	var diags Diagnostics
+	s := &source{file: name, out: &diags}
+	v := s.parse(text, Options{}.withDefaults())
+	if err := diags.Err(); err != nil {
+		return nil, err
+	}
+	if v == nil {
+		return nil, nil
+	}
+	return v.plain(), nil
+}

@@ -1,0 +1,224 @@
+// Package cli is the orchis command.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"os/user"
+	"syscall"
+
+	"github.com/mattn/go-isatty"
+	"github.com/spf13/cobra"
+
+	"github.com/orchis-run/orchis/internal/config"
+	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/pkg/client"
+	"github.com/orchis-run/orchis/pkg/flow"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// The exit codes.
+const (
+	exitFailed      = 1   // the run failed
+	exitUsage       = 2   // the command line is wrong
+	exitInvalid     = 3   // the recipe or the submission is not valid
+	exitNotFound    = 4   // no such run or recipe
+	exitUnreachable = 5   // Redis or an orchestrator does not answer
+	exitCancelled   = 6   // the run was cancelled
+	exitTimeout     = 124 // --timeout ran out
+	exitInterrupted = 130 // Ctrl-C
+)
+
+// exit is an error that says with which code to end; a nil err was told before.
+type exit struct {
+	code int
+	err  error
+}
+
+func (e *exit) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exit) Unwrap() error { return e.err }
+
+// app is what the commands share.
+type app struct {
+	settings config.Settings
+	in       io.Reader
+	out, err io.Writer
+	terminal bool // standard error is one
+	asks     bool // standard input is one
+	redis    string
+	project  string
+	output   string
+}
+
+// Main runs the command and returns its exit code.
+func Main(args []string) int {
+	a := &app{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr,
+		terminal: isatty.IsTerminal(os.Stderr.Fd()), asks: isatty.IsTerminal(os.Stdin.Fd()) && isatty.IsTerminal(os.Stderr.Fd()),
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := a.command()
+	root.SetArgs(args)
+	return a.code(root.ExecuteContext(ctx))
+}
+
+// code tells an error and returns the exit code for it.
+func (a *app) code(err error) int {
+	if err == nil {
+		return 0
+	}
+	var e *exit
+	var rejected *client.RejectedError
+	code := exitUsage
+	switch {
+	case errors.As(err, &e):
+		code = e.code
+		if e.err == nil {
+			return code
+		}
+	case errors.As(err, &rejected):
+		code = exitInvalid
+		err = fmt.Errorf("the submission was rejected:\n%w", err)
+	case errors.Is(err, client.ErrNotFound):
+		code = exitNotFound
+	case errors.Is(err, context.DeadlineExceeded):
+		code = exitTimeout
+	case errors.Is(err, context.Canceled):
+		code = exitInterrupted
+	case redisstore.IsRetryable(err):
+		code = exitUnreachable
+	}
+	_, _ = fmt.Fprintln(a.err, "orchis:", err)
+	return code
+}
+
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use: "orchis", Short: "Distributed job orchestration for a Redis you already have",
+		SilenceErrors: true, SilenceUsage: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			s, err := config.Load()
+			if err != nil {
+				return &exit{exitUsage, err}
+			}
+			if a.redis != "" {
+				s.RedisURL = a.redis
+			}
+			if a.project != "" {
+				s.Project = a.project
+			}
+			a.settings = s
+			return nil
+		},
+	}
+	root.SetOut(a.out)
+	root.SetErr(a.err)
+	f := root.PersistentFlags()
+	f.StringVar(&a.redis, "redis", "", "URL of Redis (REDIS_URL)")
+	f.StringVar(&a.project, "project", "", "folder with recipes/, flows/ and jobs/ (ORCHIS_PROJECT)")
+	f.StringVarP(&a.output, "output", "o", "", "json for programs; tables otherwise")
+	root.AddCommand(a.runCommand(), a.devCommand(), a.submitCommand(), a.listCommand(), a.describeCommand(), a.watchCommand(),
+		a.logsCommand(), a.cancelCommand(), a.validateCommand(), a.graphCommand(), a.planCommand(), a.workersCommand(),
+		a.queuesCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand())
+	return root
+}
+
+// open connects to Redis.
+func (a *app) open(ctx context.Context) (*client.Client, error) {
+	url := a.settings.RedisURL
+	if url == "" {
+		url = "redis://localhost:6379"
+	}
+	c, err := client.Open(ctx, client.Config{URL: url, Prefix: a.settings.Prefix})
+	if err != nil {
+		return nil, &exit{exitUnreachable, err}
+	}
+	return c, nil
+}
+
+// with connects, and disconnects after do.
+func (a *app) with(ctx context.Context, do func(*client.Client) error) error {
+	c, err := a.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	return do(c)
+}
+
+func (a *app) print(format string, args ...any) { _, _ = fmt.Fprintf(a.out, format, args...) }
+func (a *app) tell(format string, args ...any)  { _, _ = fmt.Fprintf(a.err, format, args...) }
+
+func (a *app) json(v any) error {
+	e := json.NewEncoder(a.out)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+func (a *app) loader() (*flow.Loader, error) {
+	l, err := flow.NewLoader(flow.Options{Root: a.settings.Project, Retries: a.settings.MaxRetries, Timeout: a.settings.JobTimeout})
+	if err != nil {
+		return nil, &exit{exitUsage, err}
+	}
+	return l, nil
+}
+
+// load reads a definition and tells what is wrong with it.
+func (a *app) load(name string) (*flow.Bundle, error) {
+	l, err := a.loader()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = l.Close() }()
+	b, diags := l.Load(name)
+	return b, a.told(diags)
+}
+
+func (a *app) told(diags flow.Diagnostics) error {
+	if a.output == "json" && len(diags) > 0 {
+		if err := a.json(diags); err != nil {
+			return err
+		}
+	} else {
+		diags.Render(a.err, flow.RenderOptions{Color: a.terminal && os.Getenv("NO_COLOR") == ""})
+	}
+	if !diags.HasErrors() {
+		return nil
+	}
+	if len(diags) == 1 && diags[0].Code == "E001" {
+		return &exit{code: exitNotFound}
+	}
+	return &exit{code: exitInvalid}
+}
+
+// who is the name under which things are asked for.
+func who() string {
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return ""
+}
+
+// ended returns the exit code for how a run ended.
+func ended(r run.Run) error {
+	switch r.State {
+	case run.Succeeded:
+		return nil
+	case run.Cancelled:
+		return &exit{code: exitCancelled}
+	}
+	return &exit{code: exitFailed}
+}

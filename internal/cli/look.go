@@ -1,0 +1,407 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orchis-run/orchis/internal/cli/graph"
+	"github.com/orchis-run/orchis/internal/cli/progress"
+	"github.com/orchis-run/orchis/internal/config"
+	"github.com/orchis-run/orchis/internal/daemon"
+	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/pkg/client"
+	"github.com/orchis-run/orchis/pkg/flow"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// table writes rows under a head, in columns.
+func (a *app) table(head string, rows [][]string) {
+	w := tabwriter.NewWriter(a.out, 0, 4, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, strings.ReplaceAll(head, " ", "\t"))
+	for _, r := range rows {
+		_, _ = fmt.Fprintln(w, strings.Join(r, "\t"))
+	}
+	_ = w.Flush()
+}
+
+func clock(ms int64) string {
+	if ms == 0 {
+		return "-"
+	}
+	return time.UnixMilli(ms).Local().Format("2006-01-02 15:04:05")
+}
+
+func took(from, to int64) string {
+	if from == 0 || to == 0 {
+		return "-"
+	}
+	return progress.Duration(time.Duration(to-from) * time.Millisecond)
+}
+
+// query is a command that asks Redis and shows the answer.
+func (a *app) query(use, short string, args cobra.PositionalArgs, do func(context.Context, *client.Client, []string) error) *cobra.Command {
+	return &cobra.Command{Use: use, Short: short, Args: args, RunE: func(cmd *cobra.Command, args []string) error {
+		return a.with(cmd.Context(), func(c *client.Client) error { return do(cmd.Context(), c, args) })
+	}}
+}
+
+func (a *app) listCommand() *cobra.Command {
+	var state, recipe string
+	var limit int
+	c := a.query("list", "List runs, the newest first", cobra.NoArgs, func(ctx context.Context, c *client.Client, _ []string) error {
+		f := client.Filter{Recipe: recipe, Limit: limit}
+		if state != "" {
+			f.States = []run.State{run.State(state)}
+		}
+		runs, err := c.List(ctx, f)
+		if err != nil {
+			return err
+		}
+		if a.output == "json" {
+			return a.json(runs)
+		}
+		var rows [][]string
+		for _, r := range runs {
+			rows = append(rows, []string{r.ID, r.Recipe, string(r.State), fmt.Sprintf("%d/%d", r.Counts.Final(), r.Counts.Total()), clock(r.Created), took(r.Started, r.Ended)})
+		}
+		a.table("RUN RECIPE STATE TASKS CREATED TOOK", rows)
+		return nil
+	})
+	c.Aliases = []string{"ls"}
+	c.Flags().StringVar(&state, "state", "", "queued, running, succeeded, failed or cancelled")
+	c.Flags().StringVar(&recipe, "recipe", "", "only runs of this recipe")
+	c.Flags().IntVar(&limit, "limit", 50, "at most this many")
+	return c
+}
+
+func (a *app) describeCommand() *cobra.Command {
+	return a.query("describe RUN", "Show a run with its tasks", cobra.ExactArgs(1), func(ctx context.Context, c *client.Client, args []string) error {
+		id, err := c.Resolve(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		r, err := c.Run(ctx, id)
+		if err != nil {
+			return err
+		}
+		tasks, err := c.Tasks(ctx, id)
+		if err != nil {
+			return err
+		}
+		if a.output == "json" {
+			return a.json(map[string]any{"run": r, "tasks": taskMap(tasks)})
+		}
+		a.print("run      %s\nrecipe   %s\nstate    %s\nby       %s\ncreated  %s\ntook     %s\ninputs   %s\n", r.ID, r.Recipe, r.State, r.SubmittedBy, clock(r.Created), took(r.Started, r.Ended), r.Inputs)
+		if r.Error != nil {
+			a.print("error    %s\n", r.Error.Error())
+		}
+		if len(r.Outputs) > 0 {
+			a.print("outputs  %s\n", r.Outputs)
+		}
+		a.print("\n")
+		var rows [][]string
+		for _, t := range tasks {
+			why := t.Reason
+			if t.Error != nil {
+				why = t.Error.Error()
+			}
+			rows = append(rows, []string{t.ID, string(t.State), fmt.Sprint(t.Attempt), t.Worker, took(t.Started, t.Ended), why})
+		}
+		a.table("TASK STATE ATTEMPT WORKER TOOK WHY", rows)
+		return nil
+	})
+}
+
+func taskMap(tasks []run.Task) map[string]run.Task {
+	m := make(map[string]run.Task, len(tasks))
+	for _, t := range tasks {
+		m[t.ID] = t
+	}
+	return m
+}
+
+func (a *app) watchCommand() *cobra.Command {
+	var how string
+	c := a.query("watch RUN", "Show the progress of a run until it ends", cobra.ExactArgs(1), func(ctx context.Context, c *client.Client, args []string) error {
+		id, err := c.Resolve(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		if err := a.show(ctx, c, id, nil, how); err != nil {
+			return err
+		}
+		r, err := c.Run(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := a.result(ctx, c, r); err != nil {
+			return err
+		}
+		return ended(r)
+	})
+	c.Flags().StringVar(&how, "progress", "auto", "auto, tty, plain, json or quiet")
+	return c
+}
+
+func (a *app) logsCommand() *cobra.Command {
+	var follow bool
+	c := a.query("logs RUN [TASK]", "Show what the tasks of a run wrote", cobra.RangeArgs(1, 2), func(ctx context.Context, c *client.Client, args []string) error {
+		id, err := c.Resolve(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		only := ""
+		if len(args) == 2 {
+			only = args[1]
+		}
+		after := map[string]string{}
+		for {
+			r, err := c.Run(ctx, id)
+			if err != nil {
+				return err
+			}
+			tasks, err := c.Tasks(ctx, id)
+			if err != nil {
+				return err
+			}
+			for _, t := range tasks {
+				if only != "" && t.ID != only {
+					continue
+				}
+				lines, err := c.Lines(ctx, id, t.ID, after[t.ID], 0)
+				if err != nil {
+					return err
+				}
+				for _, l := range lines {
+					after[t.ID] = l.ID
+					a.print("%s %s | %s\n", time.UnixMilli(l.At).Local().Format("15:04:05"), t.ID, l.Text)
+				}
+			}
+			if !follow || r.State.Final() {
+				return nil
+			}
+			t := time.NewTimer(300 * time.Millisecond)
+			select {
+			case <-t.C:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	})
+	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the run has ended")
+	return c
+}
+
+func (a *app) cancelCommand() *cobra.Command {
+	var reason string
+	c := a.query("cancel RUN", "Cancel a run", cobra.ExactArgs(1), func(ctx context.Context, c *client.Client, args []string) error {
+		id, err := c.Resolve(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		if err := c.Cancel(ctx, id, who(), reason); err != nil {
+			return err
+		}
+		a.print("%s\n", id)
+		return nil
+	})
+	c.Flags().StringVar(&reason, "reason", "", "why, for the run's log")
+	return c
+}
+
+func (a *app) workersCommand() *cobra.Command {
+	return a.query("workers", "List workers", cobra.NoArgs, func(ctx context.Context, c *client.Client, _ []string) error {
+		all, err := c.Workers(ctx)
+		if err != nil || a.output == "json" {
+			return firstError(err, func() error { return a.json(all) })
+		}
+		var rows [][]string
+		for _, w := range all {
+			state := "ready"
+			if w.Draining {
+				state = "draining"
+			}
+			if time.Since(time.UnixMilli(w.Seen)) > 15*time.Second {
+				state = "silent since " + clock(w.Seen)
+			}
+			rows = append(rows, []string{w.Name, w.Host, fmt.Sprintf("%d/%d", w.Busy, w.Slots), strings.Join(w.Queues, ","), fmt.Sprint(len(w.Handlers)), state})
+		}
+		a.table("WORKER HOST BUSY QUEUES HANDLERS STATE", rows)
+		return nil
+	})
+}
+
+func firstError(err error, then func() error) error {
+	if err != nil {
+		return err
+	}
+	return then()
+}
+
+func (a *app) queuesCommand() *cobra.Command {
+	return a.query("queues", "List queues", cobra.NoArgs, func(ctx context.Context, c *client.Client, _ []string) error {
+		all, err := c.Queues(ctx)
+		if err != nil || a.output == "json" {
+			return firstError(err, func() error { return a.json(all) })
+		}
+		var rows [][]string
+		for _, q := range all {
+			rows = append(rows, []string{q.Queue, string(q.Priority), fmt.Sprint(q.Waiting), fmt.Sprint(q.InFlight)})
+		}
+		a.table("QUEUE PRIORITY WAITING RUNNING", rows)
+		return nil
+	})
+}
+
+func (a *app) doctorCommand() *cobra.Command {
+	return a.query("doctor", "Check the settings of Redis", cobra.NoArgs, func(ctx context.Context, c *client.Client, _ []string) error {
+		all, err := c.Check(ctx)
+		if err != nil {
+			return err
+		}
+		if a.output == "json" {
+			return a.json(all)
+		}
+		bad := false
+		for _, f := range all {
+			a.print("%-8s %-12s %s\n", f.Level, f.Name, f.Message)
+			if f.Fix != "" {
+				a.print("%22s%s\n", "", f.Fix)
+			}
+			bad = bad || f.Level == "fatal"
+		}
+		if bad {
+			return &exit{code: exitFailed}
+		}
+		return nil
+	})
+}
+
+func (a *app) validateCommand() *cobra.Command {
+	return &cobra.Command{Use: "validate [FILE|NAME...]", Short: "Check recipes and flows; all of the project without names", RunE: func(_ *cobra.Command, args []string) error {
+		l, err := a.loader()
+		if err != nil {
+			return err
+		}
+		defer func() { _ = l.Close() }()
+		load := l.Load
+		if len(args) == 0 {
+			all, err := l.List()
+			if err != nil {
+				return err
+			}
+			for _, s := range all {
+				args = append(args, s.Path)
+			}
+			load = l.LoadLocal
+		}
+		var diags flow.Diagnostics
+		seen := map[flow.Diagnostic]bool{}
+		for _, name := range args {
+			_, some := load(name)
+			for _, d := range some {
+				if !seen[d] {
+					seen[d] = true
+					diags = append(diags, d)
+				}
+			}
+		}
+		if err := a.told(diags); err != nil {
+			return err
+		}
+		if a.output != "json" {
+			a.print("%d valid\n", len(args))
+		}
+		return nil
+	}}
+}
+
+func (a *app) graphCommand() *cobra.Command {
+	var format string
+	var expand bool
+	c := &cobra.Command{Use: "graph FILE|NAME", Short: "Draw a recipe or flow", Args: cobra.ExactArgs(1), RunE: func(_ *cobra.Command, args []string) error {
+		a.projectOf(args[0])
+		b, err := a.load(args[0])
+		if err != nil {
+			return err
+		}
+		g := graph.New(b, graph.Options{Expand: expand})
+		draw, ok := map[string]func(io.Writer, *graph.Graph) error{
+			"ascii":   func(w io.Writer, g *graph.Graph) error { return graph.Text(w, g, 100) },
+			"mermaid": graph.Mermaid, "dot": graph.DOT, "svg": graph.SVG,
+		}[format]
+		if !ok {
+			return &exit{exitUsage, fmt.Errorf("--format is %q, want ascii, mermaid, dot or svg", format)}
+		}
+		return draw(a.out, g)
+	}}
+	c.Flags().StringVar(&format, "format", "ascii", "ascii, mermaid, dot or svg")
+	c.Flags().BoolVar(&expand, "expand", false, "draw nested flows too")
+	return c
+}
+
+func (a *app) planCommand() *cobra.Command {
+	var g given
+	c := &cobra.Command{Use: "plan FILE|NAME", Short: "Show the inputs, the order and who could do each job", Args: cobra.ExactArgs(1), RunE: func(_ *cobra.Command, args []string) error {
+		a.projectOf(args[0])
+		b, err := a.load(args[0])
+		if err != nil {
+			return err
+		}
+		inputs, err := a.gather(b.RootFlow(), g)
+		if err != nil {
+			return err
+		}
+		jobs, err := daemon.Jobs(a.settings)
+		if err != nil {
+			return &exit{exitUsage, err}
+		}
+		if err := a.json(map[string]any{"inputs": inputs}); err != nil {
+			return err
+		}
+		for n, layer := range b.RootFlow().Layers() {
+			a.print("%2d  %s\n", n+1, strings.Join(layer, "  "))
+		}
+		for _, use := range b.Handlers() {
+			by := "missing"
+			if _, ok := jobs.Lookup(use.Handler); ok {
+				by = "here"
+			}
+			a.print("    %s %s: %s (%s)\n", use.Flow, use.Job, use.Handler, by)
+		}
+		return nil
+	}}
+	c.Flags().StringArrayVarP(&g.pairs, "input", "i", nil, "an input, as name=value; may be given often")
+	c.Flags().StringVarP(&g.file, "inputs", "f", "", "a JSON or YAML file with inputs")
+	return c
+}
+
+func (a *app) configCommand() *cobra.Command {
+	return &cobra.Command{Use: "config", Short: "Show the settings in effect", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
+		var rows [][]string
+		values := config.Values(a.settings)
+		for _, s := range config.Describe() {
+			v := values[s.Name]
+			if s.Name == "REDIS_URL" && v != "" {
+				v = redisstore.Masked(v)
+			}
+			from := "default"
+			if v != s.Default {
+				from = "set"
+			}
+			rows = append(rows, []string{s.Name, v, from})
+		}
+		a.table("SETTING VALUE FROM", rows)
+		return nil
+	}}
+}
+
+func (a *app) versionCommand() *cobra.Command {
+	return &cobra.Command{Use: "version", Short: "Show the version", Args: cobra.NoArgs, Run: func(*cobra.Command, []string) { a.print("orchis %s\n", daemon.Version()) }}
+}

@@ -1,0 +1,419 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/term"
+
+	"github.com/orchis-run/orchis/internal/cli/progress"
+	"github.com/orchis-run/orchis/internal/config"
+	"github.com/orchis-run/orchis/internal/daemon"
+	"github.com/orchis-run/orchis/internal/embedded"
+	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/pkg/client"
+	"github.com/orchis-run/orchis/pkg/flow"
+	"github.com/orchis-run/orchis/pkg/job"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+func (a *app) runCommand() *cobra.Command {
+	var g given
+	var workers int
+	var how string
+	var limit time.Duration
+	c := &cobra.Command{
+		Use: "run FILE|NAME", Short: "Run a recipe here and now, with workers of its own", Args: cobra.ExactArgs(1),
+		Example: "  orchis run recipes/hello.yaml -i name=Ada",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			if limit > 0 {
+				var stop context.CancelFunc
+				ctx, stop = context.WithTimeout(ctx, limit)
+				defer stop()
+			}
+			return a.run(ctx, args[0], g, workers, how)
+		},
+	}
+	c.Flags().StringArrayVarP(&g.pairs, "input", "i", nil, "an input, as name=value; may be given often")
+	c.Flags().StringVarP(&g.file, "inputs", "f", "", "a JSON or YAML file with inputs")
+	c.Flags().IntVar(&workers, "workers", 2, "number of workers")
+	c.Flags().StringVar(&how, "progress", "auto", "auto, tty, plain, json or quiet")
+	c.Flags().DurationVar(&limit, "timeout", 0, "cancel the run after this time")
+	return c
+}
+
+// projectOf finds the project of a file: the folder above its recipes/ or
+// flows/, else the one that is set.
+func (a *app) projectOf(name string) {
+	abs, err := filepath.Abs(name)
+	if err != nil || a.project != "" {
+		return
+	}
+	if info, err := os.Stat(abs); err != nil || info.IsDir() {
+		return
+	}
+	dir := filepath.Dir(abs)
+	if base := filepath.Base(dir); base == "recipes" || base == "flows" {
+		a.settings.Project = filepath.Dir(dir)
+		return
+	}
+	if here, err := filepath.Abs(a.settings.Project); err != nil || !strings.HasPrefix(dir+"/", here+"/") {
+		a.settings.Project = dir
+	}
+}
+
+func (a *app) run(ctx context.Context, name string, g given, workers int, how string) error {
+	a.projectOf(name)
+	bundle, err := a.load(name)
+	if err != nil {
+		return err
+	}
+	inputs, err := a.gather(bundle.RootFlow(), g)
+	if err != nil {
+		return err
+	}
+	jobs, err := daemon.Jobs(a.settings)
+	if err != nil {
+		return &exit{exitUsage, err}
+	}
+	if err := a.served(bundle, jobs); err != nil {
+		return err
+	}
+	request := client.Request{Recipe: bundle.Root, Inputs: inputs, By: who()}
+	if a.settings.RedisURL == "" {
+		server, err := embedded.Start()
+		if err != nil {
+			return err
+		}
+		defer server.Close()
+		a.settings.RedisURL = server.URL()
+		if how != "quiet" && how != "json" {
+			a.tell("embedded Redis, in memory: this run is gone when the command ends (set REDIS_URL to keep runs)\n")
+		}
+	}
+	return a.locally(ctx, jobs, workers, func(ctx context.Context) error {
+		return a.with(ctx, func(c *client.Client) error { return a.follow(ctx, c, bundle, request, how) })
+	})
+}
+
+// served refuses jobs that nobody could do.
+func (a *app) served(b *flow.Bundle, jobs *job.Registry) error {
+	var lines []string
+	for _, use := range b.Handlers() {
+		if _, ok := jobs.Lookup(use.Handler); !ok {
+			lines = append(lines, fmt.Sprintf("%s: job %q wants the handler %q, which is neither built in nor in %s", use.Flow, use.Job, use.Handler, filepath.Join(a.settings.Project, "jobs")))
+		}
+	}
+	if len(lines) > 0 {
+		return &exit{exitInvalid, errors.New(strings.Join(lines, "\n"))}
+	}
+	return nil
+}
+
+// locally runs an orchestrator and workers in this process while do runs.
+func (a *app) locally(ctx context.Context, jobs *job.Registry, workers int, do func(context.Context) error) error {
+	s := a.settings
+	level := s.LogLevel
+	if level == "info" {
+		s.LogLevel = "warn"
+	}
+	log, err := s.Logger(a.terminal)
+	if err != nil {
+		return &exit{exitUsage, err}
+	}
+	store, err := redisstore.Open(ctx, redisstore.Config{URL: s.RedisURL, Prefix: s.Prefix, Name: "orchis-run"})
+	if err != nil {
+		return &exit{exitUnreachable, err}
+	}
+	defer func() { _ = store.Close() }()
+	alive, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var daemons errgroup.Group
+	if err := a.start(alive, &daemons, s, store, jobs, max(1, workers), log); err != nil {
+		return err
+	}
+	err = do(ctx)
+	stop()
+	return errors.Join(err, daemons.Wait())
+}
+
+func (a *app) start(ctx context.Context, g *errgroup.Group, s config.Settings, store *redisstore.Store, jobs *job.Registry, workers int, log *zap.Logger) error {
+	o, err := daemon.NewOrchestrator(s, store, log)
+	if err != nil {
+		return &exit{exitUsage, err}
+	}
+	g.Go(func() error { return o.Run(ctx) })
+	for n := range workers {
+		s.WorkerName = fmt.Sprintf("worker-%d-%d", os.Getpid(), n+1)
+		w, err := daemon.NewWorker(s, jobs, log)
+		if err != nil {
+			return &exit{exitUsage, err}
+		}
+		g.Go(func() error { return w.Run(ctx) })
+	}
+	return nil
+}
+
+// follow submits, shows the progress and prints the outputs. The first Ctrl-C
+// cancels the run, the second ends the command.
+func (a *app) follow(ctx context.Context, c *client.Client, b *flow.Bundle, request client.Request, how string) error {
+	entry, err := c.Submit(ctx, request)
+	if err != nil {
+		return err
+	}
+	id, err := c.Accepted(ctx, entry)
+	if err != nil {
+		return err
+	}
+	watching, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	stop := context.AfterFunc(ctx, func() {
+		reason := "interrupted"
+		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+			reason = "the time of --timeout ran out"
+		}
+		a.tell("cancelling the run; press Ctrl-C again to stop at once\n")
+		again, _ := signal.NotifyContext(watching, os.Interrupt)
+		context.AfterFunc(again, end)
+		_ = c.Cancel(watching, id, who(), reason)
+	})
+	defer stop()
+	if err := a.show(watching, c, id, b, how); err != nil {
+		if watching.Err() != nil {
+			return &exit{code: exitInterrupted}
+		}
+		return err
+	}
+	r, err := c.Run(watching, id)
+	if err != nil {
+		return err
+	}
+	if err := a.result(watching, c, r); err != nil {
+		return err
+	}
+	if ctx.Err() != nil && r.State == run.Cancelled {
+		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+			return &exit{code: exitTimeout}
+		}
+		return &exit{code: exitInterrupted}
+	}
+	return ended(r)
+}
+
+// show prints the progress of a run until it has ended.
+func (a *app) show(ctx context.Context, c *client.Client, id string, b *flow.Bundle, how string) error {
+	o := progress.Options{Run: id, Bundle: b, Size: func() (int, int) {
+		w, h, err := term.GetSize(int(os.Stderr.Fd()))
+		if err != nil {
+			return 100, 30
+		}
+		return w, h
+	}}
+	if b != nil {
+		o.Recipe = b.RootFlow().Name
+	}
+	var p progress.Printer
+	switch how {
+	case "tty":
+		p = progress.Terminal(a.err, o)
+	case "plain":
+		p = progress.Plain(a.err, o)
+	case "json":
+		p = progress.JSON(a.out, o)
+	case "quiet":
+		p = progress.Quiet()
+	case "auto", "":
+		if p = progress.Plain(a.err, o); a.terminal {
+			p = progress.Terminal(a.err, o)
+		}
+	default:
+		return &exit{exitUsage, fmt.Errorf("--progress is %q, want auto, tty, plain, json or quiet", how)}
+	}
+	changes := make(chan []run.Change)
+	var g errgroup.Group
+	g.Go(func() error {
+		defer close(changes)
+		return c.Watch(ctx, id, func(ch []run.Change) error {
+			select {
+			case changes <- ch:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		})
+	})
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for open := true; open; {
+		var err error
+		var ch []run.Change
+		select {
+		case ch, open = <-changes:
+			if len(ch) > 0 {
+				err = p.Changes(time.Now(), ch)
+			}
+		case now := <-tick.C:
+			err = p.Tick(now)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return errors.Join(p.Close(time.Now()), g.Wait())
+}
+
+// result prints what a run gave, or why it failed.
+func (a *app) result(ctx context.Context, c *client.Client, r run.Run) error {
+	if len(r.Outputs) > 0 {
+		a.print("%s\n", pretty(r.Outputs))
+	}
+	if r.State != run.Failed || r.Error == nil {
+		return nil
+	}
+	a.tell("run %s failed: %s\n", r.ID, r.Error.Error())
+	if r.Error.Task == "" {
+		return nil
+	}
+	lines, err := c.Lines(ctx, r.ID, r.Error.Task, "", 0)
+	if err != nil || len(lines) == 0 {
+		return nil
+	}
+	a.tell("last lines of %s:\n", r.Error.Task)
+	for _, l := range lines[max(0, len(lines)-20):] {
+		a.tell("  %s\n", l.Text)
+	}
+	return nil
+}
+
+func (a *app) devCommand() *cobra.Command {
+	var workers int
+	c := &cobra.Command{
+		Use: "dev", Short: "Run an orchestrator and workers here until Ctrl-C", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			jobs, err := daemon.Jobs(a.settings)
+			if err != nil {
+				return &exit{exitUsage, err}
+			}
+			if a.settings.RedisURL == "" {
+				server, err := embedded.Start()
+				if err != nil {
+					return err
+				}
+				defer server.Close()
+				a.settings.RedisURL = server.URL()
+				a.tell("embedded Redis, in memory: nothing is kept when this command ends\n")
+			}
+			a.tell("Redis:  %s\nsubmit: orchis submit NAME --redis %s\nCtrl-C stops\n", redisstore.Masked(a.settings.RedisURL), redisstore.Masked(a.settings.RedisURL))
+			return a.locally(cmd.Context(), jobs, workers, func(ctx context.Context) error {
+				<-ctx.Done()
+				return nil
+			})
+		},
+	}
+	c.Flags().IntVar(&workers, "workers", 2, "number of workers")
+	return c
+}
+
+func (a *app) submitCommand() *cobra.Command {
+	var g given
+	var id, how string
+	var wait, watch bool
+	var limit time.Duration
+	c := &cobra.Command{
+		Use: "submit FILE|NAME", Short: "Submit a recipe to the orchestrators of a Redis", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			if limit > 0 {
+				var stop context.CancelFunc
+				ctx, stop = context.WithTimeout(ctx, limit)
+				defer stop()
+			}
+			request, bundle, err := a.request(args[0], g)
+			if err != nil {
+				return err
+			}
+			request.ID = id
+			return a.with(ctx, func(c *client.Client) error {
+				return a.submit(ctx, c, request, bundle, wait || watch, map[bool]string{true: how, false: "quiet"}[watch])
+			})
+		},
+	}
+	c.Flags().StringArrayVarP(&g.pairs, "input", "i", nil, "an input, as name=value; may be given often")
+	c.Flags().StringVarP(&g.file, "inputs", "f", "", "a JSON or YAML file with inputs")
+	c.Flags().StringVar(&id, "id", "", "id of the run; submitting it again gives the same run")
+	c.Flags().BoolVar(&wait, "wait", false, "wait until the run has ended and print its outputs")
+	c.Flags().BoolVar(&watch, "watch", false, "as --wait, and show the progress")
+	c.Flags().StringVar(&how, "progress", "auto", "auto, tty, plain, json or quiet")
+	c.Flags().DurationVar(&limit, "timeout", 0, "stop waiting after this time; the run goes on")
+	return c
+}
+
+// request makes a submission: of a file that is here with its text, of
+// anything else by its name.
+func (a *app) request(name string, g given) (client.Request, *flow.Bundle, error) {
+	r := client.Request{By: who()}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		r.Recipe = name
+		r.Inputs = map[string]any{}
+		for _, pair := range g.pairs {
+			k, v, ok := strings.Cut(pair, "=")
+			if !ok {
+				return r, nil, &exit{exitUsage, fmt.Errorf("the input %q is not of the form name=value", pair)}
+			}
+			r.Inputs[k] = v
+		}
+		return r, nil, nil
+	}
+	a.projectOf(name)
+	bundle, err := a.load(name)
+	if err != nil {
+		return r, nil, err
+	}
+	r.Definition = string(text)
+	r.Inputs, err = a.gather(bundle.RootFlow(), g)
+	return r, bundle, err
+}
+
+func (a *app) submit(ctx context.Context, c *client.Client, request client.Request, b *flow.Bundle, wait bool, how string) error {
+	entry, err := c.Submit(ctx, request)
+	if err != nil {
+		return err
+	}
+	answer, stop := context.WithTimeoutCause(ctx, 30*time.Second, &exit{exitUnreachable, errors.New("no orchestrator answers")})
+	defer stop()
+	id, err := c.Accepted(answer, entry)
+	if err != nil {
+		return err
+	}
+	if !wait {
+		a.print("%s\n", id)
+		return nil
+	}
+	a.tell("run %s\n", id)
+	if err := a.show(ctx, c, id, b, how); err != nil {
+		if ctx.Err() != nil {
+			a.tell("the run goes on; follow it with: orchis watch %s\n", id)
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	r, err := c.Run(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := a.result(ctx, c, r); err != nil {
+		return err
+	}
+	return ended(r)
+}

@@ -1,0 +1,149 @@
+// Package config reads the settings of all programs from the environment and
+// from a .env file, which never overrides the environment.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+	"github.com/joho/godotenv"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// Settings are those of all programs. The why of each stands in .env-example.
+type Settings struct {
+	RedisURL  string `env:"REDIS_URL" why:"Redis, as redis://, rediss:// or unix://. Empty: orchis run uses an embedded one, daemons redis://localhost:6379. ORCHIS_REDIS_URL goes first, REDIS_URL_FILE names a file that holds it."`
+	Prefix    string `env:"ORCHIS_PREFIX" envDefault:"orchis" why:"Begins every key, so that several installations can share a Redis."`
+	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" why:"debug, info, warn or error."`
+	LogFormat string `env:"ORCHIS_LOG_FORMAT" envDefault:"auto" why:"console, json, or auto: console on a terminal."`
+	Project   string `env:"ORCHIS_PROJECT" envDefault:"." why:"The folder that holds recipes/, flows/ and jobs/."`
+
+	MaxRetries int           `env:"MAX_RETRIES" envDefault:"3" why:"Retries of jobs that do not say."`
+	JobTimeout time.Duration `env:"ORCHIS_JOB_TIMEOUT" envDefault:"30m" why:"Timeout of an attempt of jobs that do not say."`
+	Lease      time.Duration `env:"ORCHIS_LEASE" envDefault:"10s" why:"How long a ticket stays with a silent worker. The same for all orchestrators and workers."`
+
+	Listen          string        `env:"ORCHIS_LISTEN" envDefault:"127.0.0.1:8420" why:"Where the orchestrator answers health checks; empty: nowhere."`
+	UnknownHandlers string        `env:"ORCHIS_UNKNOWN_HANDLERS" envDefault:"reject" why:"reject or wait: what becomes of a run whose handler no live worker has."`
+	RetentionAge    time.Duration `env:"ORCHIS_RETENTION_AGE" envDefault:"168h" why:"How long ended runs are kept."`
+	RetentionCount  int           `env:"ORCHIS_RETENTION_COUNT" envDefault:"10000" why:"How many ended runs are kept in each partition."`
+	Window          int           `env:"ORCHIS_WINDOW" envDefault:"256" why:"How many items of an iteration are published ahead."`
+
+	WorkerName    string        `env:"ORCHIS_WORKER_NAME" why:"Unique name of the worker; empty: the host's name and a random part."`
+	WorkerListen  string        `env:"ORCHIS_WORKER_LISTEN" why:"Where the worker answers health checks; empty: nowhere."`
+	Queues        []string      `env:"ORCHIS_QUEUES" envDefault:"default" why:"The queues the worker serves, with commas between."`
+	Slots         int           `env:"ORCHIS_SLOTS" envDefault:"0" why:"Attempts at once; 0: the number of CPUs."`
+	ShutdownGrace time.Duration `env:"ORCHIS_SHUTDOWN_GRACE" envDefault:"20s" why:"How long a stopping worker lets jobs finish. Keep it below the stop_grace_period of Compose."`
+	Data          string        `env:"ORCHIS_DATA" envDefault:".orchis/data" why:"Where files that jobs make are kept. Workers on several machines share it."`
+	Disabled      []string      `env:"ORCHIS_HANDLERS_DISABLED" why:"Built-in handlers this worker does not offer, with commas between."`
+	AllowPrivate  bool          `env:"ORCHIS_ALLOW_PRIVATE" envDefault:"false" why:"Lets http and download reach private addresses."`
+	StartTimeout  time.Duration `env:"ORCHIS_START_TIMEOUT" envDefault:"60s" why:"How long the daemons wait for Redis when they start."`
+}
+
+// Load reads the settings.
+func Load() (Settings, error) {
+	var s Settings
+	if err := godotenv.Load(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return s, fmt.Errorf("read .env: %w", err)
+	}
+	if err := env.Parse(&s); err != nil {
+		return s, fmt.Errorf("read the settings: %w", err)
+	}
+	if v := os.Getenv("ORCHIS_REDIS_URL"); v != "" {
+		s.RedisURL = v
+	}
+	if file := os.Getenv("REDIS_URL_FILE"); file != "" && s.RedisURL == "" {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			return s, fmt.Errorf("read REDIS_URL_FILE: %w", err)
+		}
+		s.RedisURL = strings.TrimSpace(string(raw))
+	}
+	return s, s.check()
+}
+
+func (s *Settings) check() error {
+	var errs []error
+	refuse := func(bad bool, name string, value any, want string) {
+		if bad {
+			errs = append(errs, fmt.Errorf("%s is %q, want %s", name, fmt.Sprint(value), want))
+		}
+	}
+	refuse(!slices.Contains([]string{"debug", "info", "warn", "error"}, s.LogLevel), "LOG_LEVEL", s.LogLevel, "debug, info, warn or error")
+	refuse(!slices.Contains([]string{"auto", "console", "json"}, s.LogFormat), "ORCHIS_LOG_FORMAT", s.LogFormat, "auto, console or json")
+	refuse(s.UnknownHandlers != "reject" && s.UnknownHandlers != "wait", "ORCHIS_UNKNOWN_HANDLERS", s.UnknownHandlers, "reject or wait")
+	refuse(s.MaxRetries < 0, "MAX_RETRIES", s.MaxRetries, "0 or more")
+	refuse(s.Lease < 300*time.Millisecond, "ORCHIS_LEASE", s.Lease, "at least 300ms")
+	refuse(s.JobTimeout <= 0, "ORCHIS_JOB_TIMEOUT", s.JobTimeout, "a positive duration")
+	refuse(s.Slots < 0 || s.Slots > 10_000, "ORCHIS_SLOTS", s.Slots, "0 to 10000")
+	refuse(s.Window < 1, "ORCHIS_WINDOW", s.Window, "1 or more")
+	return errors.Join(errs...)
+}
+
+// Setting is one setting for people: its name, default and why.
+type Setting struct{ Name, Default, Why string }
+
+// Describe lists all settings.
+func Describe() []Setting {
+	var out []Setting
+	t := reflect.TypeFor[Settings]()
+	for i := range t.NumField() {
+		tag := t.Field(i).Tag
+		out = append(out, Setting{tag.Get("env"), tag.Get("envDefault"), tag.Get("why")})
+	}
+	return out
+}
+
+// Example is the text of .env-example.
+func Example() string {
+	var b strings.Builder
+	b.WriteString("# Every setting with its default. Copy to .env and change what you need.\n")
+	for _, s := range Describe() {
+		fmt.Fprintf(&b, "\n# %s\n# %s=%s\n", s.Why, s.Name, s.Default)
+	}
+	return b.String()
+}
+
+// Logger makes the log that the settings ask for, on standard error.
+func (s *Settings) Logger(terminal bool) (*zap.Logger, error) {
+	level, err := zapcore.ParseLevel(s.LogLevel)
+	if err != nil {
+		return nil, fmt.Errorf("LOG_LEVEL: %w", err)
+	}
+	c := zap.NewProductionConfig()
+	if s.LogFormat == "console" || s.LogFormat == "auto" && terminal {
+		c = zap.NewDevelopmentConfig()
+		c.DisableStacktrace, c.DisableCaller = true, true
+	}
+	c.Level = zap.NewAtomicLevelAt(level)
+	c.EncoderConfig.TimeKey = "ts"
+	c.EncoderConfig.EncodeTime = zapcore.ISO8601TimeEncoder
+	return c.Build()
+}
+
+// Values returns the settings as text, by name.
+func Values(s Settings) map[string]string {
+	out := map[string]string{}
+	v := reflect.ValueOf(s)
+	for i := range v.NumField() {
+		text := fmt.Sprint(v.Field(i).Interface())
+		if list, ok := v.Field(i).Interface().([]string); ok {
+			text = strings.Join(list, ",")
+		}
+		if d, ok := v.Field(i).Interface().(time.Duration); ok {
+			def := v.Type().Field(i).Tag.Get("envDefault")
+			if same, err := time.ParseDuration(def); err == nil && same == d {
+				text = def
+			}
+		}
+		out[v.Type().Field(i).Tag.Get("env")] = text
+	}
+	return out
+}

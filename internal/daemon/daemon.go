@@ -1,0 +1,183 @@
+// Package daemon wires the long-running programs together.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/mattn/go-isatty"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/orchis-run/orchis/internal/api"
+	"github.com/orchis-run/orchis/internal/config"
+	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/executable"
+	"github.com/orchis-run/orchis/internal/handlers"
+	"github.com/orchis-run/orchis/internal/orchestrator"
+	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/pkg/flow"
+	"github.com/orchis-run/orchis/pkg/job"
+	"github.com/orchis-run/orchis/pkg/worker"
+)
+
+// The exit codes of the daemons.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitUnreachable = 5
+)
+
+// Version is the version of the build.
+func Version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "devel"
+}
+
+// Jobs returns the handlers a worker offers: built-ins and the files of jobs/.
+func Jobs(s config.Settings) (*job.Registry, error) {
+	r := job.NewRegistry()
+	handlers.Register(r, handlers.Config{Disabled: s.Disabled, DataDir: s.Data, AllowPrivate: s.AllowPrivate})
+	if err := executable.Register(r, filepath.Join(s.Project, "jobs")); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// NewOrchestrator makes an orchestrator of the settings.
+func NewOrchestrator(s config.Settings, store *redisstore.Store, log *zap.Logger) (*orchestrator.Orchestrator, error) {
+	return orchestrator.New(store, orchestrator.Config{
+		Definitions: flow.Options{Root: s.Project, Retries: s.MaxRetries, Timeout: s.JobTimeout},
+		Lease:       s.Lease, WaitForHandlers: s.UnknownHandlers == "wait",
+		RetentionAge: s.RetentionAge, RetentionCount: s.RetentionCount,
+		Limits: engine.Limits{Window: s.Window},
+	}, log)
+}
+
+// NewWorker makes a worker of the settings.
+func NewWorker(s config.Settings, jobs *job.Registry, log *zap.Logger) (*worker.Worker, error) {
+	return worker.New(worker.Config{
+		URL: s.RedisURL, Prefix: s.Prefix, Name: s.WorkerName, Queues: s.Queues, Slots: s.Slots,
+		Lease: s.Lease, Grace: s.ShutdownGrace, Version: Version(), Logger: log,
+	}, jobs)
+}
+
+// Main is the main function of both daemons; role is orchestrator or worker.
+func Main(role string, args []string) int {
+	s, err := config.Load()
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		return exitUsage
+	}
+	if s.RedisURL == "" {
+		s.RedisURL = "redis://localhost:6379"
+	}
+	address := s.Listen
+	if role == "worker" {
+		address = s.WorkerListen
+	}
+	switch {
+	case len(args) == 0:
+	case args[0] == "version":
+		_, _ = fmt.Println(role, Version())
+		return exitOK
+	case args[0] == "healthcheck":
+		if err := api.Check(context.Background(), address); err != nil {
+			_, _ = fmt.Fprintln(os.Stderr, err)
+			return exitFailed
+		}
+		return exitOK
+	default:
+		_, _ = fmt.Fprintf(os.Stderr, "unknown argument %q: known are healthcheck and version; settings come from the environment\n", args[0])
+		return exitUsage
+	}
+	log, err := s.Logger(isatty.IsTerminal(os.Stderr.Fd()))
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		return exitUsage
+	}
+	return serve(role, s, address, log)
+}
+
+func serve(role string, s config.Settings, address string, log *zap.Logger) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	store, err := open(ctx, s, log)
+	if err != nil {
+		log.Error("Redis cannot be reached", zap.Error(err))
+		return exitUnreachable
+	}
+	defer func() { _ = store.Close() }()
+	g, ctx := errgroup.WithContext(ctx)
+	work, ready, err := build(ctx, role, s, store, log)
+	if err != nil {
+		log.Error("cannot start", zap.Error(err))
+		return exitUsage
+	}
+	health, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	g.Go(func() error { return api.Health(health, address, ready) })
+	g.Go(func() error { defer end(); return work(ctx) })
+	if err := g.Wait(); err != nil {
+		log.Error("stopped", zap.Error(err))
+		return exitFailed
+	}
+	return exitOK
+}
+
+func build(ctx context.Context, role string, s config.Settings, store *redisstore.Store, log *zap.Logger) (work func(context.Context) error, ready func(context.Context) []string, err error) {
+	if role == "orchestrator" {
+		o, err := NewOrchestrator(s, store, log)
+		if err != nil {
+			return nil, nil, err
+		}
+		return o.Run, o.Ready, nil
+	}
+	jobs, err := Jobs(s)
+	if err != nil {
+		return nil, nil, err
+	}
+	w, err := NewWorker(s, jobs, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	context.AfterFunc(ctx, func() { // a second signal ends the drain
+		again := make(chan os.Signal, 1)
+		signal.Notify(again, syscall.SIGTERM, os.Interrupt)
+		<-again
+		w.Kill()
+	})
+	return w.Run, w.Ready, nil
+}
+
+// open connects to Redis, waiting for it to come up.
+func open(ctx context.Context, s config.Settings, log *zap.Logger) (*redisstore.Store, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.StartTimeout, errors.New("it did not come up in time"))
+	defer cancel()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for first := true; ; first = false {
+		store, err := redisstore.Open(ctx, redisstore.Config{URL: s.RedisURL, Prefix: s.Prefix, Name: "orchis"})
+		if err == nil || !redisstore.IsRetryable(err) {
+			return store, err
+		}
+		if first {
+			log.Warn("waiting for Redis", zap.Error(err))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(context.Cause(ctx), err)
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,237 @@
+// Package client submits, watches and cancels runs from Go.
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/internal/wire"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// ErrNotFound says that there is no such run, or no longer.
+var ErrNotFound = wire.ErrNotFound
+
+// RejectedError says why a submission did not become a run.
+type RejectedError struct{ Reason string }
+
+// Error returns the reason.
+func (e *RejectedError) Error() string { return e.Reason }
+
+// Config says which Redis is meant.
+type Config struct{ URL, Prefix string }
+
+// Client talks to Orchis through Redis. It is safe for concurrent use.
+type Client struct{ store *redisstore.Store }
+
+// Open connects.
+func Open(ctx context.Context, c Config) (*Client, error) {
+	store, err := redisstore.Open(ctx, redisstore.Config{URL: c.URL, Prefix: c.Prefix, Name: "orchis-client"})
+	if err != nil {
+		return nil, err
+	}
+	return &Client{store}, nil
+}
+
+// Close ends the connections.
+func (c *Client) Close() error { return c.store.Close() }
+
+// Request asks for a run.
+type Request struct {
+	// Recipe is the name of a recipe or flow the orchestrator has; Definition
+	// is YAML text. Give one of them.
+	Recipe, Definition string
+	Inputs             map[string]any
+	// ID makes the submission idempotent: it becomes the run's id.
+	ID     string
+	By     string
+	Labels map[string]string
+}
+
+// Submit sends a request and returns its entry id, with which the answer can
+// be asked for.
+func (c *Client) Submit(ctx context.Context, r Request) (entry string, err error) {
+	sub := wire.Submission{ID: r.ID, Recipe: r.Recipe, Definition: r.Definition, By: r.By, Labels: r.Labels}
+	if len(r.Inputs) > 0 {
+		if sub.Inputs, err = json.Marshal(r.Inputs); err != nil {
+			return "", fmt.Errorf("write the inputs: %w", err)
+		}
+	}
+	if len(sub.Inputs) > wire.MaxInputs || len(sub.Definition) > wire.MaxDefinition {
+		return "", &RejectedError{fmt.Sprintf("the submission is larger than the limits: %d bytes of inputs, %d of definition", wire.MaxInputs, wire.MaxDefinition)}
+	}
+	return c.store.Submit(ctx, sub)
+}
+
+// Accepted waits for the answer to a submission and returns the run's id. A
+// submission that is not valid gives a *RejectedError.
+func (c *Client) Accepted(ctx context.Context, entry string) (runID string, err error) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		a, err := c.store.Answer(ctx, entry)
+		switch {
+		case err == nil && a.State == wire.Rejected:
+			return "", &RejectedError{a.Error}
+		case err == nil:
+			return a.Run, nil
+		case !errors.Is(err, wire.ErrNotFound):
+			return "", err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return "", fmt.Errorf("wait for an orchestrator to answer submission %s: %w", entry, context.Cause(ctx))
+		}
+	}
+}
+
+// Watch calls fn with each change of a run, from the beginning, until the run
+// has ended or fn returns an error.
+func (c *Client) Watch(ctx context.Context, runID string, fn func([]run.Change) error) error {
+	after := ""
+	for {
+		entries, err := c.store.Log(ctx, runID, after, 500, time.Second)
+		if err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if redisstore.IsRetryable(err) {
+				pause := time.NewTimer(time.Second)
+				select {
+				case <-pause.C:
+					continue
+				case <-ctx.Done():
+					pause.Stop()
+					return context.Cause(ctx)
+				}
+			}
+			return err
+		}
+		for _, e := range entries {
+			after = e.ID
+			if err := fn(e.Changes); err != nil {
+				return err
+			}
+			for _, ch := range e.Changes {
+				if ch.Run.Final() {
+					return nil
+				}
+			}
+		}
+		if len(entries) == 0 {
+			if err := fn(nil); err != nil {
+				return err
+			}
+			if _, err := c.store.Run(ctx, runID); errors.Is(err, wire.ErrNotFound) {
+				return err
+			}
+		}
+	}
+}
+
+// Wait waits until a run has ended.
+func (c *Client) Wait(ctx context.Context, runID string) (run.Run, error) {
+	if err := c.Watch(ctx, runID, func([]run.Change) error { return nil }); err != nil {
+		return run.Run{}, err
+	}
+	return c.store.Run(ctx, runID)
+}
+
+// Run returns the record of a run.
+func (c *Client) Run(ctx context.Context, runID string) (run.Run, error) {
+	return c.store.Run(ctx, runID)
+}
+
+// Tasks returns the records of a run's tasks; a task without one is pending.
+func (c *Client) Tasks(ctx context.Context, runID string) ([]run.Task, error) {
+	return c.store.Tasks(ctx, runID)
+}
+
+// Outputs returns the results of a run's tasks, JSON, by task.
+func (c *Client) Outputs(ctx context.Context, runID string) (map[string]json.RawMessage, error) {
+	return c.store.Outputs(ctx, runID)
+}
+
+// Filter says which runs a list has; zero fields do not filter.
+type Filter struct {
+	States []run.State
+	Recipe string
+	Limit  int
+}
+
+// List returns runs, the newest first; 50 unless the filter says more.
+func (c *Client) List(ctx context.Context, f Filter) ([]run.Run, error) {
+	return c.store.ListRuns(ctx, redisstore.ListQuery{States: f.States, Recipe: f.Recipe, Limit: f.Limit})
+}
+
+// Cancel asks for a run to be cancelled. It returns before that has happened.
+func (c *Client) Cancel(ctx context.Context, runID, by, reason string) error {
+	_, err := c.store.SendControl(ctx, wire.Control{Op: "cancel", Run: runID, By: by, Reason: reason})
+	return err
+}
+
+// Line is a line of a task's log.
+type Line = wire.Line
+
+// Lines returns lines of a task's log after one ("" is the beginning), waiting
+// up to block when there are none.
+func (c *Client) Lines(ctx context.Context, runID, task, after string, block time.Duration) ([]Line, error) {
+	return c.store.Lines(ctx, runID, task, after, 1000, block)
+}
+
+// Worker is an entry of the registry of workers.
+type Worker = wire.Worker
+
+// Workers returns the registry of workers.
+func (c *Client) Workers(ctx context.Context) ([]Worker, error) { return c.store.Workers(ctx) }
+
+// Queue tells of one lane of a queue.
+type Queue = redisstore.QueueStat
+
+// Queues returns the queues.
+func (c *Client) Queues(ctx context.Context) ([]Queue, error) { return c.store.QueueStats(ctx) }
+
+// Finding is one thing to say about the settings of Redis.
+type Finding = redisstore.Finding
+
+// Check looks at the settings of Redis that Orchis relies on.
+func (c *Client) Check(ctx context.Context) ([]Finding, error) { return c.store.Check(ctx) }
+
+var entryForm = regexp.MustCompile(`^\d+-\d+$`)
+
+// Resolve returns the id of the run that a text means: a run's id, the
+// beginning or the end of one, or the entry id of a submission.
+func (c *Client) Resolve(ctx context.Context, text string) (string, error) {
+	if entryForm.MatchString(text) {
+		return c.Accepted(ctx, text)
+	}
+	if _, err := c.store.Run(ctx, text); err == nil {
+		return text, nil
+	} else if !errors.Is(err, wire.ErrNotFound) {
+		return "", err
+	}
+	runs, err := c.List(ctx, Filter{Limit: 1000})
+	if err != nil {
+		return "", err
+	}
+	var found []string
+	for _, r := range runs {
+		if len(text) >= 4 && (strings.HasPrefix(r.ID, text) || strings.HasSuffix(r.ID, text)) {
+			found = append(found, r.ID)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", fmt.Errorf("run %s: %w", text, ErrNotFound)
+	case 1:
+		return found[0], nil
+	}
+	return "", fmt.Errorf("%d runs match %s: give more of the id", len(found), text)
+}
