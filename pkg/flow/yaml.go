@@ -157,8 +157,9 @@ func (s *source) syntax(err error) {
 		text = strings.TrimPrefix(text, m[0])
 	}
 	hint := ""
-	for i := line - 2; i < line+1; i++ {
-		if i >= 0 && i < len(s.lines) && strings.Contains(s.lines[i], "${") && !strings.Contains(s.lines[i], "\"${") {
+	for i := max(0, line-2); i < min(line+2, len(s.lines)); i++ {
+		_, inside, found := strings.Cut(s.lines[i], "${")
+		if found && !strings.Contains(s.lines[i], "\"${") && (strings.Contains(inside, ": ") || strings.Contains(inside, " #") || strings.Contains(s.lines[i], "{ ")) {
 			hint = "quote the value that holds ${...}"
 			line = i + 1
 			break
