@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -56,7 +57,25 @@ type house struct {
 
 type process struct {
 	cmd *exec.Cmd
-	log *bytes.Buffer
+	log *logbook
+}
+
+// logbook holds what a process says.
+type logbook struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 func newHouse(t *testing.T, orchestrators, workers int) *house {
@@ -87,12 +106,12 @@ func newHouse(t *testing.T, orchestrators, workers int) *house {
 
 func (h *house) env(name string) []string {
 	return append(os.Environ(), "REDIS_URL="+h.redis.URL, "ORCHIS_PROJECT="+h.project, "ORCHIS_DATA="+h.data,
-		"ORCHIS_LISTEN=", "ORCHIS_LEASE=1500ms", "ORCHIS_SLOTS=2", "ORCHIS_WORKER_NAME="+name, "ORCHIS_SHUTDOWN_GRACE=2s", "LOG_LEVEL=info")
+		"ORCHIS_LISTEN=off", "ORCHIS_LEASE=1500ms", "ORCHIS_SLOTS=2", "ORCHIS_WORKER_NAME="+name, "ORCHIS_SHUTDOWN_GRACE=2s", "LOG_LEVEL=info")
 }
 
 func (h *house) start(name, program string) {
 	h.t.Helper()
-	p := &process{cmd: exec.Command(filepath.Join(bin, program)), log: &bytes.Buffer{}}
+	p := &process{cmd: exec.Command(filepath.Join(bin, program)), log: &logbook{}}
 	p.cmd.Env, p.cmd.Dir = h.env(name), h.t.TempDir()
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {

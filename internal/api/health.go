@@ -12,7 +12,8 @@ import (
 )
 
 // Health serves /healthz (the process is there) and /readyz (it works; 503
-// with the reasons when it does not) until ctx ends.
+// with the reasons when it does not) until ctx ends. At the address "" it
+// serves nothing.
 func Health(ctx context.Context, address string, ready func(context.Context) []string) error {
 	if address == "" {
 		return nil

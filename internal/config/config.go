@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"reflect"
 	"slices"
@@ -17,6 +18,9 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
+
+// Off as an address means that nothing is listened on.
+const Off = "off"
 
 // Settings are those of all programs. The why of each stands in .env-example.
 type Settings struct {
@@ -30,14 +34,14 @@ type Settings struct {
 	JobTimeout time.Duration `env:"ORCHIS_JOB_TIMEOUT" envDefault:"30m" why:"Timeout of an attempt of jobs that do not say."`
 	Lease      time.Duration `env:"ORCHIS_LEASE" envDefault:"10s" why:"How long a ticket stays with a silent worker. The same for all orchestrators and workers."`
 
-	Listen          string        `env:"ORCHIS_LISTEN" envDefault:"127.0.0.1:8420" why:"Where the orchestrator answers health checks; empty: nowhere."`
+	Listen          string        `env:"ORCHIS_LISTEN" envDefault:"127.0.0.1:8420" why:"Where the orchestrator answers health checks; off: nowhere."`
 	UnknownHandlers string        `env:"ORCHIS_UNKNOWN_HANDLERS" envDefault:"reject" why:"reject or wait: what becomes of a run whose handler no live worker has."`
 	RetentionAge    time.Duration `env:"ORCHIS_RETENTION_AGE" envDefault:"168h" why:"How long ended runs are kept."`
 	RetentionCount  int           `env:"ORCHIS_RETENTION_COUNT" envDefault:"10000" why:"How many ended runs are kept in each partition."`
 	Window          int           `env:"ORCHIS_WINDOW" envDefault:"256" why:"How many items of an iteration are published ahead."`
 
 	WorkerName    string        `env:"ORCHIS_WORKER_NAME" why:"Unique name of the worker; empty: the host's name and a random part."`
-	WorkerListen  string        `env:"ORCHIS_WORKER_LISTEN" why:"Where the worker answers health checks; empty: nowhere."`
+	WorkerListen  string        `env:"ORCHIS_WORKER_LISTEN" envDefault:"off" why:"Where the worker answers health checks, as 127.0.0.1:8421; off: nowhere."`
 	Queues        []string      `env:"ORCHIS_QUEUES" envDefault:"default" why:"The queues the worker serves, with commas between."`
 	Slots         int           `env:"ORCHIS_SLOTS" envDefault:"0" why:"Attempts at once; 0: the number of CPUs."`
 	ShutdownGrace time.Duration `env:"ORCHIS_SHUTDOWN_GRACE" envDefault:"20s" why:"How long a stopping worker lets jobs finish. Keep it below the stop_grace_period of Compose."`
@@ -83,6 +87,10 @@ func (s *Settings) check() error {
 	refuse(s.Lease < 300*time.Millisecond, "ORCHIS_LEASE", s.Lease, "at least 300ms")
 	refuse(s.JobTimeout <= 0, "ORCHIS_JOB_TIMEOUT", s.JobTimeout, "a positive duration")
 	refuse(s.Slots < 0 || s.Slots > 10_000, "ORCHIS_SLOTS", s.Slots, "0 to 10000")
+	for name, address := range map[string]string{"ORCHIS_LISTEN": s.Listen, "ORCHIS_WORKER_LISTEN": s.WorkerListen} {
+		_, _, err := net.SplitHostPort(address)
+		refuse(address != Off && err != nil, name, address, "off or an address as 127.0.0.1:8420")
+	}
 	refuse(s.Window < 1, "ORCHIS_WINDOW", s.Window, "1 or more")
 	return errors.Join(errs...)
 }

@@ -86,12 +86,19 @@ func Main(role string, args []string) int {
 	if role == "worker" {
 		address = s.WorkerListen
 	}
+	if address == config.Off {
+		address = ""
+	}
 	switch {
 	case len(args) == 0:
 	case args[0] == "version":
 		_, _ = fmt.Println(role, Version())
 		return exitOK
 	case args[0] == "healthcheck":
+		if address == "" {
+			_, _ = fmt.Fprintln(os.Stderr, "health checks are off; ORCHIS_LISTEN or ORCHIS_WORKER_LISTEN says where they are answered")
+			return exitUsage
+		}
 		if err := api.Check(context.Background(), address); err != nil {
 			_, _ = fmt.Fprintln(os.Stderr, err)
 			return exitFailed
