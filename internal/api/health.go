@@ -18,7 +18,8 @@ func Health(ctx context.Context, address string, ready func(context.Context) []s
 	if address == "" {
 		return nil
 	}
-	l, err := net.Listen("tcp", address)
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("answer health checks: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -111,7 +112,7 @@ func (a *app) describeCommand() *cobra.Command {
 			if t.Error != nil {
 				why = t.Error.Error()
 			}
-			rows = append(rows, []string{t.ID, string(t.State), fmt.Sprint(t.Attempt), t.Worker, took(t.Started, t.Ended), why})
+			rows = append(rows, []string{t.ID, string(t.State), strconv.Itoa(t.Attempt), t.Worker, took(t.Started, t.Ended), why})
 		}
 		a.table("TASK STATE ATTEMPT WORKER TOOK WHY", rows)
 		return nil
@@ -230,7 +231,7 @@ func (a *app) workersCommand() *cobra.Command {
 			if time.Since(time.UnixMilli(w.Seen)) > 15*time.Second {
 				state = "silent since " + clock(w.Seen)
 			}
-			rows = append(rows, []string{w.Name, w.Host, fmt.Sprintf("%d/%d", w.Busy, w.Slots), strings.Join(w.Queues, ","), fmt.Sprint(len(w.Handlers)), state})
+			rows = append(rows, []string{w.Name, w.Host, fmt.Sprintf("%d/%d", w.Busy, w.Slots), strings.Join(w.Queues, ","), strconv.Itoa(len(w.Handlers)), state})
 		}
 		a.table("WORKER HOST BUSY QUEUES HANDLERS STATE", rows)
 		return nil
@@ -252,7 +253,7 @@ func (a *app) queuesCommand() *cobra.Command {
 		}
 		var rows [][]string
 		for _, q := range all {
-			rows = append(rows, []string{q.Queue, string(q.Priority), fmt.Sprint(q.Waiting), fmt.Sprint(q.InFlight)})
+			rows = append(rows, []string{q.Queue, string(q.Priority), strconv.FormatInt(q.Waiting, 10), strconv.FormatInt(q.InFlight, 10)})
 		}
 		a.table("QUEUE PRIORITY WAITING RUNNING", rows)
 		return nil

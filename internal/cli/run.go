@@ -285,7 +285,10 @@ func (a *app) result(ctx context.Context, c *client.Client, r run.Run) error {
 		return nil
 	}
 	lines, err := c.Lines(ctx, r.ID, r.Error.Task, "", 0)
-	if err != nil || len(lines) == 0 {
+	if err != nil {
+		return err
+	}
+	if len(lines) == 0 {
 		return nil
 	}
 	a.tell("last lines of %s:\n", r.Error.Task)

@@ -64,7 +64,7 @@ func Load() (Settings, error) {
 		s.RedisURL = v
 	}
 	if file := os.Getenv("REDIS_URL_FILE"); file != "" && s.RedisURL == "" {
-		raw, err := os.ReadFile(file)
+		raw, err := os.ReadFile(file) //nolint:gosec // the operator names the file
 		if err != nil {
 			return s, fmt.Errorf("read REDIS_URL_FILE: %w", err)
 		}
@@ -102,8 +102,8 @@ type Setting struct{ Name, Default, Why string }
 func Describe() []Setting {
 	var out []Setting
 	t := reflect.TypeFor[Settings]()
-	for i := range t.NumField() {
-		tag := t.Field(i).Tag
+	for field := range t.Fields() {
+		tag := field.Tag
 		out = append(out, Setting{tag.Get("env"), tag.Get("envDefault"), tag.Get("why")})
 	}
 	return out

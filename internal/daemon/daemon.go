@@ -92,7 +92,7 @@ func Main(role string, args []string) int {
 	switch {
 	case len(args) == 0:
 	case args[0] == "version":
-		_, _ = fmt.Println(role, Version())
+		_, _ = fmt.Fprintln(os.Stdout, role, Version())
 		return exitOK
 	case args[0] == "healthcheck":
 		if address == "" {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/orchis-run/orchis/internal/expr"
 	"github.com/orchis-run/orchis/pkg/flow"
@@ -121,8 +122,8 @@ func (r *Run) revoke(u *unit) {
 	if u.rec.Pub == "" {
 		return
 	}
-	for i := len(r.fx.Tickets) - 1; i >= 0; i-- {
-		if r.fx.Tickets[i].Pub == u.rec.Pub { // published in this very step
+	for i, v := range slices.Backward(r.fx.Tickets) {
+		if v.Pub == u.rec.Pub { // published in this very step
 			r.fx.Tickets = append(r.fx.Tickets[:i], r.fx.Tickets[i+1:]...)
 			return
 		}
@@ -221,15 +222,11 @@ func (r *Run) tooLate(u *unit, pause int64) bool {
 }
 
 func worth(rule *flow.Retries, code string) bool {
-	for _, c := range rule.NotOn {
-		if c == code {
-			return false
-		}
+	if slices.Contains(rule.NotOn, code) {
+		return false
 	}
-	for _, c := range rule.On {
-		if c == code {
-			return true
-		}
+	if slices.Contains(rule.On, code) {
+		return true
 	}
 	return len(rule.On) == 0
 }

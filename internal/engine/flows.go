@@ -230,7 +230,7 @@ func (r *Run) flowOutputs(s *scope) (any, *run.Error) {
 		for i := range s.nodes {
 			n := &s.nodes[i]
 			if n.state() == run.TaskSucceeded {
-				all[n.step.def.Name], _ = r.value(n)
+				all[n.step.def.Name] = r.value(n)
 			}
 		}
 		value = all

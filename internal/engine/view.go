@@ -3,7 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/orchis-run/orchis/internal/expr"
@@ -92,7 +92,7 @@ func (v *view) Job(name string) (expr.Job, bool) {
 		j.Duration = float64(rec.Ended-rec.Started) / 1000
 	}
 	if rec.State == run.TaskSucceeded {
-		j.Outputs, j.HasOutputs = v.run.value(n)
+		j.Outputs, j.HasOutputs = v.run.value(n), true
 	}
 	return j, true
 }
@@ -179,9 +179,9 @@ func (n *node) decide() decision {
 }
 
 // value returns the result of a succeeded node, decoded once.
-func (r *Run) value(n *node) (any, bool) {
+func (r *Run) value(n *node) any {
 	if n.hasValue {
-		return n.value, true
+		return n.value
 	}
 	var v any
 	if n.iterated() {
@@ -189,12 +189,12 @@ func (r *Run) value(n *node) (any, bool) {
 	} else {
 		raw, ok := r.outputs[n.unit.path()]
 		if !ok {
-			return nil, true
+			return nil
 		}
 		v = decode(raw)
 	}
 	n.value, n.hasValue = v, true
-	return v, true
+	return v
 }
 
 // itemValues gathers the results of all items in their order; null for those
@@ -282,7 +282,7 @@ func checkOutputs(declared []flow.Input, raw json.RawMessage) *run.Error {
 func hasType(t string, v any) bool {
 	switch v.(type) {
 	case string:
-		return !strings.Contains(" number integer boolean list map ", " "+t+" ")
+		return !slices.Contains([]string{"number", "integer", "boolean", "list", "map"}, t)
 	case int:
 		return t == "number" || t == "integer" || t == "json" || t == "duration"
 	case float64:

@@ -185,9 +185,12 @@ func TestRefsNameEveryPathThatIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []Ref{
-		{Path: []string{"jobs", "fetch", "outputs", "file"}}, {Path: []string{"jobs", "a", "status"}},
-		{Path: []string{"inputs", "b"}}, {Path: []string{"jobs", "c", "outputs"}},
-		{Path: []string{"jobs", "d", "outputs", "e"}, Guarded: true}, {Path: []string{"jobs", "f", "outputs"}},
+		{Path: []string{"jobs", "fetch", "outputs", "file"}},
+		{Path: []string{"jobs", "a", "status"}},
+		{Path: []string{"inputs", "b"}},
+		{Path: []string{"jobs", "c", "outputs"}},
+		{Path: []string{"jobs", "d", "outputs", "e"}, Guarded: true},
+		{Path: []string{"jobs", "f", "outputs"}},
 	}
 	if diff := cmp.Diff(want, tmpl.Refs()); diff != "" {
 		t.Error(diff)
@@ -200,8 +203,12 @@ func TestConditions(t *testing.T) {
 		in   string
 		want bool
 	}{
-		{"inputs.n == 3", true}, {"${inputs.n != 3}", false}, {"finished() && jobs.fetch.status != 'failed'", true},
-		{"success() || inputs.empty == ''", true}, {"inputs.flag", true}, {"rows[0].name >= 'a'", true},
+		{"inputs.n == 3", true},
+		{"${inputs.n != 3}", false},
+		{"finished() && jobs.fetch.status != 'failed'", true},
+		{"success() || inputs.empty == ''", true},
+		{"inputs.flag", true},
+		{"rows[0].name >= 'a'", true},
 	}
 	for _, test := range tests {
 		c, err := ParseCondition(test.in)

@@ -3,6 +3,7 @@ package expr
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -18,7 +19,7 @@ func Decode(data []byte) (any, error) {
 		return nil, fmt.Errorf("read JSON: %w", err)
 	}
 	if _, err := d.Token(); err != io.EOF {
-		return nil, fmt.Errorf("read JSON: there is more than one value")
+		return nil, errors.New("read JSON: there is more than one value")
 	}
 	return plain(v), nil
 }

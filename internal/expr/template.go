@@ -222,9 +222,10 @@ func closing(s string, i int) (int, *Error) {
 	for j := i + 2; j < len(s); j++ {
 		switch c := s[j]; {
 		case quote != 0:
-			if c == '\\' {
+			switch c {
+			case '\\':
 				j++
-			} else if c == quote {
+			case quote:
 				quote = 0
 			}
 		case c == '"' || c == '\'':

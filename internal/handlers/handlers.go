@@ -57,7 +57,7 @@ func (d *Duration) UnmarshalJSON(data []byte) error {
 	}
 	var s string
 	if err := json.Unmarshal(data, &s); err != nil {
-		return fmt.Errorf("want a duration such as 90s, or a number of milliseconds")
+		return errors.New("want a duration such as 90s, or a number of milliseconds")
 	}
 	v, err := time.ParseDuration(s)
 	if err != nil {

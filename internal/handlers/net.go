@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -119,9 +120,7 @@ func (c Config) http(ctx context.Context, in httpIn) (map[string]any, error) {
 		}
 		body, headers["Content-Type"] = raw, "application/json"
 	}
-	for k, v := range in.Headers {
-		headers[k] = v
-	}
+	maps.Copy(headers, in.Headers)
 	res, err := c.request(ctx, strings.ToUpper(in.Method), in.URL, headers, body)
 	if err != nil {
 		return nil, err

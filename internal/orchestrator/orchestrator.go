@@ -161,7 +161,7 @@ func (o *Orchestrator) forever(ctx context.Context, what string, do func(context
 	for ctx.Err() == nil {
 		err := do(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // an error at the end is the end
 		}
 		o.mu.Lock()
 		o.trouble = err

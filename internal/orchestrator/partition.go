@@ -331,58 +331,6 @@ func (pt *partition) tryStep(l *live, now int64, t *todo) (fx engine.Effects, er
 	return l.run.Step(now, rand.Uint64(), events...), nil
 }
 
-// broken deals with events that cannot be processed. They come again a few
-// times; then the run is failed, visibly.
-func (pt *partition) broken(ctx context.Context, t *todo, cause error) (*wire.Commit, *engine.Effects, error) {
-	pt.forget(t.id)
-	tries := int64(0)
-	for _, ev := range t.events {
-		tries = max(tries, ev.Deliveries)
-	}
-	pt.o.log.Error("events cannot be processed", zap.String("run_id", t.id), zap.Int64("tries", tries), zap.Error(cause))
-	if tries < maxTries && len(t.timers) == 0 {
-		return nil, nil, nil // left pending: they are claimed again
-	}
-	rec, err := pt.o.store.Run(ctx, t.id)
-	if err != nil {
-		return nil, nil, err
-	}
-	now := pt.o.now().UnixMilli()
-	old := rec
-	rec.State, rec.Ended = run.Failed, now
-	rec.Error = &run.Error{Code: run.CodeInternal, Message: firstLine(cause.Error())}
-	fx := engine.Effects{
-		Run: rec, RunChanged: true, Log: []run.Change{{At: now, Run: run.Failed, Error: rec.Error}},
-		Dead: []engine.Dead{{Task: "", Error: rec.Error}},
-	}
-	c, err := toCommit(t.id, old.Version, &old, &fx, now)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, ev := range t.events {
-		c.Events = append(c.Events, ev.ID)
-	}
-	for _, tm := range t.timers {
-		c.ClearTimers = append(c.ClearTimers, tm)
-	}
-	return &c, &fx, nil
-}
-
-// dismiss acknowledges events, and removes timers, that have no effect.
-func (pt *partition) dismiss(ctx context.Context, t *todo) error {
-	var ids []string
-	for _, ev := range t.events {
-		ids = append(ids, ev.ID)
-	}
-	if err := pt.o.store.AckEvents(ctx, pt.p, ids); err != nil {
-		return err
-	}
-	if len(t.timers) > 0 {
-		return pt.o.store.RemoveTimers(ctx, pt.p, t.timers)
-	}
-	return nil
-}
-
 // load returns a run from memory or from Redis.
 func (pt *partition) load(ctx context.Context, id string) (*live, error) {
 	if l := pt.runs[id]; l != nil {

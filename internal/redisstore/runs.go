@@ -136,7 +136,7 @@ func (s *Store) ListRuns(ctx context.Context, q ListQuery) ([]run.Run, error) {
 	for p := range s.partitions {
 		var ids []string
 		for _, key := range []string{s.active(p), s.done(p)} {
-			some, err := s.client.ZRevRange(ctx, key, 0, int64(20*limit)).Result()
+			some, err := s.client.ZRangeArgs(ctx, redis.ZRangeArgs{Key: key, Start: 0, Stop: int64(20 * limit), Rev: true}).Result()
 			if err != nil {
 				return nil, fmt.Errorf("list runs: %w", err)
 			}

@@ -91,7 +91,7 @@ func (s *Store) ActiveRuns(ctx context.Context, p int, before time.Time, limit i
 }
 
 func (s *Store) byScore(ctx context.Context, key string, before time.Time, limit int) ([]string, error) {
-	ids, err := s.client.ZRangeByScore(ctx, key, &redis.ZRangeBy{Min: "-inf", Max: strconv.FormatInt(before.UnixMilli(), 10), Count: int64(limit)}).Result()
+	ids, err := s.client.ZRangeArgs(ctx, redis.ZRangeArgs{Key: key, ByScore: true, Start: "-inf", Stop: before.UnixMilli(), Count: int64(limit)}).Result()
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", key, err)
 	}

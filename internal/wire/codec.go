@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -209,9 +210,9 @@ func ParseSubmission(entry string, values map[string]any) (Submission, error) {
 	}
 	switch {
 	case s.Recipe == "" && s.Definition == "":
-		return s, fmt.Errorf("the submission has neither recipe nor definition")
+		return s, errors.New("the submission has neither recipe nor definition")
 	case s.Recipe != "" && s.Definition != "":
-		return s, fmt.Errorf("the submission has both recipe and definition")
+		return s, errors.New("the submission has both recipe and definition")
 	case len(r.text("inputs")) > MaxInputs:
 		return s, fmt.Errorf("the inputs have %d bytes, more than the limit of %d", len(r.text("inputs")), MaxInputs)
 	}

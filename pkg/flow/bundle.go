@@ -1,3 +1,6 @@
+// Package flow reads recipes and flows: YAML files that say which jobs there
+// are, what each waits for and what goes in and out. Reading one gives either a
+// Bundle that can run or everything that is wrong with it, with its places.
 package flow
 
 import (

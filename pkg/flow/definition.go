@@ -17,6 +17,7 @@ type draft struct {
 	flow     *Flow
 	root     *value
 	jobs     []jobDraft
+	named    map[string]bool // jobs by name
 	inputs   *value
 	defaults defaults
 	hasPrio  bool
@@ -212,10 +213,10 @@ func (d *draft) readInput(k, v *value) Input {
 		"type": d.text(&in.Type), "pattern": d.text(&in.Pattern), "secret": d.boolean(&in.Secret),
 		"required": func(k, v *value) { given = true; d.boolean(&required)(k, v) },
 		"default":  func(k, v *value) { def, hasDefault = v, true; d.template(&in.Default)(k, v) },
-		"enum": func(k, v *value) {
+		"enum": func(_, v *value) {
 			list, ok := v.plain().([]any)
 			if !ok || len(list) == 0 {
-				d.wrongType(v, k.text, "a list of values")
+				d.errorAt(v, "E104", "enum must be a list of at least one value", "")
 			}
 			in.Enum = list
 		},

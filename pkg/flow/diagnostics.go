@@ -145,6 +145,9 @@ func (d Diagnostics) inOrder() Diagnostics {
 // nearest returns the candidate closest to a word, "" when none is close.
 func nearest(word string, candidates []string) string {
 	best, limit := "", max(2, len(word)/3+1)
+	if len(candidates) > 1000 {
+		candidates = candidates[:1000] // more would take long when many words are wrong
+	}
 	for _, c := range candidates {
 		if d := distance(strings.ToLower(word), strings.ToLower(c)); d < limit {
 			best, limit = c, d

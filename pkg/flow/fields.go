@@ -50,7 +50,7 @@ func (s *source) read(v *value, what string, known map[string]field) {
 			s.errorAt(k, "E103", fmt.Sprintf("%q is not supported yet", k.text), "")
 			continue
 		}
-		hint := ""
+		var hint string
 		if word, ok := otherWords()[k.text]; ok && slices.Contains(names, word) {
 			hint = fmt.Sprintf("did you mean %q?", word)
 		} else if hint = didYouMean(k.text, names); hint == "" {
@@ -103,7 +103,7 @@ func (s *source) count(to *int, least int) field {
 
 func (s *source) real(to *float64, least, most float64) field {
 	return func(k, v *value) {
-		f := 0.0
+		var f float64
 		switch n := v.scalar.(type) {
 		case int:
 			f = float64(n)

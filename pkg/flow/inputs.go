@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -71,7 +72,7 @@ func (in *Input) resolve(v any, there bool, scope *inputScope) (any, error) {
 	if !there || v == nil || v == "" && in.Default != nil {
 		if in.Default == nil {
 			if in.Required {
-				return nil, fmt.Errorf("it is required and not given")
+				return nil, errors.New("it is required and not given")
 			}
 			return nil, nil
 		}
@@ -85,7 +86,7 @@ func (in *Input) resolve(v any, there bool, scope *inputScope) (any, error) {
 		v = d
 	}
 	if in.Required && v == "" && in.Type != "string" {
-		return nil, fmt.Errorf("it is required and empty")
+		return nil, errors.New("it is required and empty")
 	}
 	v, err := in.convert(v)
 	if err != nil {

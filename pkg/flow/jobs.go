@@ -60,12 +60,11 @@ func (d *draft) readFlows(v *value, o Options) {
 }
 
 func (d *draft) readJob(k, v *value, inRecipe bool, previous string, o Options) {
-	for i := range d.jobs {
-		if d.jobs[i].name.text == k.text {
-			d.errorAt(k, "E101", fmt.Sprintf("there are two flows named %q", k.text), "rename one of them and give it `flow:`")
-			return
-		}
+	if d.named[k.text] {
+		d.errorAt(k, "E101", fmt.Sprintf("there are two flows named %q", k.text), "rename one of them and give it `flow:`")
+		return
 	}
+	d.named[k.text] = true
 	if v.kind == scalarValue && v.scalar == nil && inRecipe {
 		v = &value{kind: mapValue, line: k.line, column: k.column}
 	}

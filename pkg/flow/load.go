@@ -8,11 +8,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
-
-	"github.com/orchis-run/orchis/internal/expr"
 )
 
 // Options says where definitions are and what they may be. Zero limits mean
@@ -67,8 +64,8 @@ func NewLoader(o Options) (*Loader, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the project: %w", err), root.Close())
 	}
-	if real, err := filepath.EvalSymlinks(abs); err == nil {
-		abs = real
+	if target, err := filepath.EvalSymlinks(abs); err == nil {
+		abs = target
 	}
 	return &Loader{o: o, root: root, abs: abs}, nil
 }
@@ -136,8 +133,8 @@ func (l *Loader) find(name string) (key string, text []byte, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if real, err := filepath.EvalSymlinks(abs); err == nil {
-		abs = real
+	if target, err := filepath.EvalSymlinks(abs); err == nil {
+		abs = target
 	}
 	if rel, err := filepath.Rel(l.abs, abs); err == nil && filepath.IsLocal(rel) {
 		text, err = l.read(filepath.ToSlash(rel))
@@ -295,7 +292,7 @@ func (ld *loading) load(file string, text []byte, up above) string {
 	base := path.Base(file)
 	f := &Flow{Path: file, Name: strings.TrimSuffix(base, path.Ext(base)), Jobs: []Job{}}
 	ld.bundle.Flows[key] = f
-	d := &draft{source: &source{file: file, out: &ld.out}, flow: f}
+	d := &draft{source: &source{file: file, out: &ld.out}, flow: f, named: map[string]bool{}}
 	v := d.parse(text, o)
 	if v == nil {
 		return key
@@ -350,130 +347,6 @@ func (ld *loading) priorities(d *draft, up above) {
 			f.Jobs[i].Priority = f.Priority
 		} else if f.Jobs[i].Priority != f.Priority {
 			d.hasPrio = true
-		}
-	}
-}
-
-// call loads the flow that a job starts.
-func (ld *loading) call(d *draft, i int, key string) {
-	jd, j := &d.jobs[i], &d.flow.Jobs[i]
-	file, text, err := ld.lookUp(d.file, jd)
-	if err != nil {
-		d.errorAt(jd.calls, "E001", fmt.Sprintf("flow %q: %v", jd.calls.text, err), ld.suggestFlow(jd))
-		return
-	}
-	if at := slices.Index(ld.stack, file); at >= 0 {
-		d.errorAt(jd.calls, "E004", "the flow calls itself: "+strings.Join(append(ld.stack[at:len(ld.stack):len(ld.stack)], file), " -> "), "")
-		return
-	}
-	if len(ld.stack) > ld.l.o.MaxNesting {
-		d.errorAt(jd.calls, "E003", fmt.Sprintf("flows are nested more than %d deep", ld.l.o.MaxNesting), "")
-		return
-	}
-	up := above{priority: -1, defaults: d.defaults}
-	if d.hasPrio {
-		up.priority = j.Priority
-	}
-	df := &d.defaults
-	if df.retries != nil || df.timeout != nil || df.queueTimeout != nil || df.heartbeat != nil ||
-		df.queue != "" || df.priority != nil || len(df.env) > 0 || up.priority >= 0 {
-		up.key = key + "/" + j.Name
-	}
-	j.Flow = ld.load(file, text, up)
-	ld.checkGiven(d, i)
-}
-
-// lookUp finds the file of a nested flow: a path relative to the calling file
-// or to the project, or a name under flows/.
-func (ld *loading) lookUp(from string, jd *jobDraft) (string, []byte, error) {
-	name := jd.calls.text
-	if strings.ContainsRune(name, 0) || strings.Contains(name, `\`) {
-		return "", nil, errors.New("this is no path")
-	}
-	var tries []string
-	isPath := strings.Contains(name, "/") || path.Ext(name) == ".yaml" || path.Ext(name) == ".yml"
-	if isPath {
-		tries = []string{path.Join(path.Dir(from), name), path.Clean(name)}
-	} else {
-		tries = []string{"flows/" + name + ".yaml", "flows/" + name + ".yml"}
-	}
-	if path.IsAbs(name) {
-		return "", nil, errors.New("the path must be relative, inside the project")
-	}
-	inside := false
-	for _, p := range tries {
-		if !filepath.IsLocal(p) {
-			continue
-		}
-		inside = true
-		text, err := ld.l.read(p)
-		if err == nil {
-			return p, text, nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return "", nil, err
-		}
-	}
-	if !inside {
-		return "", nil, errors.New("the path leads out of the project")
-	}
-	return "", nil, fmt.Errorf("there is no %s", strings.Join(slices.Compact(tries), " and no "))
-}
-
-func (ld *loading) suggestFlow(jd *jobDraft) string {
-	entries, err := fs.ReadDir(ld.l.root.FS(), "flows")
-	if err != nil {
-		return ""
-	}
-	var names []string
-	for _, e := range entries {
-		names = append(names, strings.TrimSuffix(e.Name(), path.Ext(e.Name())))
-	}
-	word := path.Base(jd.calls.text)
-	return didYouMean(strings.TrimSuffix(word, path.Ext(word)), names)
-}
-
-// checkGiven checks what can be known now of the inputs given to a flow.
-func (ld *loading) checkGiven(d *draft, i int) {
-	j, jd := &d.flow.Jobs[i], &d.jobs[i]
-	sub := ld.bundle.Flows[j.Flow]
-	if sub == nil || sub.OpenInputs || len(ld.out) > 0 && ld.out.HasErrors() {
-		return
-	}
-	given, ok := j.Inputs.Source().(map[string]any)
-	if !ok && j.Inputs != nil {
-		return
-	}
-	at := jd.name
-	for n, k := range jd.body.keys {
-		if k.text == "inputs" {
-			at = jd.body.items[n]
-		}
-	}
-	known := make([]string, len(sub.Inputs))
-	for n := range sub.Inputs {
-		in := &sub.Inputs[n]
-		known[n] = in.Name
-		v, there := given[in.Name]
-		where := at.at([]any{in.Name})
-		switch {
-		case !there && in.Required && in.Default == nil:
-			d.errorAt(jd.name, "E205", fmt.Sprintf("flow %s wants the input %q, which job %q does not give", sub.Path, in.Name, j.Name), "")
-		case there && in.Constant:
-			d.errorAt(where, "E205", fmt.Sprintf("input %q of flow %s is a constant", in.Name, sub.Path), "")
-		case there:
-			if t, err := expr.ParseTemplate(v); err == nil {
-				if c, fixed := t.Constant(); fixed && c != nil {
-					if _, err := in.resolve(c, true, &inputScope{}); err != nil {
-						d.errorAt(where, "E205", fmt.Sprintf("input %q of flow %s: %v", in.Name, sub.Path, err), "")
-					}
-				}
-			}
-		}
-	}
-	for n, k := range at.keys {
-		if !slices.Contains(known, k.text) && at != jd.name {
-			d.errorAt(at.keys[n], "E205", fmt.Sprintf("flow %s has no input %q", sub.Path, k.text), hintOf(k.text, known, "inputs"))
 		}
 	}
 }

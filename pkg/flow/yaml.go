@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -190,6 +191,11 @@ func (c *converter) fail(n *yaml.Node, code, message string) *value {
 	return &value{line: n.Line, column: n.Column}
 }
 
+// tags are those of YAML's own types.
+func tags() []string {
+	return []string{"", "!!str", "!!null", "!!bool", "!!int", "!!float", "!!timestamp", "!!binary", "!!merge", "!!map", "!!seq"}
+}
+
 func (c *converter) convert(n *yaml.Node, depth int) *value {
 	if c.failed {
 		return &value{}
@@ -201,6 +207,11 @@ func (c *converter) convert(n *yaml.Node, depth int) *value {
 		if c.expanded++; c.expanded > 50_000 {
 			return c.fail(n, "E003", "aliases expand to more than 50000 values")
 		}
+	}
+	switch tag := n.ShortTag(); {
+	case n.Kind == yaml.AliasNode, slices.Contains(tags(), tag):
+	default:
+		return c.fail(n, "E104", fmt.Sprintf("the tag %s is not understood", tag))
 	}
 	v := &value{line: n.Line, column: n.Column}
 	switch n.Kind {

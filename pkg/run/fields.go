@@ -69,8 +69,10 @@ func Parse(id string, partition int, fields map[string]string) (Run, error) {
 		name string
 		to   *int64
 	}{
-		{"version", &r.Version}, {"created", &r.Created},
-		{"started", &r.Started}, {"ended", &r.Ended},
+		{"version", &r.Version},
+		{"created", &r.Created},
+		{"started", &r.Started},
+		{"ended", &r.Ended},
 	}
 	for _, n := range numbers {
 		text := fields[n.name]

@@ -41,6 +41,9 @@ type Config struct {
 	Lease time.Duration
 	// Grace is how long a stopping worker lets its handlers finish; 20 s.
 	Grace time.Duration
+	// Poll is how long one read waits for tickets; 1 s. A shorter time lets an
+	// idle worker stop sooner and asks Redis more often.
+	Poll time.Duration
 	// MaxResult bounds a result in bytes; 64 KiB.
 	MaxResult int
 	Version   string
@@ -67,6 +70,9 @@ func (c Config) withDefaults() Config {
 	if c.Grace <= 0 {
 		c.Grace = 20 * time.Second
 	}
+	if c.Poll <= 0 {
+		c.Poll = time.Second
+	}
 	if c.MaxResult <= 0 {
 		c.MaxResult = 64 << 10
 	}
@@ -81,7 +87,7 @@ var (
 	ErrTimeout   = errors.New("the attempt took longer than its timeout")
 	ErrHeartbeat = errors.New("the handler reported no progress for too long")
 	ErrRevoked   = errors.New("the ticket was taken back")
-	ErrLeaseLost = errors.New("Redis could not be reached for so long that the ticket may be with another worker")
+	ErrLeaseLost = errors.New("no connection: Redis could not be reached for so long that the ticket may be with another worker")
 	ErrDraining  = errors.New("the worker stops")
 )
 
@@ -209,7 +215,7 @@ func (w *Worker) handBackOld(ctx context.Context) error {
 func (w *Worker) claim(ctx, alive context.Context, p int) {
 	b := w.newBackoff("take tickets")
 	for ctx.Err() == nil {
-		free := 0
+		var free int
 		select {
 		case w.slots <- struct{}{}:
 			free = 1
@@ -226,7 +232,7 @@ func (w *Worker) claim(ctx, alive context.Context, p int) {
 		}
 		// The read itself is not cut off: a reply that is lost would leave
 		// tickets with a worker that does not know of them.
-		tickets, err := w.store.ReadTickets(alive, p, w.cfg.Queues, w.cfg.Name, free, time.Second)
+		tickets, err := w.store.ReadTickets(alive, p, w.cfg.Queues, w.cfg.Name, free, w.cfg.Poll)
 		for i, t := range tickets {
 			w.take(alive, t, i < free)
 		}
@@ -255,7 +261,7 @@ func (w *Worker) take(ctx context.Context, t wire.Ticket, hasSlot bool) {
 	w.mu.Lock()
 	w.hand[a] = true
 	w.mu.Unlock()
-	go func() {
+	go func() { //nolint:contextcheck // an attempt lives by its own context
 		defer w.putDown(a)
 		if !hasSlot {
 			select {

@@ -29,7 +29,7 @@ func (p *plain) Changes(now time.Time, changes []run.Change) error {
 			before = r.state
 		}
 		r := p.model.apply(c, now)
-		text := ""
+		var text string
 		if r == nil {
 			text = p.aboutRun(c)
 		} else {

@@ -1,0 +1,68 @@
+GO            ?= go
+GOLANGCI_LINT ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
+BIN           ?= bin
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this text
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
+
+.PHONY: build
+build: ## Build orchis, orchestrator and worker into bin/
+	$(GO) build -trimpath -o $(BIN)/ ./cmd/...
+
+.PHONY: test
+test: which-redis ## Run the tests of all packages (no Redis needed; a real one is used when there is one)
+	$(GO) test ./...
+
+.PHONY: which-redis
+which-redis:
+	@if command -v redis-server >/dev/null; then \
+	  echo "tests run on the embedded Redis and on $$(redis-server --version | cut -d' ' -f3)"; \
+	elif [ "$$CI" = true ]; then echo "CI=true and there is no redis-server on PATH" >&2; exit 1; \
+	else echo "tests run on the embedded Redis only: there is no redis-server on PATH"; fi
+
+.PHONY: check
+check: fmt-check lint build race ## All that must pass before a commit
+
+.PHONY: race
+race: which-redis
+	$(GO) test -race ./...
+
+.PHONY: lint
+lint: ## Run the linters
+	$(GOLANGCI_LINT) run ./...
+	$(GO) mod tidy -diff
+
+.PHONY: fmt
+fmt: ## Format the code
+	$(GOLANGCI_LINT) fmt ./...
+
+.PHONY: fmt-check
+fmt-check:
+	$(GOLANGCI_LINT) fmt --diff ./...
+
+.PHONY: e2e
+e2e: ## Run the end-to-end tests: real processes on a real Redis
+	CI=true $(GO) test -count=1 -v ./e2e/...
+
+.PHONY: repeat
+repeat: ## Run the tests of all packages but e2e 50 times with the race detector
+	$(GO) test -race -count=50 -timeout 60m $$($(GO) list ./... | grep -v /e2e)
+
+.PHONY: bench
+bench: ## Run the benchmarks of the core
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
+
+.PHONY: run
+run: ## Run the first recipe on the embedded Redis
+	$(GO) run ./cmd/orchis run recipes/hello.yaml
+
+.PHONY: up
+up: ## Start Redis, an orchestrator and two workers with Docker Compose
+	docker compose -f deploy/docker-compose.yml up --build --detach --wait
+
+.PHONY: down
+down: ## Stop what up has started; the data stays
+	docker compose -f deploy/docker-compose.yml down

@@ -1,0 +1,261 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/orchis-run/orchis/internal/redistest"
+	"github.com/orchis-run/orchis/pkg/client"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+func build(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "orchis-bin-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	bin = dir
+	out, err := exec.Command("go", "build", "-o", dir, "../cmd/...").CombinedOutput()
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// house is a Redis with orchestrators and workers.
+type house struct {
+	t       *testing.T
+	redis   redistest.Server
+	project string
+	data    string
+	client  *client.Client
+	procs   map[string]*process
+}
+
+type process struct {
+	cmd *exec.Cmd
+	log *logbook
+}
+
+// logbook holds what a process says.
+type logbook struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func newHouse(t *testing.T, orchestrators, workers int) *house {
+	t.Helper()
+	project, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &house{t: t, redis: redistest.Real(t), project: project, data: t.TempDir(), procs: map[string]*process{}}
+	c, err := client.Open(t.Context(), client.Config{URL: h.redis.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.client = c
+	t.Cleanup(func() { _ = c.Close() })
+	for i := range orchestrators {
+		h.start(fmt.Sprintf("o%d", i+1), "orchestrator")
+	}
+	for i := range workers {
+		h.start(fmt.Sprintf("w%d", i+1), "worker")
+	}
+	h.until("all workers are registered", func() bool {
+		all, err := c.Workers(t.Context())
+		return err == nil && len(all) == workers
+	})
+	return h
+}
+
+func (h *house) env(name string) []string {
+	return append(os.Environ(), "REDIS_URL="+h.redis.URL, "ORCHIS_PROJECT="+h.project, "ORCHIS_DATA="+h.data,
+		"ORCHIS_LISTEN=off", "ORCHIS_LEASE=1500ms", "ORCHIS_SLOTS=2", "ORCHIS_WORKER_NAME="+name, "ORCHIS_SHUTDOWN_GRACE=2s", "LOG_LEVEL=info")
+}
+
+func (h *house) start(name, program string) {
+	h.t.Helper()
+	p := &process{cmd: exec.Command(filepath.Join(bin, program)), log: &logbook{}}
+	p.cmd.Env, p.cmd.Dir = h.env(name), h.t.TempDir()
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	if err := p.cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	h.procs[name] = p
+	h.t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+		if h.t.Failed() {
+			h.t.Logf("log of %s:\n%s", name, p.log)
+		}
+	})
+}
+
+// until waits for something that other processes do.
+func (h *house) until(what string, is func() bool) {
+	h.t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(90 * time.Second)
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-late:
+			h.t.Fatalf("it does not happen that %s", what)
+		}
+	}
+}
+
+// submit submits by pkg/client and returns the run's id.
+func (h *house) submit(r client.Request) string {
+	h.t.Helper()
+	entry, err := h.client.Submit(h.t.Context(), r)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return h.accepted(entry)
+}
+
+func (h *house) accepted(entry string) string {
+	h.t.Helper()
+	ctx, stop := context.WithTimeout(h.t.Context(), 30*time.Second)
+	defer stop()
+	id, err := h.client.Accepted(ctx, entry)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return id
+}
+
+func (h *house) wait(id string) run.Run {
+	h.t.Helper()
+	ctx, stop := context.WithTimeout(h.t.Context(), 3*time.Minute)
+	defer stop()
+	r, err := h.client.Wait(ctx, id)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return r
+}
+
+func (h *house) succeeded(id string) run.Run {
+	h.t.Helper()
+	r := h.wait(id)
+	if r.State != run.Succeeded {
+		h.t.Fatalf("run %s is %s: %v", id, r.State, r.Error)
+	}
+	return r
+}
+
+// redisCLI runs redis-cli, as a person would.
+func (h *house) redisCLI(args ...string) string {
+	h.t.Helper()
+	out, err := exec.Command("redis-cli", append([]string{"-s", h.redis.Socket()}, args...)...).CombinedOutput()
+	if err != nil {
+		h.t.Fatalf("redis-cli %v: %v\n%s", args, err, out)
+	}
+	return strings.Trim(strings.TrimSpace(string(out)), `"`)
+}
+
+// orchis runs the command and returns what it prints and its exit code.
+func (h *house) orchis(args ...string) (string, int) {
+	h.t.Helper()
+	cmd := exec.Command(filepath.Join(bin, "orchis"), args...)
+	cmd.Env, cmd.Dir = h.env(""), h.project
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if cmd.ProcessState == nil {
+		h.t.Fatal(err)
+	}
+	if err != nil {
+		h.t.Logf("orchis %v: %v\n%s", args, err, errs.String())
+	}
+	return strings.TrimSpace(out.String()), cmd.ProcessState.ExitCode()
+}
+
+// quiet checks that a run has left nothing behind in Redis.
+func (h *house) quiet() {
+	h.t.Helper()
+	for _, key := range []string{"orchis:{0}:events", "orchis:{0}:tickets:default", "orchis:submit", "orchis:control"} {
+		h.until(key+" is empty", func() bool { return h.redisCLI("XLEN", key) == "0" })
+	}
+	for _, key := range []string{"orchis:{0}:timers", "orchis:{0}:active"} {
+		h.until(key+" is empty", func() bool { return h.redisCLI("ZCARD", key) == "0" })
+	}
+}
+
+// once checks that no task ended twice in the log of a run, and returns the
+// workers that did something.
+func (h *house) once(id string) map[string]int {
+	h.t.Helper()
+	ends, workers := map[string]int{}, map[string]int{}
+	err := h.client.Watch(h.t.Context(), id, func(changes []run.Change) error {
+		for _, c := range changes {
+			if c.State.Final() {
+				ends[c.Task]++
+				if c.Worker != "" {
+					workers[c.Worker]++
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for task, n := range ends {
+		if n != 1 {
+			h.t.Errorf("task %s ended %d times", task, n)
+		}
+	}
+	return workers
+}
+
+func needs(t *testing.T, programs ...string) {
+	t.Helper()
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatalf("CI=true and there is no %s on PATH", p)
+			}
+			t.Skipf("no %s on PATH", p)
+		}
+	}
+}
+
+func (h *house) kill(name string) {
+	h.t.Helper()
+	p := h.procs[name]
+	if p == nil {
+		return
+	}
+	if err := p.cmd.Process.Kill(); err != nil {
+		h.t.Fatal(err)
+	}
+	_ = p.cmd.Wait()
+}
