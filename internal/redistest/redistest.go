@@ -101,3 +101,11 @@ func waitFor(t testing.TB, socket string) {
 		}
 	}
 }
+
+// Kill ends a real server at once, as a crash would.
+func (s Server) Kill() {
+	if s.cmd != nil {
+		_ = s.cmd.Process.Kill()
+		_, _ = s.cmd.Process.Wait()
+	}
+}

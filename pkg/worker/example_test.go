@@ -1,0 +1,29 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+
+	"github.com/orchis-run/orchis/pkg/job"
+	"github.com/orchis-run/orchis/pkg/worker"
+)
+
+// The README shows the body of this function.
+func run(ctx context.Context) error {
+	jobs := job.NewRegistry()
+	job.Handle(jobs, "greet", func(ctx context.Context, in struct{ Name string }) (map[string]string, error) {
+		if in.Name == "" {
+			return nil, job.Permanent(errors.New("nobody to greet")) // no retry can help
+		}
+		return map[string]string{"text": "Hello " + in.Name}, nil
+	})
+	w, err := worker.New(worker.Config{URL: "redis://localhost:6379"}, jobs)
+	if err != nil {
+		return err
+	}
+	return w.Run(ctx) // until ctx ends; then it drains
+}
+
+func ExampleNew() {
+	_ = run
+}
