@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 
 func TestSamplesRunOnSeparateProcesses(t *testing.T) {
 	t.Parallel()
-	needs(t, "redis-server", "redis-cli", "ffmpeg", "sqlite3")
+	needs(t, "redis-server", "redis-cli", "ffmpeg", "sqlite3", "python3")
 	h := newHouse(t, 2, 3)
 
 	byCLI := h.accepted(h.redisCLI("XADD", "orchis:submit", "*", "recipe", "hello", "input.name", "Ada"))
@@ -37,6 +37,7 @@ func TestSamplesRunOnSeparateProcesses(t *testing.T) {
 		t.Fatalf("orchis submit gives %q, exit code %d", etl, code)
 	}
 	seed := h.submit(client.Request{Recipe: "flows/seed-example.yaml"})
+	words := h.submit(client.Request{Recipe: "words"})
 	matrix := h.submit(client.Request{Recipe: "build-matrix", Inputs: map[string]any{"source": h.project, "platforms": []string{"linux/amd64"}}})
 
 	hello := h.succeeded(byCLI)
@@ -45,6 +46,9 @@ func TestSamplesRunOnSeparateProcesses(t *testing.T) {
 	}
 	h.succeeded(etl)
 	h.succeeded(seed)
+	if got := string(h.succeeded(words).Outputs); got != `{"top":["the","orchid","a"],"total":11}` {
+		t.Errorf("the words are %s", got)
+	}
 	woven := h.succeeded(weave)
 	h.succeeded(matrix)
 	if workers := h.once(weave); len(workers) < 2 {
@@ -203,6 +207,15 @@ func TestABadSubmissionIsRejectedAndLeavesNothing(t *testing.T) {
 		{[]string{"definition", "jobs: {a: {job: nobody}}"}, "wants the handler \"nobody\", which none of the 1 workers has"},
 		{[]string{"definition", "jobs: {a: {job: debug, dependsOn: [a]}}"}, "job \"a\" depends on itself"},
 		{[]string{"definition", "jobs: {a: {flow: /etc/passwd}}"}, "the path must be relative"},
+		{[]string{"definition", "jobs: {a: {job: runWorkflow, workflowPath: ../../x.yaml}}"}, "the path leads out of the project"},
+		{[]string{"definition", "jobs: {a: {job: debug, job: debug}}"}, "stands here twice"},
+		{[]string{"definition", "a: &a [x,x]\njobs: {a: {job: debug, inputs: [" + strings.Repeat("*a,", 1500) + "]}}"}, "more than 1000 aliases"},
+		{[]string{"definition", strings.Repeat("[", 5000)}, "nested more than 64 deep"},
+		{[]string{"definition", "# " + strings.Repeat("x", 1<<20)}, "more than the limit of 1048576"},
+		{[]string{"recipe", "hello", "inputs", `{"name": "` + strings.Repeat("x", 1<<20) + `"}`}, "more than the limit of 1048576"},
+		{[]string{"recipe", "hello", "labels", "[]"}, "the field labels is not a JSON object of texts"},
+		{[]string{"recipe", "hello", "id", strings.Repeat("x", 200)}, "may hold letters"},
+		{[]string{"recipe", "build-matrix", "input.platforms", "7"}, "input \"platforms\""},
 	}
 	for _, test := range tests {
 		entry := h.redisCLI(append([]string{"XADD", "orchis:submit", "*"}, test.fields...)...)

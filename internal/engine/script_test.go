@@ -110,6 +110,13 @@ func (g *rig) commit(fx *Effects) {
 		if old, ok := g.tasks[rec.ID]; ok && old.State.Final() {
 			g.t.Fatalf("task %s left its final state %s for %s", rec.ID, old.State, rec.State)
 		}
+		from := run.TaskPending
+		if old, ok := g.tasks[rec.ID]; ok {
+			from = old.State
+		}
+		if from != rec.State && !drawn()[string(from)+" --> "+string(rec.State)] {
+			g.t.Fatalf("task %s went from %s to %s, which docs/states.md does not draw", rec.ID, from, rec.State)
+		}
 		g.tasks[rec.ID] = rec
 	}
 	for _, o := range fx.Outputs {

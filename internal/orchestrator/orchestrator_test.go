@@ -1,0 +1,440 @@
+package orchestrator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"go.uber.org/zap/zaptest"
+
+	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/internal/redistest"
+	"github.com/orchis-run/orchis/internal/wire"
+	"github.com/orchis-run/orchis/pkg/flow"
+	"github.com/orchis-run/orchis/pkg/job"
+	"github.com/orchis-run/orchis/pkg/run"
+	"github.com/orchis-run/orchis/pkg/worker"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// site is a Redis with orchestrators and workers inside the test.
+type site struct {
+	t     *testing.T
+	srv   redistest.Server
+	store *redisstore.Store
+	calls sync.Map // task -> *atomic.Int64
+}
+
+func newSite(t *testing.T, srv redistest.Server) *site {
+	t.Helper()
+	s := &site{t: t, srv: srv}
+	s.store = s.open()
+	return s
+}
+
+func (s *site) open() *redisstore.Store {
+	s.t.Helper()
+	store, err := redisstore.Open(s.t.Context(), redisstore.Config{URL: s.srv.URL})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = store.Close() })
+	return store
+}
+
+// orchestrator makes one that is not running yet.
+func (s *site) orchestrator(name string) *Orchestrator {
+	s.t.Helper()
+	o, err := New(s.open(), Config{
+		Name: name, Definitions: flow.Options{Root: s.t.TempDir(), Retries: 1}, Lease: 300 * time.Millisecond,
+		Ownership: 300 * time.Millisecond, WaitForHandlers: true,
+	}, zaptest.NewLogger(s.t))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return o
+}
+
+// start runs something until the test ends or stop is called.
+func (s *site) start(what func(context.Context) error) (stop func()) {
+	ctx, cancel := context.WithCancel(s.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- what(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			s.t.Errorf("it ends with %v", err)
+		}
+	})
+	s.t.Cleanup(stop)
+	return stop
+}
+
+func (s *site) worker(name string) (stop func()) {
+	s.t.Helper()
+	jobs := job.NewRegistry()
+	job.Handle(jobs, "work", func(ctx context.Context, in map[string]any) (map[string]any, error) {
+		n, _ := s.calls.LoadOrStore(job.Info(ctx).IdempotencyKey, new(atomic.Int64))
+		n.(*atomic.Int64).Add(1)
+		return in, nil
+	})
+	job.Handle(jobs, "fail", func(context.Context, map[string]any) (any, error) { return nil, errors.New("no") })
+	job.Handle(jobs, "wait", func(ctx context.Context, _ map[string]any) (any, error) { <-ctx.Done(); return nil, context.Cause(ctx) })
+	w, err := worker.New(worker.Config{URL: s.srv.URL, Name: name, Slots: 8, Lease: 300 * time.Millisecond, Grace: 100 * time.Millisecond, Poll: 20 * time.Millisecond}, jobs)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.start(w.Run)
+}
+
+// submit sends a definition and returns the run's id.
+func (s *site) submit(definition string) string {
+	s.t.Helper()
+	entry, err := s.store.Submit(s.t.Context(), wire.Submission{Definition: definition})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var a wire.Answer
+	s.until("the submission is answered", func() bool {
+		a, err = s.store.Answer(s.t.Context(), entry)
+		return err == nil
+	})
+	if a.State != wire.Accepted {
+		s.t.Fatal(a.Error)
+	}
+	return a.Run
+}
+
+func (s *site) until(what string, is func() bool) {
+	s.t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(60 * time.Second)
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-late:
+			s.t.Fatalf("it does not happen that %s", what)
+		}
+	}
+}
+
+// ended waits until a run has ended and checks that its log ends each task once.
+func (s *site) ended(id string, want run.State) run.Run {
+	s.t.Helper()
+	var r run.Run
+	s.until("run "+id+" ends", func() bool {
+		var err error
+		r, err = s.store.Run(s.t.Context(), id)
+		return err == nil && r.State.Final()
+	})
+	if r.State != want {
+		s.t.Errorf("run is %s (%v), want %s", r.State, r.Error, want)
+	}
+	entries, err := s.store.Log(s.t.Context(), id, "", 10_000, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ends, runEnds := map[string]int{}, 0
+	for _, e := range entries {
+		for _, c := range e.Changes {
+			if c.Task != "" && c.State.Final() {
+				ends[c.Task]++
+			}
+			if c.Run.Final() {
+				runEnds++
+			}
+		}
+	}
+	for task, n := range ends {
+		if n != 1 {
+			s.t.Errorf("task %s ended %d times", task, n)
+		}
+	}
+	if runEnds != 1 {
+		s.t.Errorf("the run ended %d times", runEnds)
+	}
+	return r
+}
+
+// quiet checks that nothing is left to do.
+func (s *site) quiet() {
+	s.t.Helper()
+	s.until("the queues are empty", func() bool {
+		stats, err := s.store.QueueStats(s.t.Context())
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, q := range stats {
+			if q.Waiting+q.InFlight > 0 {
+				return false
+			}
+		}
+		due, _, err := s.store.DueTimers(s.t.Context(), 0, time.Now().Add(time.Hour), 10)
+		return err == nil && len(due) == 0
+	})
+}
+
+const diamond = `
+jobs:
+  a: {job: work, inputs: {n: 1}}
+  b: {job: work, iterate: {from: 1, to: 20}, inputs: {n: "${iterate.item + a.n}"}}
+  c: {job: work, dependsOn: [a]}
+  d: {job: work, dependsOn: [b, c], inputs: {sum: "${sum(map(b, x, x.n))}"}}
+outputs: ${d.sum}
+`
+
+func TestManyRunsOnManyProcesses(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s := newSite(t, srv)
+		for n := range 2 {
+			s.start(s.orchestrator(fmt.Sprint("o", n)).Run)
+		}
+		for n := range 3 {
+			s.worker(fmt.Sprint("w", n))
+		}
+		var ids []string
+		for range 20 {
+			ids = append(ids, s.submit(diamond))
+		}
+		for _, id := range ids {
+			if r := s.ended(id, run.Succeeded); string(r.Outputs) != "230" {
+				t.Errorf("outputs are %s", r.Outputs)
+			}
+		}
+		s.quiet()
+	})
+}
+
+// TestTwoOwnersDoNoHarm lets two orchestrators step the same runs at the same
+// time, each believing that the partition is its own.
+func TestTwoOwnersDoNoHarm(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s := newSite(t, srv)
+		s.worker("w")
+		for n := range 2 {
+			o := s.orchestrator(fmt.Sprint("o", n))
+			part := newPartition(o, 0)
+			s.start(func(ctx context.Context) error {
+				defer func() { _ = o.loader.Close() }()
+				return o.forever(ctx, "drive runs", func(ctx context.Context) error {
+					o.mu.Lock()
+					o.owned[0] = true
+					o.mu.Unlock()
+					part.renewed = time.Now()
+					return part.round(ctx)
+				})
+			})
+			if n == 0 {
+				s.start(func(ctx context.Context) error { return o.forever(ctx, "take submissions", o.submissions) })
+			}
+		}
+		var ids []string
+		for range 10 {
+			ids = append(ids, s.submit(diamond))
+		}
+		for _, id := range ids {
+			s.ended(id, run.Succeeded)
+		}
+		s.quiet()
+	})
+}
+
+func TestALostWorkersTaskRunsElsewhere(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s := newSite(t, srv)
+		s.start(s.orchestrator("o").Run)
+		id := s.submit("jobs: {a: {job: work}}")
+		s.until("a worker that dies has the ticket", func() bool {
+			got, err := s.store.ReadTickets(t.Context(), 0, []string{"default"}, "dead", 1, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(got) == 1
+		})
+		s.worker("w")
+		s.ended(id, run.Succeeded)
+		tasks, err := s.store.Tasks(t.Context(), id)
+		if err != nil || len(tasks) != 1 || tasks[0].Losses != 1 || tasks[0].Failures != 0 || tasks[0].Attempt != 2 {
+			t.Errorf("tasks are %+v, %v", tasks, err)
+		}
+		s.quiet()
+	})
+}
+
+func TestAnOrchestratorGoesOnWhereItsPredecessorDied(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s := newSite(t, srv)
+		stop := s.start(s.orchestrator("o1").Run)
+		id := s.submit("jobs: {a: {job: work}, b: {job: work, dependsOn: [a]}}")
+		stop()
+		// Another one reads the report of a and dies before it commits.
+		if has, err := s.store.Own(t.Context(), 0, "o2", time.Millisecond); err != nil || !has {
+			t.Fatal(has, err)
+		}
+		s.worker("w")
+		s.until("the report was read", func() bool {
+			got, err := s.store.ReadEvents(t.Context(), 0, "o2", 10, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(got) > 0
+		})
+		s.start(s.orchestrator("o3").Run)
+		s.ended(id, run.Succeeded)
+		s.quiet()
+	})
+}
+
+func TestAnEventThatCannotBeProcessedFailsItsRun(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s := newSite(t, srv)
+		stop := s.start(s.orchestrator("o1").Run)
+		bad, good := s.submit("jobs: {a: {job: work}}"), s.submit("jobs: {b: {job: work}}")
+		stop()
+		// The record of a task is damaged.
+		version := func() int64 {
+			r, err := s.store.Run(t.Context(), bad)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r.Version
+		}
+		if res, err := s.store.Commit(t.Context(), 0, []wire.Commit{{Run: bad, Version: version(), Fields: []string{"state", "running"}, Tasks: []string{"a", "{"}}}); err != nil || res[0].Err != nil {
+			t.Fatal(res, err)
+		}
+		s.worker("w")
+		s.start(s.orchestrator("o2").Run)
+		s.ended(good, run.Succeeded)
+		r := s.ended(bad, run.Failed)
+		if r.Error == nil || r.Error.Code != run.CodeInternal {
+			t.Errorf("error is %v", r.Error)
+		}
+	})
+}
+
+func TestTimersFire(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s := newSite(t, srv)
+		s.start(s.orchestrator("o").Run)
+		waiting := s.submit("jobs: {a: {job: work, queueTimeout: 50ms, retries: 0}}")
+		if r := s.ended(waiting, run.Failed); r.Error.Task != "a" {
+			t.Errorf("error is %+v", r.Error)
+		}
+		s.worker("w")
+		slow := s.submit("timeout: 100ms\njobs: {a: {job: wait}}")
+		if r := s.ended(slow, run.Failed); r.Error.Code != run.CodeTimeout {
+			t.Errorf("error is %+v", r.Error)
+		}
+		again := s.submit("jobs: {a: {job: fail, retries: {max: 2, delay: 10ms}}}")
+		s.ended(again, run.Failed)
+		tasks, err := s.store.Tasks(t.Context(), again)
+		if err != nil || len(tasks) != 1 || tasks[0].Attempt != 3 || tasks[0].Failures != 3 {
+			t.Errorf("tasks are %+v, %v", tasks, err)
+		}
+		s.quiet()
+	})
+}
+
+func TestACancelStopsARun(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s := newSite(t, srv)
+		s.start(s.orchestrator("o").Run)
+		s.worker("w")
+		id := s.submit("jobs: {a: {job: wait}, b: {job: work, dependsOn: [a]}, clean: {job: work, dependsOn: [a], if: always()}}")
+		if _, err := s.store.SendControl(t.Context(), wire.Control{Op: "cancel", Run: id, By: "ann", Reason: "enough"}); err != nil {
+			t.Fatal(err)
+		}
+		r := s.ended(id, run.Cancelled)
+		if r.Error.Message != "cancelled by ann: enough" || r.Counts.Succeeded != 1 || r.Counts.Cancelled != 2 {
+			t.Errorf("run is %+v, %v", r.Counts, r.Error)
+		}
+		s.quiet()
+	})
+}
+
+func TestOldRunsAreDeletedWithAllTheirKeys(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s := newSite(t, srv)
+		o := s.orchestrator("o")
+		s.start(o.Run)
+		s.worker("w")
+		var ids []string
+		for range 3 {
+			id := s.submit("jobs: {a: {job: work}}")
+			s.ended(id, run.Succeeded)
+			ids = append(ids, id)
+		}
+		o2 := s.orchestrator("o2")
+		defer func() { _ = o2.loader.Close() }()
+		o2.cfg.RetentionCount = 1
+		o2.owned[0] = true
+		if err := o2.tidy(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for n, id := range ids {
+			if _, err := s.store.Run(t.Context(), id); errors.Is(err, wire.ErrNotFound) != (n < 2) {
+				t.Errorf("run %d: %v", n, err)
+			}
+		}
+		runs, err := s.store.ListRuns(t.Context(), redisstore.ListQuery{})
+		if err != nil || len(runs) != 1 {
+			t.Errorf("runs are %+v, %v", runs, err)
+		}
+	})
+}
+
+func TestTheSameIDGivesTheSameRun(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s := newSite(t, srv)
+		for n := range 2 {
+			s.start(s.orchestrator(fmt.Sprint("o", n)).Run)
+		}
+		s.worker("w")
+		var entries []string
+		for range 20 {
+			entry, err := s.store.Submit(t.Context(), wire.Submission{ID: "mine", Definition: "jobs: {a: {job: work}}", Inputs: json.RawMessage("{}")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			entries = append(entries, entry)
+		}
+		for _, entry := range entries {
+			s.until("all are answered", func() bool {
+				a, err := s.store.Answer(t.Context(), entry)
+				return err == nil && a.Run == "mine"
+			})
+		}
+		s.ended("mine", run.Succeeded)
+		n, _ := s.calls.Load("mine/a")
+		if got := n.(*atomic.Int64).Load(); got != 1 {
+			t.Errorf("the job ran %d times", got)
+		}
+	})
+}
+
+func TestRunIDsFollowFromTheirSubmission(t *testing.T) {
+	t.Parallel()
+	if a, b := RunID("1795507905760-0"), RunID("1795507905760-0"); a != b || len(a) != 36 {
+		t.Errorf("ids are %s and %s", a, b)
+	}
+	if RunID("1795507905760-0") == RunID("1795507905760-1") {
+		t.Error("two submissions have one id")
+	}
+}
