@@ -109,6 +109,9 @@ func (a *app) command() *cobra.Command {
 		Use: "orchis", Short: "Distributed job orchestration for a Redis you already have",
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if a.output != "" && a.output != "json" {
+				return &exit{exitUsage, fmt.Errorf("--output is %q, want json or nothing", a.output)}
+			}
 			s, err := config.Load()
 			if err != nil {
 				return &exit{exitUsage, err}

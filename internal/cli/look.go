@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -11,13 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/orchis-run/orchis/internal/cli/graph"
 	"github.com/orchis-run/orchis/internal/cli/progress"
 	"github.com/orchis-run/orchis/internal/config"
 	"github.com/orchis-run/orchis/internal/daemon"
 	"github.com/orchis-run/orchis/internal/redisstore"
 	"github.com/orchis-run/orchis/pkg/client"
-	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
@@ -141,7 +138,7 @@ func (a *app) watchCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := a.result(ctx, c, r); err != nil {
+		if err := a.result(ctx, c, r, how); err != nil {
 			return err
 		}
 		return ended(r)
@@ -284,105 +281,6 @@ func (a *app) doctorCommand() *cobra.Command {
 	})
 }
 
-func (a *app) validateCommand() *cobra.Command {
-	return &cobra.Command{Use: "validate [FILE|NAME...]", Short: "Check recipes and flows; all of the project without names", RunE: func(_ *cobra.Command, args []string) error {
-		l, err := a.loader()
-		if err != nil {
-			return err
-		}
-		defer func() { _ = l.Close() }()
-		load := l.Load
-		if len(args) == 0 {
-			all, err := l.List()
-			if err != nil {
-				return err
-			}
-			for _, s := range all {
-				args = append(args, s.Path)
-			}
-			load = l.LoadLocal
-		}
-		var diags flow.Diagnostics
-		seen := map[flow.Diagnostic]bool{}
-		for _, name := range args {
-			_, some := load(name)
-			for _, d := range some {
-				if !seen[d] {
-					seen[d] = true
-					diags = append(diags, d)
-				}
-			}
-		}
-		if err := a.told(diags); err != nil {
-			return err
-		}
-		if a.output != "json" {
-			a.print("%d valid\n", len(args))
-		}
-		return nil
-	}}
-}
-
-func (a *app) graphCommand() *cobra.Command {
-	var format string
-	var expand bool
-	c := &cobra.Command{Use: "graph FILE|NAME", Short: "Draw a recipe or flow", Args: cobra.ExactArgs(1), RunE: func(_ *cobra.Command, args []string) error {
-		a.projectOf(args[0])
-		b, err := a.load(args[0])
-		if err != nil {
-			return err
-		}
-		g := graph.New(b, graph.Options{Expand: expand})
-		draw, ok := map[string]func(io.Writer, *graph.Graph) error{
-			"ascii":   func(w io.Writer, g *graph.Graph) error { return graph.Text(w, g, 100) },
-			"mermaid": graph.Mermaid, "dot": graph.DOT, "svg": graph.SVG,
-		}[format]
-		if !ok {
-			return &exit{exitUsage, fmt.Errorf("--format is %q, want ascii, mermaid, dot or svg", format)}
-		}
-		return draw(a.out, g)
-	}}
-	c.Flags().StringVar(&format, "format", "ascii", "ascii, mermaid, dot or svg")
-	c.Flags().BoolVar(&expand, "expand", false, "draw nested flows too")
-	return c
-}
-
-func (a *app) planCommand() *cobra.Command {
-	var g given
-	c := &cobra.Command{Use: "plan FILE|NAME", Short: "Show the inputs, the order and who could do each job", Args: cobra.ExactArgs(1), RunE: func(_ *cobra.Command, args []string) error {
-		a.projectOf(args[0])
-		b, err := a.load(args[0])
-		if err != nil {
-			return err
-		}
-		inputs, err := a.gather(b.RootFlow(), g)
-		if err != nil {
-			return err
-		}
-		jobs, err := daemon.Jobs(a.settings)
-		if err != nil {
-			return &exit{exitUsage, err}
-		}
-		if err := a.json(map[string]any{"inputs": inputs}); err != nil {
-			return err
-		}
-		for n, layer := range b.RootFlow().Layers() {
-			a.print("%2d  %s\n", n+1, strings.Join(layer, "  "))
-		}
-		for _, use := range b.Handlers() {
-			by := "missing"
-			if _, ok := jobs.Lookup(use.Handler); ok {
-				by = "here"
-			}
-			a.print("    %s %s: %s (%s)\n", use.Flow, use.Job, use.Handler, by)
-		}
-		return nil
-	}}
-	c.Flags().StringArrayVarP(&g.pairs, "input", "i", nil, "an input, as name=value; may be given often")
-	c.Flags().StringVarP(&g.file, "inputs", "f", "", "a JSON or YAML file with inputs")
-	return c
-}
-
 func (a *app) configCommand() *cobra.Command {
 	return &cobra.Command{Use: "config", Short: "Show the settings in effect", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
 		var rows [][]string
@@ -392,9 +290,9 @@ func (a *app) configCommand() *cobra.Command {
 			if s.Name == "REDIS_URL" && v != "" {
 				v = redisstore.Masked(v)
 			}
-			from := "default"
-			if v != s.Default {
-				from = "set"
+			from := a.settings.Source(s.Name)
+			if s.Name == "REDIS_URL" && a.redis != "" || s.Name == "ORCHIS_PROJECT" && a.project != "" {
+				from = "flag"
 			}
 			rows = append(rows, []string{s.Name, v, from})
 		}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -59,10 +60,13 @@ func (a *app) projectOf(name string) {
 	if err != nil || a.project != "" {
 		return
 	}
-	if info, err := os.Stat(abs); err != nil || info.IsDir() {
+	dir := filepath.Dir(abs)
+	if !strings.ContainsAny(name, `/\`) && filepath.Ext(name) == "" {
+		return // a name, not a path
+	}
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return
 	}
-	dir := filepath.Dir(abs)
 	if base := filepath.Base(dir); base == "recipes" || base == "flows" {
 		a.settings.Project = filepath.Dir(dir)
 		return
@@ -147,15 +151,19 @@ func (a *app) locally(ctx context.Context, jobs *job.Registry, workers int, do f
 	return errors.Join(err, daemons.Wait())
 }
 
+// poll is how long reads of a run in this process wait: its end should not be
+// waited for.
+const poll = 50 * time.Millisecond
+
 func (a *app) start(ctx context.Context, g *errgroup.Group, s config.Settings, store *redisstore.Store, jobs *job.Registry, workers int, log *zap.Logger) error {
-	o, err := daemon.NewOrchestrator(s, store, log)
+	o, err := daemon.NewOrchestrator(s, poll, store, log)
 	if err != nil {
 		return &exit{exitUsage, err}
 	}
 	g.Go(func() error { return o.Run(ctx) })
 	for n := range workers {
 		s.WorkerName = fmt.Sprintf("worker-%d-%d", os.Getpid(), n+1)
-		w, err := daemon.NewWorker(s, jobs, log)
+		w, err := daemon.NewWorker(s, poll, jobs, log)
 		if err != nil {
 			return &exit{exitUsage, err}
 		}
@@ -198,7 +206,7 @@ func (a *app) follow(ctx context.Context, c *client.Client, b *flow.Bundle, requ
 	if err != nil {
 		return err
 	}
-	if err := a.result(watching, c, r); err != nil {
+	if err := a.result(watching, c, r, how); err != nil {
 		return err
 	}
 	if ctx.Err() != nil && r.State == run.Cancelled {
@@ -273,7 +281,12 @@ func (a *app) show(ctx context.Context, c *client.Client, id string, b *flow.Bun
 }
 
 // result prints what a run gave, or why it failed.
-func (a *app) result(ctx context.Context, c *client.Client, r run.Run) error {
+func (a *app) result(ctx context.Context, c *client.Client, r run.Run, how string) error {
+	if how == "json" {
+		line, err := json.Marshal(map[string]any{"runId": r.ID, "result": r})
+		a.print("%s\n", line)
+		return err
+	}
 	if len(r.Outputs) > 0 {
 		a.print("%s\n", pretty(r.Outputs))
 	}
@@ -296,35 +309,6 @@ func (a *app) result(ctx context.Context, c *client.Client, r run.Run) error {
 		a.tell("  %s\n", l.Text)
 	}
 	return nil
-}
-
-func (a *app) devCommand() *cobra.Command {
-	var workers int
-	c := &cobra.Command{
-		Use: "dev", Short: "Run an orchestrator and workers here until Ctrl-C", Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			jobs, err := daemon.Jobs(a.settings)
-			if err != nil {
-				return &exit{exitUsage, err}
-			}
-			if a.settings.RedisURL == "" {
-				server, err := embedded.Start()
-				if err != nil {
-					return err
-				}
-				defer server.Close()
-				a.settings.RedisURL = server.URL()
-				a.tell("embedded Redis, in memory: nothing is kept when this command ends\n")
-			}
-			a.tell("Redis:  %s\nsubmit: orchis submit NAME --redis %s\nCtrl-C stops\n", redisstore.Masked(a.settings.RedisURL), redisstore.Masked(a.settings.RedisURL))
-			return a.locally(cmd.Context(), jobs, workers, func(ctx context.Context) error {
-				<-ctx.Done()
-				return nil
-			})
-		},
-	}
-	c.Flags().IntVar(&workers, "workers", 2, "number of workers")
-	return c
 }
 
 func (a *app) submitCommand() *cobra.Command {
@@ -415,7 +399,7 @@ func (a *app) submit(ctx context.Context, c *client.Client, request client.Reque
 	if err != nil {
 		return err
 	}
-	if err := a.result(ctx, c, r); err != nil {
+	if err := a.result(ctx, c, r, how); err != nil {
 		return err
 	}
 	return ended(r)

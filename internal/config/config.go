@@ -40,20 +40,23 @@ type Settings struct {
 	RetentionCount  int           `env:"ORCHIS_RETENTION_COUNT" envDefault:"10000" why:"How many ended runs are kept in each partition."`
 	Window          int           `env:"ORCHIS_WINDOW" envDefault:"256" why:"How many items of an iteration are published ahead."`
 
-	WorkerName    string        `env:"ORCHIS_WORKER_NAME" why:"Unique name of the worker; empty: the host's name and a random part."`
-	WorkerListen  string        `env:"ORCHIS_WORKER_LISTEN" envDefault:"off" why:"Where the worker answers health checks, as 127.0.0.1:8421; off: nowhere."`
-	Queues        []string      `env:"ORCHIS_QUEUES" envDefault:"default" why:"The queues the worker serves, with commas between."`
-	Slots         int           `env:"ORCHIS_SLOTS" envDefault:"0" why:"Attempts at once; 0: the number of CPUs."`
-	ShutdownGrace time.Duration `env:"ORCHIS_SHUTDOWN_GRACE" envDefault:"20s" why:"How long a stopping worker lets jobs finish. Keep it below the stop_grace_period of Compose."`
-	Data          string        `env:"ORCHIS_DATA" envDefault:".orchis/data" why:"Where files that jobs make are kept. Workers on several machines share it."`
-	Disabled      []string      `env:"ORCHIS_HANDLERS_DISABLED" why:"Built-in handlers this worker does not offer, with commas between."`
-	AllowPrivate  bool          `env:"ORCHIS_ALLOW_PRIVATE" envDefault:"false" why:"Lets http and download reach private addresses."`
-	StartTimeout  time.Duration `env:"ORCHIS_START_TIMEOUT" envDefault:"60s" why:"How long the daemons wait for Redis when they start."`
+	WorkerName    string            `env:"ORCHIS_WORKER_NAME" why:"Unique name of the worker; empty: the host's name and a random part."`
+	WorkerListen  string            `env:"ORCHIS_WORKER_LISTEN" envDefault:"off" why:"Where the worker answers health checks, as 127.0.0.1:8421; off: nowhere."`
+	Queues        []string          `env:"ORCHIS_QUEUES" envDefault:"default" why:"The queues the worker serves, with commas between."`
+	Slots         int               `env:"ORCHIS_SLOTS" envDefault:"0" why:"Attempts at once; 0: the number of CPUs."`
+	ShutdownGrace time.Duration     `env:"ORCHIS_SHUTDOWN_GRACE" envDefault:"20s" why:"How long a stopping worker lets jobs finish. Keep it below the stop_grace_period of Compose."`
+	Data          string            `env:"ORCHIS_DATA" envDefault:".orchis/data" why:"Where files that jobs make are kept. Workers on several machines share it."`
+	Disabled      []string          `env:"ORCHIS_HANDLERS_DISABLED" why:"Built-in handlers this worker does not offer, with commas between."`
+	AllowPrivate  bool              `env:"ORCHIS_ALLOW_PRIVATE" envDefault:"false" why:"Lets http and download reach private addresses."`
+	sources       map[string]string // setting -> where it comes from
+
+	StartTimeout time.Duration `env:"ORCHIS_START_TIMEOUT" envDefault:"60s" why:"How long the daemons wait for Redis when they start."`
 }
 
 // Load reads the settings.
 func Load() (Settings, error) {
 	var s Settings
+	before := os.Environ()
 	if err := godotenv.Load(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return s, fmt.Errorf("read .env: %w", err)
 	}
@@ -70,7 +73,28 @@ func Load() (Settings, error) {
 		}
 		s.RedisURL = strings.TrimSpace(string(raw))
 	}
+	s.sources = map[string]string{}
+	for _, d := range Describe() {
+		set := func(entry string) bool { return strings.HasPrefix(entry, d.Name+"=") && entry != d.Name+"=" }
+		switch {
+		case slices.ContainsFunc(before, set):
+			s.sources[d.Name] = "environment"
+		case os.Getenv(d.Name) != "":
+			s.sources[d.Name] = ".env"
+		}
+	}
+	if s.RedisURL != os.Getenv("REDIS_URL") {
+		s.sources["REDIS_URL"] = "environment"
+	}
 	return s, s.check()
+}
+
+// Source says where a setting comes from: environment, .env or default.
+func (s *Settings) Source(name string) string {
+	if from := s.sources[name]; from != "" {
+		return from
+	}
+	return "default"
 }
 
 func (s *Settings) check() error {
@@ -104,6 +128,9 @@ func Describe() []Setting {
 	t := reflect.TypeFor[Settings]()
 	for field := range t.Fields() {
 		tag := field.Tag
+		if tag.Get("env") == "" {
+			continue
+		}
 		out = append(out, Setting{tag.Get("env"), tag.Get("envDefault"), tag.Get("why")})
 	}
 	return out
@@ -141,6 +168,9 @@ func Values(s Settings) map[string]string {
 	out := map[string]string{}
 	v := reflect.ValueOf(s)
 	for i := range v.NumField() {
+		if !v.Type().Field(i).IsExported() {
+			continue
+		}
 		text := fmt.Sprint(v.Field(i).Interface())
 		if list, ok := v.Field(i).Interface().([]string); ok {
 			text = strings.Join(list, ",")

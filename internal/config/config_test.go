@@ -36,3 +36,43 @@ func TestAWrongSettingIsNamed(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
+
+func TestTheEnvironmentGoesBeforeTheFile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	text := "LOG_LEVEL=debug\nMAX_RETRIES=7\nREDIS_URL=redis://file\n"
+	if err := os.WriteFile(".env", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"LOG_LEVEL", "MAX_RETRIES", "REDIS_URL"} {
+		t.Setenv(name, "") // forgotten again at the end of the test
+		if err := os.Unsetenv(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("LOG_LEVEL", "warn")
+	s, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.LogLevel != "warn" || s.MaxRetries != 7 || s.RedisURL != "redis://file" || s.Slots != 0 {
+		t.Errorf("settings are %+v", s)
+	}
+	for name, want := range map[string]string{"LOG_LEVEL": "environment", "MAX_RETRIES": ".env", "ORCHIS_SLOTS": "default"} {
+		if got := s.Source(name); got != want {
+			t.Errorf("%s comes from %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestASecretMayStandInAFile(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("url", []byte("redis://:pw@h:1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("REDIS_URL", "")
+	t.Setenv("REDIS_URL_FILE", "url")
+	s, err := Load()
+	if err != nil || s.RedisURL != "redis://:pw@h:1" {
+		t.Errorf("the URL is %q, %v", s.RedisURL, err)
+	}
+}

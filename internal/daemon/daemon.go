@@ -55,20 +55,22 @@ func Jobs(s config.Settings) (*job.Registry, error) {
 }
 
 // NewOrchestrator makes an orchestrator of the settings.
-func NewOrchestrator(s config.Settings, store *redisstore.Store, log *zap.Logger) (*orchestrator.Orchestrator, error) {
+// poll is how long one read waits for something to do; 0 is the default.
+func NewOrchestrator(s config.Settings, poll time.Duration, store *redisstore.Store, log *zap.Logger) (*orchestrator.Orchestrator, error) {
 	return orchestrator.New(store, orchestrator.Config{
 		Definitions: flow.Options{Root: s.Project, Retries: s.MaxRetries, Timeout: s.JobTimeout},
 		Lease:       s.Lease, WaitForHandlers: s.UnknownHandlers == "wait",
 		RetentionAge: s.RetentionAge, RetentionCount: s.RetentionCount,
-		Limits: engine.Limits{Window: s.Window},
+		Limits: engine.Limits{Window: s.Window}, Poll: poll,
 	}, log)
 }
 
 // NewWorker makes a worker of the settings.
-func NewWorker(s config.Settings, jobs *job.Registry, log *zap.Logger) (*worker.Worker, error) {
+// poll is how long one read waits for tickets; 0 is the default.
+func NewWorker(s config.Settings, poll time.Duration, jobs *job.Registry, log *zap.Logger) (*worker.Worker, error) {
 	return worker.New(worker.Config{
 		URL: s.RedisURL, Prefix: s.Prefix, Name: s.WorkerName, Queues: s.Queues, Slots: s.Slots,
-		Lease: s.Lease, Grace: s.ShutdownGrace, Version: Version(), Logger: log,
+		Lease: s.Lease, Grace: s.ShutdownGrace, Poll: poll, Version: Version(), Logger: log,
 	}, jobs)
 }
 
@@ -144,7 +146,7 @@ func serve(role string, s config.Settings, address string, log *zap.Logger) int 
 
 func build(ctx context.Context, role string, s config.Settings, store *redisstore.Store, log *zap.Logger) (work func(context.Context) error, ready func(context.Context) []string, err error) {
 	if role == "orchestrator" {
-		o, err := NewOrchestrator(s, store, log)
+		o, err := NewOrchestrator(s, 0, store, log)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -154,7 +156,7 @@ func build(ctx context.Context, role string, s config.Settings, store *redisstor
 	if err != nil {
 		return nil, nil, err
 	}
-	w, err := NewWorker(s, jobs, log)
+	w, err := NewWorker(s, 0, jobs, log)
 	if err != nil {
 		return nil, nil, err
 	}

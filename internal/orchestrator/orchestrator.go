@@ -39,6 +39,9 @@ type Config struct {
 	RetentionAge   time.Duration
 	RetentionCount int
 	Limits         engine.Limits
+	// Poll is how long one read waits for something to do; 1 s. A shorter time
+	// lets an idle orchestrator stop sooner and asks Redis more often.
+	Poll time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -54,6 +57,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Ownership <= 0 {
 		c.Ownership = 5 * time.Second
+	}
+	if c.Poll <= 0 {
+		c.Poll = time.Second
 	}
 	if c.RetentionAge <= 0 {
 		c.RetentionAge = 7 * 24 * time.Hour

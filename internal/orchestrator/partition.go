@@ -72,7 +72,7 @@ func (pt *partition) round(ctx context.Context) error {
 			return err
 		}
 	}
-	block := time.Second
+	block := o.cfg.Poll
 	if !next.IsZero() {
 		block = min(block, max(time.Millisecond, next.Sub(o.now())))
 	}

@@ -26,7 +26,7 @@ import (
 // submissions answers submissions: new ones, and those an orchestrator that
 // died has left.
 func (o *Orchestrator) submissions(ctx context.Context) error {
-	subs, err := o.store.ReadSubmissions(ctx, o.cfg.Name, 16, time.Second)
+	subs, err := o.store.ReadSubmissions(ctx, o.cfg.Name, 16, o.cfg.Poll)
 	if err != nil {
 		return err
 	}
@@ -221,7 +221,7 @@ func RunID(entry string) string {
 
 // control passes wishes of operators on to the runs they are about.
 func (o *Orchestrator) control(ctx context.Context) error {
-	wishes, err := o.store.ReadControl(ctx, o.cfg.Name, 32, time.Second, o.cfg.Ownership)
+	wishes, err := o.store.ReadControl(ctx, o.cfg.Name, 32, o.cfg.Poll, o.cfg.Ownership)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -42,8 +43,17 @@ type Store struct {
 	commit     *redis.Script
 }
 
+// silence stops the client's own log: what it tells comes back as errors too.
+var silence = sync.OnceFunc(func() { redis.SetLogger(quiet{}) })
+
+type quiet struct{}
+
+// Printf says nothing.
+func (quiet) Printf(context.Context, string, ...any) {}
+
 // Open connects, and creates what must be there once.
 func Open(ctx context.Context, c Config) (*Store, error) {
+	silence()
 	o, err := redis.ParseURL(c.URL)
 	if err != nil {
 		return nil, fmt.Errorf("read the Redis URL: %w", hideURL(err, c.URL))

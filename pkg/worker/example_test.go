@@ -11,7 +11,7 @@ import (
 // The README shows the body of this function.
 func run(ctx context.Context) error {
 	jobs := job.NewRegistry()
-	job.Handle(jobs, "greet", func(ctx context.Context, in struct{ Name string }) (map[string]string, error) {
+	job.Handle(jobs, "greet", func(_ context.Context, in struct{ Name string }) (map[string]string, error) {
 		if in.Name == "" {
 			return nil, job.Permanent(errors.New("nobody to greet")) // no retry can help
 		}

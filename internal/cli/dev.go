@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orchis-run/orchis/internal/api"
+	"github.com/orchis-run/orchis/internal/config"
+	"github.com/orchis-run/orchis/internal/daemon"
+	"github.com/orchis-run/orchis/internal/embedded"
+	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/pkg/client"
+)
+
+func (a *app) devCommand() *cobra.Command {
+	var workers int
+	var listen string
+	c := &cobra.Command{
+		Use: "dev", Short: "Run an orchestrator and workers here until Ctrl-C", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if listen != "" {
+				a.settings.Listen = listen
+			}
+			jobs, err := daemon.Jobs(a.settings)
+			if err != nil {
+				return &exit{exitUsage, err}
+			}
+			if a.settings.RedisURL == "" {
+				stop, err := a.ownRedis(cmd.Context())
+				if err != nil {
+					return err
+				}
+				defer stop()
+			}
+			a.tell("Redis:  %s\nsubmit: orchis submit NAME --redis %s\nCtrl-C stops\n", redisstore.Masked(a.settings.RedisURL), redisstore.Masked(a.settings.RedisURL))
+			return a.locally(cmd.Context(), jobs, workers, func(ctx context.Context) error {
+				address := a.settings.Listen
+				if address == config.Off {
+					<-ctx.Done()
+					return nil
+				}
+				a.tell("health: http://%s/readyz\n", address)
+				return api.Health(ctx, address, func(context.Context) []string { return nil })
+			})
+		},
+	}
+	c.Flags().StringVar(&listen, "listen", "", "where health checks are answered, or off (ORCHIS_LISTEN)")
+	c.Flags().IntVar(&workers, "workers", 2, "number of workers")
+	return c
+}
+
+// ownRedis starts a redis-server that keeps its data in .orchis/redis, or,
+// where none is installed, the embedded one.
+func (a *app) ownRedis(ctx context.Context) (stop func(), err error) {
+	program, err := exec.LookPath("redis-server")
+	if err != nil {
+		server, err := embedded.Start()
+		if err != nil {
+			return nil, err
+		}
+		a.settings.RedisURL = server.URL()
+		a.tell("embedded Redis, in memory: nothing is kept when this command ends (install redis-server to keep runs)\n")
+		return server.Close, nil
+	}
+	dir, err := filepath.Abs(filepath.Join(a.settings.Project, ".orchis", "redis"))
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, fmt.Errorf("keep the data of Redis: %w", err)
+	}
+	port, err := freePort(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(program, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, //nolint:noctx // it is stopped below, after all else
+		"--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction", "--logfile", filepath.Join(dir, "redis.log"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", program, err)
+	}
+	stop = func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	}
+	a.settings.RedisURL = fmt.Sprintf("redis://127.0.0.1:%d", port)
+	if err := a.answers(ctx); err != nil {
+		stop()
+		return nil, fmt.Errorf("start %s, see %s: %w", program, filepath.Join(dir, "redis.log"), err)
+	}
+	a.tell("redis-server with its data in %s\n", dir)
+	return stop, nil
+}
+
+// answers waits until Redis does.
+func (a *app) answers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		c, err := client.Open(ctx, client.Config{URL: a.settings.RedisURL, Prefix: a.settings.Prefix})
+		if err == nil {
+			return c.Close()
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+func freePort(ctx context.Context) (int, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	at, ok := l.Addr().(*net.TCPAddr)
+	if err := l.Close(); err != nil || !ok {
+		return 0, fmt.Errorf("find a free port: %w", err)
+	}
+	return at.Port, nil
+}
