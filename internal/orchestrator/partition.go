@@ -278,7 +278,14 @@ func (pt *partition) step(ctx context.Context, t *todo) (*wire.Commit, *engine.E
 		pt.o.log.Debug("stale events have no effect", zap.String("run_id", t.id), zap.Int("events", fx.Stale))
 	}
 	if fx.Empty() {
-		return nil, nil, pt.dismiss(ctx, t)
+		fresh, err := pt.fresh(ctx, t.id, l)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case fresh:
+			return nil, nil, pt.dismiss(ctx, t)
+		}
+		return pt.step(ctx, t)
 	}
 	c, err := toCommit(t.id, l.version, &l.before, &fx, now)
 	if err != nil {
@@ -302,6 +309,20 @@ func (pt *partition) step(ctx context.Context, t *todo) (*wire.Commit, *engine.E
 		c.Events = append(c.Events, ev.ID)
 	}
 	return &c, &fx, nil
+}
+
+// fresh reports whether the run in memory is the one in Redis. Events that have
+// no effect may be thrown away only then: one that knows of a publication
+// existed after it, so a run that is current knows of it too. A run that is not
+// current is forgotten. (Events that have effects need no such check: their
+// commit has one.)
+func (pt *partition) fresh(ctx context.Context, id string, l *live) (bool, error) {
+	version, err := pt.o.store.Version(ctx, id)
+	if err != nil || version == l.version {
+		return err == nil, err
+	}
+	pt.forget(id)
+	return false, nil
 }
 
 // resets reports whether a step sets the timer that fired anew.

@@ -24,12 +24,13 @@ type site struct {
 	t     *testing.T
 	srv   redistest.Server
 	store *redisstore.Store
+	lease time.Duration
 	calls sync.Map // task -> *atomic.Int64
 }
 
 func newSite(t *testing.T, srv redistest.Server) *site {
 	t.Helper()
-	s := &site{t: t, srv: srv}
+	s := &site{t: t, srv: srv, lease: 300 * time.Millisecond}
 	s.store = s.open()
 	return s
 }
@@ -48,7 +49,7 @@ func (s *site) open() *redisstore.Store {
 func (s *site) orchestrator(name string) *Orchestrator {
 	s.t.Helper()
 	o, err := New(s.open(), Config{
-		Name: name, Definitions: flow.Options{Root: s.t.TempDir(), Retries: 1}, Lease: 300 * time.Millisecond,
+		Name: name, Definitions: flow.Options{Root: s.t.TempDir(), Retries: 1}, Lease: s.lease,
 		Ownership: 300 * time.Millisecond, WaitForHandlers: true,
 	}, zaptest.NewLogger(s.t))
 	if err != nil {
@@ -82,7 +83,7 @@ func (s *site) worker(name string) (stop func()) {
 	})
 	job.Handle(jobs, "fail", func(context.Context, map[string]any) (any, error) { return nil, errors.New("no") })
 	job.Handle(jobs, "wait", func(ctx context.Context, _ map[string]any) (any, error) { <-ctx.Done(); return nil, context.Cause(ctx) })
-	w, err := worker.New(worker.Config{URL: s.srv.URL, Name: name, Slots: 8, Lease: 300 * time.Millisecond, Grace: 100 * time.Millisecond, Poll: 20 * time.Millisecond}, jobs)
+	w, err := worker.New(worker.Config{URL: s.srv.URL, Name: name, Slots: 8, Lease: s.lease, Grace: 100 * time.Millisecond, Poll: 20 * time.Millisecond}, jobs)
 	if err != nil {
 		s.t.Fatal(err)
 	}

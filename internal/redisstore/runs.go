@@ -253,3 +253,12 @@ func (s *Store) Disown(ctx context.Context, p int, owner string) error {
 	}
 	return nil
 }
+
+// Version is the number of commits of a run; 0 when there is no such run.
+func (s *Store) Version(ctx context.Context, id string) (int64, error) {
+	n, err := s.client.HGet(ctx, s.run(s.PartitionOf(id), id), "version").Int64()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return 0, fmt.Errorf("read the version of run %s: %w", id, err)
+	}
+	return n, nil
+}
