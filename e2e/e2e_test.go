@@ -4,6 +4,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -72,25 +73,39 @@ func TestSamplesRunOnSeparateProcesses(t *testing.T) {
 		t.Errorf("submitting the same id gives %q", again)
 	}
 	h.quiet()
-	t.Run("as embedded", func(t *testing.T) {
-		cmd := exec.Command(filepath.Join(bin, "orchis"), "run", "recipes/hello.yaml", "-i", "name=Ada", "--progress", "quiet")
-		cmd.Dir = h.project
-		cmd.Env = append(os.Environ(), "REDIS_URL=", "ORCHIS_DATA="+h.data)
-		got, err := cmd.Output()
+	for _, same := range []struct {
+		id   string
+		args []string
+	}{
+		{byCLI, []string{"recipes/hello.yaml", "-i", "name=Ada"}},
+		{seed, []string{"flows/seed-example.yaml"}},
+		{words, []string{"recipes/words.yaml"}},
+	} {
+		r, err := h.client.Run(t.Context(), same.id)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var a, b any
-		if err := json.Unmarshal(got, &a); err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Unmarshal(hello.Outputs, &b); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(b, a); diff != "" {
-			t.Error(diff)
-		}
-	})
+		h.sameEmbedded(r, same.args...)
+	}
+}
+
+// sameEmbedded checks that the embedded run gives the same outputs.
+func (h *house) sameEmbedded(r run.Run, args ...string) {
+	h.t.Helper()
+	cmd := exec.Command(filepath.Join(bin, "orchis"), append([]string{"run", "--progress", "quiet"}, args...)...)
+	cmd.Dir = h.project
+	cmd.Env = append(os.Environ(), "REDIS_URL=", "ORCHIS_DATA="+h.data)
+	got, err := cmd.Output()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	var a, b any
+	if err := errors.Join(json.Unmarshal(got, &a), json.Unmarshal(r.Outputs, &b)); err != nil {
+		h.t.Fatal(err)
+	}
+	if diff := cmp.Diff(b, a); diff != "" {
+		h.t.Errorf("%v: %s", args, diff)
+	}
 }
 
 func TestARunSurvivesKilledProcesses(t *testing.T) {
