@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest"
 
 	"github.com/orchis-run/orchis/internal/redisstore"
@@ -45,13 +46,17 @@ func (s *site) open() *redisstore.Store {
 	return store
 }
 
+func (s *site) config(name string) Config {
+	return Config{
+		Name: name, Definitions: flow.Options{Root: s.t.TempDir(), Retries: 1}, Lease: s.lease,
+		Ownership: 300 * time.Millisecond, WaitForHandlers: true, Poll: 50 * time.Millisecond,
+	}
+}
+
 // orchestrator makes one that is not running yet.
 func (s *site) orchestrator(name string) *Orchestrator {
 	s.t.Helper()
-	o, err := New(s.open(), Config{
-		Name: name, Definitions: flow.Options{Root: s.t.TempDir(), Retries: 1}, Lease: s.lease,
-		Ownership: 300 * time.Millisecond, WaitForHandlers: true,
-	}, zaptest.NewLogger(s.t))
+	o, err := New(s.open(), s.config(name), zaptest.NewLogger(s.t))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -73,8 +78,8 @@ func (s *site) start(what func(context.Context) error) (stop func()) {
 	return stop
 }
 
-func (s *site) worker(name string) (stop func()) {
-	s.t.Helper()
+// handlers are those of the test's workers; work counts its calls.
+func (s *site) handlers() *job.Registry {
 	jobs := job.NewRegistry()
 	job.Handle(jobs, "work", func(ctx context.Context, in map[string]any) (map[string]any, error) {
 		n, _ := s.calls.LoadOrStore(job.Info(ctx).IdempotencyKey, new(atomic.Int64))
@@ -83,11 +88,53 @@ func (s *site) worker(name string) (stop func()) {
 	})
 	job.Handle(jobs, "fail", func(context.Context, map[string]any) (any, error) { return nil, errors.New("no") })
 	job.Handle(jobs, "wait", func(ctx context.Context, _ map[string]any) (any, error) { <-ctx.Done(); return nil, context.Cause(ctx) })
-	w, err := worker.New(worker.Config{URL: s.srv.URL, Name: name, Slots: 8, Lease: s.lease, Grace: 100 * time.Millisecond, Poll: 20 * time.Millisecond}, jobs)
+	return jobs
+}
+
+func (s *site) newWorker(name string) *worker.Worker {
+	s.t.Helper()
+	w, err := worker.New(worker.Config{URL: s.srv.URL, Name: name, Slots: 8, Lease: s.lease, Grace: 100 * time.Millisecond, Poll: 20 * time.Millisecond}, s.handlers())
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return s.start(w.Run)
+	return w
+}
+
+func (s *site) worker(name string) (stop func()) {
+	s.t.Helper()
+	return s.start(s.newWorker(name).Run)
+}
+
+// persist starts something again whenever it ends too early, as systemd does.
+func (s *site) persist(what func(context.Context) error) {
+	s.start(func(ctx context.Context) error {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			if err := what(ctx); err != nil {
+				s.t.Logf("started again after %v", err)
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+			}
+		}
+		return nil
+	})
+}
+
+// driveRuns is the life of an orchestrator with a connection of its own.
+func (s *site) driveRuns(ctx context.Context) error {
+	store, err := redisstore.Open(ctx, redisstore.Config{URL: s.srv.URL})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }()
+	o, err := New(store, s.config("o"), zap.NewNop())
+	if err != nil {
+		return err
+	}
+	return o.Run(ctx)
 }
 
 // submit sends a definition and returns the run's id.
@@ -97,7 +144,14 @@ func (s *site) submit(definition string) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return s.accepted(entry)
+}
+
+// accepted waits for the run of a submission.
+func (s *site) accepted(entry string) string {
+	s.t.Helper()
 	var a wire.Answer
+	var err error
 	s.until("the submission is answered", func() bool {
 		a, err = s.store.Answer(s.t.Context(), entry)
 		return err == nil
