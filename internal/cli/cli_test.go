@@ -161,6 +161,7 @@ func TestWhatIsShownOfRuns(t *testing.T) {
 		{"list", `one +ok +succeeded +1/1 `},
 		{"describe one", `state    succeeded(?s).*a +succeeded +1 +worker`},
 		{"logs one", `\d\d:\d\d:\d\d a \| text: Hello Bo`},
+		{"why one", `the run succeeded`},
 		{"queues", `default +normal +0 +0`},
 		{"workers", `\d/\d +default +\d+ +ready`},
 		{"doctor", `version +7\.|ok`},

@@ -116,6 +116,34 @@ func (a *app) describeCommand() *cobra.Command {
 	})
 }
 
+func (a *app) whyCommand() *cobra.Command {
+	var limit int
+	c := a.query("why RUN [TASK]", "Say why a run, or a task of it, is not going on", cobra.RangeArgs(1, 2), func(ctx context.Context, c *client.Client, args []string) error {
+		id, err := c.Resolve(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		reasons, err := c.Why(ctx, id, strings.Join(args[1:], ""))
+		if err != nil || a.output == "json" {
+			return firstError(err, func() error { return a.json(reasons) })
+		}
+		for n, r := range reasons {
+			if limit > 0 && n == limit {
+				a.print("... and %d more (--limit 0 shows all)\n", len(reasons)-n)
+				break
+			}
+			if r.Task == "" {
+				a.print("%s\n", r.Text)
+				continue
+			}
+			a.print("%s (%s) %s\n", r.Task, r.State, r.Text)
+		}
+		return nil
+	})
+	c.Flags().IntVar(&limit, "limit", 20, "at most this many reasons; 0 is all")
+	return c
+}
+
 func taskMap(tasks []run.Task) map[string]run.Task {
 	m := make(map[string]run.Task, len(tasks))
 	for _, t := range tasks {

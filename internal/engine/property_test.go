@@ -94,8 +94,10 @@ func TestEveryRunEndsOnce(t *testing.T) {
 			if steps > 3000 {
 				t.Fatalf("the run does not end: %d tickets, %d timers, counts %+v", len(g.tickets), len(g.timers), g.run.Record().Counts)
 			}
+			g.checkWaits(t)
 			if rapid.IntRange(0, 9).Draw(t, "crash") == 0 {
 				g.restore()
+				g.checkWaits(t)
 				g.step(Event{Kind: Continue})
 				continue
 			}
@@ -153,6 +155,21 @@ func (g *rig) draw(t *rapid.T, old *[]Event) (Event, bool) {
 	}
 	*old = append(*old, ev)
 	return ev, true
+}
+
+// checkWaits: every task that is not final has an answer to why.
+func (g *rig) checkWaits(t *rapid.T) {
+	var got run.Counts
+	for _, w := range g.run.Waits() {
+		got.Add(w.State, w.Tasks)
+		if w.Kind == "" || w.Kind == ForJobs && len(w.On) == 0 {
+			t.Fatalf("no answer for %+v", w)
+		}
+	}
+	want := g.run.Record().Counts
+	if got.Pending != want.Pending || got.Queued != want.Queued || got.Running != want.Running || got.Retrying != want.Retrying {
+		t.Fatalf("the answers are about %+v, the counts are %+v", got, want)
+	}
 }
 
 func (g *rig) checkEnd(t *rapid.T, old []Event) {

@@ -9,17 +9,6 @@ import (
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
-// lane turns a priority of 0 to 9 into the lane of a queue.
-func lane(priority int) wire.Priority {
-	switch {
-	case priority <= 3:
-		return wire.Low
-	case priority >= 7:
-		return wire.High
-	}
-	return wire.Normal
-}
-
 // toEngine turns an event of the stream into one of the engine.
 func toEngine(ev *wire.Event) engine.Event {
 	kinds := map[wire.EventType]engine.Kind{
@@ -58,7 +47,7 @@ func toCommit(id string, version int64, before *run.Run, fx *engine.Effects, now
 	}
 	for _, k := range fx.Tickets {
 		c.Tickets = append(c.Tickets, wire.Ticket{
-			Queue: k.Queue, Priority: lane(k.Priority), Run: id, Task: k.Task, Pub: k.Pub, Attempt: k.Attempt,
+			Queue: k.Queue, Priority: wire.LaneOf(k.Priority), Run: id, Task: k.Task, Pub: k.Pub, Attempt: k.Attempt,
 			Handler: k.Handler, Inputs: k.Inputs, Env: k.Env, TimeoutMs: k.TimeoutMs, HeartbeatMs: k.HeartbeatMs,
 			Recipe: fx.Run.Recipe, PublishedMs: now,
 		})
@@ -87,13 +76,13 @@ func (pt *partition) ticket(ctx context.Context, l *live, r engine.Revoke) (wire
 	}
 	after := ""
 	for {
-		some, err := pt.o.store.ScanTickets(ctx, pt.p, r.Queue, lane(r.Priority), after, 500)
+		some, err := pt.o.store.ScanTickets(ctx, pt.p, r.Queue, wire.LaneOf(r.Priority), after, 500)
 		if err != nil {
 			return wire.TicketRef{}, err
 		}
 		for _, t := range some {
 			if t.Pub == r.Pub {
-				return wire.TicketRef{Queue: r.Queue, Priority: lane(r.Priority), ID: t.ID}, nil
+				return wire.TicketRef{Queue: r.Queue, Priority: wire.LaneOf(r.Priority), ID: t.ID}, nil
 			}
 			after = t.ID
 		}

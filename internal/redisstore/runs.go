@@ -239,6 +239,15 @@ func (s *Store) Own(ctx context.Context, p int, owner string, ttl time.Duration)
 	return true, nil
 }
 
+// Owner returns the orchestrator that looks after a partition; "" for none.
+func (s *Store) Owner(ctx context.Context, p int) (string, error) {
+	name, err := s.client.Get(ctx, s.owner(p)).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return "", fmt.Errorf("read who owns partition %d: %w", p, err)
+	}
+	return name, nil
+}
+
 // Disown gives a partition back.
 func (s *Store) Disown(ctx context.Context, p int, owner string) error {
 	is, err := s.client.Get(ctx, s.owner(p)).Result()

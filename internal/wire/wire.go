@@ -67,6 +67,17 @@ const (
 // Lanes returns the lanes in the order in which workers serve them.
 func Lanes() []Priority { return []Priority{High, Normal, Low} }
 
+// LaneOf returns the lane for a priority of the language, 0 to 9.
+func LaneOf(priority int) Priority {
+	switch {
+	case priority <= 3:
+		return Low
+	case priority >= 7:
+		return High
+	}
+	return Normal
+}
+
 // EventType says what a worker or the orchestrator reports of a task.
 type EventType string
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orchis-run/orchis/internal/explain"
 	"github.com/orchis-run/orchis/internal/redisstore"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/run"
@@ -175,6 +176,16 @@ func (c *Client) List(ctx context.Context, f Filter) ([]run.Run, error) {
 func (c *Client) Cancel(ctx context.Context, runID, by, reason string) error {
 	_, err := c.store.SendControl(ctx, wire.Control{Op: "cancel", Run: runID, By: by, Reason: reason})
 	return err
+}
+
+// Reason says of a task, or of the run as a whole, why it stands where it does.
+type Reason = explain.Reason
+
+// Why says why a run is not going on: a reason for every task that has not
+// ended, what somebody can do something about first. With a task it answers for
+// that one (and those below it), also when it has ended.
+func (c *Client) Why(ctx context.Context, runID, task string) ([]Reason, error) {
+	return explain.Run(ctx, c.store, runID, task)
 }
 
 // Line is a line of a task's log.

@@ -181,6 +181,15 @@ func (d *draft) retries(r *Retries) field {
 				}
 			},
 		})
+		if r.Delay <= r.MaxDelay {
+			return
+		}
+		for i, key := range v.keys {
+			if key.text == "maxDelay" {
+				d.errorAt(v.items[i], "E104", "maxDelay is shorter than delay", "")
+			}
+		}
+		r.MaxDelay = r.Delay
 	}
 }
 

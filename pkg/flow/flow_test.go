@@ -192,6 +192,14 @@ flows:
 	}
 }
 
+func TestALongDelayIsNotCutOffByADefault(t *testing.T) {
+	t.Parallel()
+	b, _ := load(t, "jobs: {a: {job: debug, retries: {delay: 1h}}}")
+	if r := b.RootFlow().Jobs[0].Retries; r.Delay != time.Hour || r.MaxDelay != time.Hour {
+		t.Errorf("retries are %+v", r)
+	}
+}
+
 func TestABundleIsTheSameAfterItWasStored(t *testing.T) {
 	t.Parallel()
 	b, _ := load(t, "inputs: { n: 3 }\nvars: { m: '${inputs.n * 2}' }\njobs:\n  a: { job: debug, iterate: { from: 1, to: 3 }, inputs: { x: '${iterate.item}' }, if: 'inputs.n > 1' }\noutputs: { a: '${a}' }\n")
