@@ -47,6 +47,11 @@ fmt-check:
 e2e: ## Run the end-to-end tests: real processes on a real Redis
 	CI=true $(GO) test -count=1 -v ./e2e/...
 
+.PHONY: chaos
+chaos: ## Kill and freeze processes under load; SEEDS=10 is how often, SEED=1 the first
+	CI=true ORCHIS_CHAOS=$(or $(SEEDS),10) ORCHIS_CHAOS_SEED=$(or $(SEED),1) $(GO) test -count=1 -timeout 60m -run Chaos -v ./e2e/...
+	CI=true ORCHIS_FAULTS=all $(GO) test -count=1 -run AnyReply ./internal/orchestrator
+
 .PHONY: repeat
 repeat: ## Run the tests of all packages but e2e 50 times with the race detector
 	$(GO) test -race -count=50 -timeout 60m $$($(GO) list ./... | grep -v /e2e)

@@ -68,11 +68,16 @@ func (l *logbook) String() string {
 
 func newHouse(t *testing.T, orchestrators, workers int) *house {
 	t.Helper()
+	return newHouseOn(t, redistest.Real(t), orchestrators, workers)
+}
+
+func newHouseOn(t *testing.T, srv redistest.Server, orchestrators, workers int) *house {
+	t.Helper()
 	project, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, redis: redistest.Real(t), project: project, data: t.TempDir(), procs: map[string]*process{}}
+	h := &house{t: t, redis: srv, project: project, data: t.TempDir(), procs: map[string]*process{}}
 	c, err := client.Open(t.Context(), client.Config{URL: h.redis.URL})
 	if err != nil {
 		t.Fatal(err)

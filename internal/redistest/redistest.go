@@ -19,6 +19,7 @@ type Server struct {
 	URL  string
 	Real bool
 	cmd  *exec.Cmd
+	argv []string
 }
 
 // Each runs a test against the embedded Redis and against a real one. Without
@@ -49,6 +50,18 @@ func Embedded(t testing.TB) Server {
 // Real starts a redis-server on a socket of the test's own.
 func Real(t testing.TB) Server {
 	t.Helper()
+	return serve(t, "no")
+}
+
+// Durable starts a redis-server that keeps an append-only file, so that it can
+// be restarted.
+func Durable(t testing.TB) Server {
+	t.Helper()
+	return serve(t, "yes")
+}
+
+func serve(t testing.TB, appendOnly string) Server {
+	t.Helper()
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
 		if os.Getenv("CI") == "true" {
@@ -62,7 +75,18 @@ func Real(t testing.TB) Server {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "redis.sock")
-	cmd := exec.Command(path, "--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "", "--appendonly", "no", "--logfile", filepath.Join(dir, "log"))
+	s := Server{URL: "unix://" + socket, Real: true, argv: []string{
+		path, "--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "",
+		"--appendonly", appendOnly, "--appendfsync", "everysec", "--logfile", filepath.Join(dir, "log"),
+	}}
+	s.cmd = s.launch(t)
+	return s
+}
+
+// launch starts the program; it is killed when the test ends.
+func (s Server) launch(t testing.TB) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(s.argv[0], s.argv[1:]...)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -70,8 +94,23 @@ func Real(t testing.TB) Server {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	waitFor(t, socket)
-	return Server{URL: "unix://" + socket, Real: true, cmd: cmd}
+	waitFor(t, s.Socket())
+	return cmd
+}
+
+// Restart kills the server and starts it again on the same data and socket.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	s.Kill()
+	s.cmd = s.launch(t)
+}
+
+// Signal sends a signal to the server.
+func (s Server) Signal(t testing.TB, sig os.Signal) {
+	t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Socket is the path of a real server's socket.
