@@ -52,6 +52,10 @@ chaos: ## Kill and freeze processes under load; SEEDS=10 is how often, SEED=1 th
 	CI=true ORCHIS_CHAOS=$(or $(SEEDS),10) ORCHIS_CHAOS_SEED=$(or $(SEED),1) $(GO) test -count=1 -timeout 60m -run Chaos -v ./e2e/...
 	CI=true ORCHIS_FAULTS=all $(GO) test -count=1 -run AnyReply ./internal/orchestrator
 
+.PHONY: mutants
+mutants: ## Take one guard after another out of the code; the tests must notice each
+	ORCHIS_MUTANTS=all $(GO) test -count=1 -parallel 2 -timeout 30m -v ./internal/mutants
+
 .PHONY: repeat
 repeat: ## Run the tests of all packages but e2e 50 times with the race detector
 	$(GO) test -race -count=50 -timeout 60m $$($(GO) list ./... | grep -v /e2e)

@@ -58,6 +58,14 @@ func drawFlow(t *rapid.T, nested bool) string {
 	return b.String()
 }
 
+func (g *rig) checkStarts(t *rapid.T, all []Effects) {
+	for _, fx := range all {
+		for _, k := range fx.Tickets {
+			g.checkStart(t, k)
+		}
+	}
+}
+
 // checkStart holds a ticket against the rule of who may start.
 func (g *rig) checkStart(t *rapid.T, k Ticket) {
 	prefix, name := "", k.Task
@@ -95,21 +103,18 @@ func TestEveryRunEndsOnce(t *testing.T) {
 				t.Fatalf("the run does not end: %d tickets, %d timers, counts %+v", len(g.tickets), len(g.timers), g.run.Record().Counts)
 			}
 			g.checkWaits(t)
+			g.checkPlaces(t)
 			if rapid.IntRange(0, 9).Draw(t, "crash") == 0 {
 				g.restore()
 				g.checkWaits(t)
-				g.step(Event{Kind: Continue})
+				g.checkStarts(t, g.step(Event{Kind: Continue}))
 				continue
 			}
 			ev, ok := g.draw(t, &old)
 			if !ok {
 				t.Fatalf("the run is stuck: counts %+v, tasks %v", g.run.Record().Counts, g.tasks)
 			}
-			for _, fx := range g.step(ev) {
-				for _, k := range fx.Tickets {
-					g.checkStart(t, k)
-				}
-			}
+			g.checkStarts(t, g.step(ev))
 		}
 		g.checkEnd(t, old)
 	})
@@ -155,6 +160,26 @@ func (g *rig) draw(t *rapid.T, old *[]Event) (Event, bool) {
 	}
 	*old = append(*old, ev)
 	return ev, true
+}
+
+// checkPlaces: no flow has more tickets out than its parallelism allows.
+func (g *rig) checkPlaces(t *rapid.T) {
+	out := map[string]int{}
+	for _, f := range g.run.InFlight() {
+		out[""]++
+		if at := strings.LastIndex(f.Task, "/"); at >= 0 {
+			out[f.Task[:at]]++
+		}
+	}
+	for prefix, n := range out {
+		limit := g.program.root.def.Parallelism
+		if prefix != "" {
+			limit = g.program.flows["flows/inner.yaml"].def.Parallelism
+		}
+		if limit > 0 && n > limit {
+			t.Fatalf("%d tickets of %q are out, the limit is %d", n, prefix, limit)
+		}
+	}
 }
 
 // checkWaits: every task that is not final has an answer to why.

@@ -48,3 +48,61 @@ func TestAnyReplyMayBeLost(t *testing.T) {
 		})
 	}
 }
+
+// TestSilenceAloneTakesNothingAway: a worker that is heard of again after its
+// lease has passed once keeps its work, as after a pause of Redis or a jump of
+// its clock.
+func TestSilenceAloneTakesNothingAway(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s := newSite(t, srv)
+		o := s.orchestrator("o")
+		defer func() { _ = o.loader.Close() }()
+		o.owned[0] = true
+		part := newPartition(o, 0)
+		if err := s.store.Ensure(t.Context(), []string{"default"}); err != nil {
+			t.Fatal(err)
+		}
+		ticket := wire.Ticket{Run: "r", Task: "a", Queue: "default", Pub: "p", Handler: "work"}
+		if _, err := s.store.Commit(t.Context(), 0, []wire.Commit{{Run: "r", Fields: []string{"state", "running"}, Tickets: []wire.Ticket{ticket}}}); err != nil {
+			t.Fatal(err)
+		}
+		held, err := s.store.ReadTickets(t.Context(), 0, []string{"default"}, "w", 1, 0)
+		if err != nil || len(held) != 1 {
+			t.Fatal(held, err)
+		}
+		silent := func() {
+			s.until("the ticket has been silent for a lease", func() bool {
+				got, err := s.store.PendingTickets(t.Context(), 0, "default", wire.Normal, s.lease, 1)
+				return err == nil && len(got) == 1
+			})
+		}
+		look := func() int {
+			if err := part.reap(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			events, err := s.store.ReadEvents(t.Context(), 0, "test", 10, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(events)
+		}
+		silent()
+		if n := look(); n != 0 {
+			t.Errorf("%d events at first sight", n)
+		}
+		if _, err := s.store.Heartbeat(t.Context(), "w", held); err != nil {
+			t.Fatal(err)
+		}
+		if n := look(); n != 0 {
+			t.Errorf("%d events after a sign of life", n)
+		}
+		silent()
+		if n := look(); n != 0 {
+			t.Errorf("%d events at the first sight of the second silence", n)
+		}
+		if n := look(); n != 1 {
+			t.Errorf("%d events when it stays silent", n)
+		}
+	})
+}

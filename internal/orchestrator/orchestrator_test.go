@@ -122,6 +122,7 @@ func TestAnOrchestratorGoesOnWhereItsPredecessorDied(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
 		s := newSite(t, srv)
+		s.lease = 5 * time.Second // a lost report would come to light only then
 		stop := s.start(s.orchestrator("o1").Run)
 		id := s.submit("jobs: {a: {job: work}, b: {job: work, dependsOn: [a]}}")
 		stop()
@@ -139,6 +140,10 @@ func TestAnOrchestratorGoesOnWhereItsPredecessorDied(t *testing.T) {
 		})
 		s.start(s.orchestrator("o3").Run)
 		s.ended(id, run.Succeeded)
+		n, _ := s.calls.Load(id + "/a")
+		if got := n.(*atomic.Int64).Load(); got != 1 {
+			t.Errorf("the job whose report was left behind ran %d times", got)
+		}
 		s.quiet()
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/orchis-run/orchis/internal/redisstore"
 	"github.com/orchis-run/orchis/internal/redistest"
@@ -211,6 +212,49 @@ func TestWorkersAndQueuesAreListed(t *testing.T) {
 		ok(t, s.RemoveWorker(ctx, "w1", []string{"default"}))
 		if f, err := s.Check(ctx); err != nil || len(f) == 0 {
 			t.Errorf("check gives %v, %v", f, err)
+		}
+	})
+}
+
+// TestACommitDealsWithItsEvents: what was committed is gone from the stream,
+// what was refused is still there for the next try.
+func TestACommitDealsWithItsEvents(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s, ctx := open(t, srv), t.Context()
+		must[[]redisstore.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit("r", 0)}))
+		ok(t, s.SendEvents(ctx, 0, []wire.Event{{Type: wire.Started, Run: "r", Task: "a", Pub: "p1"}}))
+		events := must[[]wire.Event](t)(s.ReadEvents(ctx, 0, "o", 10, 0))
+		if len(events) != 1 {
+			t.Fatalf("events are %+v", events)
+		}
+		timer := wire.Timer{Run: "r", Kind: "retry", Task: "a", Due: 100}
+		change := wire.Commit{Run: "r", Version: 7, Fields: []string{"state", "running"}, Events: []string{events[0].ID}, ClearTimers: []wire.Timer{timer}}
+		if res := must[[]redisstore.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{change})); !errors.Is(res[0].Err, wire.ErrConflict) {
+			t.Fatalf("a commit on a wrong version gives %v", res[0].Err)
+		}
+		if left := must[[]wire.Event](t)(s.ClaimEvents(ctx, 0, "o2", 0, 10)); len(left) != 1 || left[0].Deliveries != 2 {
+			t.Errorf("after a conflict there are %+v", left)
+		}
+		if due, _, err := s.DueTimers(ctx, 0, time.UnixMilli(1000), 10); err != nil || len(due) != 1 {
+			t.Errorf("after a conflict the timers are %v, %v", due, err)
+		}
+		change.Version = 1
+		if res := must[[]redisstore.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{change})); res[0].Err != nil {
+			t.Fatal(res[0].Err)
+		}
+		if due, _, err := s.DueTimers(ctx, 0, time.UnixMilli(1000), 10); err != nil || len(due) != 0 {
+			t.Errorf("the timers are %v, %v", due, err)
+		}
+		o, err := redis.ParseURL(srv.URL)
+		ok(t, err)
+		raw := redis.NewClient(o)
+		defer func() { _ = raw.Close() }()
+		if n := must[int64](t)(raw.XLen(ctx, "orchis:{0}:events").Result()); n != 0 {
+			t.Errorf("%d events are left", n)
+		}
+		if p := must[*redis.XPending](t)(raw.XPending(ctx, "orchis:{0}:events", "orchestrators").Result()); p.Count != 0 {
+			t.Errorf("%d events are pending", p.Count)
 		}
 	})
 }

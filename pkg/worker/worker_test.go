@@ -232,10 +232,14 @@ func TestWorkStopsWhenTheTicketIsTakenBack(t *testing.T) {
 func TestAStoppingWorkerHandsBackWhatItCannotFinish(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
-		begun := make(chan struct{}, 2)
+		begun, causes := make(chan struct{}, 2), make(chan error, 1)
 		release := make(chan struct{})
 		b := newBench(t, srv, func(_ *worker.Config, jobs *job.Registry) {
-			job.Handle(jobs, "wait", func(ctx context.Context, in map[string]any) (any, error) { begun <- struct{}{}; return wait(ctx, in) })
+			job.Handle(jobs, "wait", func(ctx context.Context, in map[string]any) (any, error) {
+				begun <- struct{}{}
+				defer func() { causes <- context.Cause(ctx) }()
+				return wait(ctx, in)
+			})
 			job.Handle(jobs, "quick", func(context.Context, map[string]any) (string, error) {
 				begun <- struct{}{}
 				<-release
@@ -252,6 +256,9 @@ func TestAStoppingWorkerHandsBackWhatItCannotFinish(t *testing.T) {
 			t.Error(err)
 		}
 		b.done <- nil
+		if err := <-causes; !errors.Is(err, worker.ErrDraining) {
+			t.Errorf("the cause is %v", err)
+		}
 		got := map[string]wire.EventType{}
 		for range 2 {
 			e := b.event(wire.Started)

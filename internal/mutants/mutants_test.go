@@ -1,0 +1,110 @@
+// Package mutants tests the tests: it takes one guard after another out of the
+// code and expects the suite to notice.
+package mutants
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// mutant is a guard that is taken out: the text Old of File becomes New, and
+// the tests of Packages must fail.
+type mutant struct {
+	Name, File, Old, New string
+	Packages             string
+	Run                  string // which tests, as go test -run has it
+}
+
+func mutants() []mutant {
+	const (
+		engine = "./internal/engine"
+		store  = "./internal/redisstore"
+		orch   = "./internal/orchestrator"
+		work   = "./pkg/worker"
+	)
+	return []mutant{
+		{"fence: reports of an old publication count", "internal/engine/events.go", `u == nil || u.rec.Pub == "" || u.rec.Pub != ev.Pub`, `u == nil || u.rec.Pub == ""`, engine, ""},
+		{"final runs still take events", "internal/engine/events.go", "	if r.Final() {\n		return false\n	}\n	switch ev.Kind {\n	case Start:", "	switch ev.Kind {\n	case Start:", engine, ""},
+		{"a restored job waits for one dependency only", "internal/engine/restore.go", "s.nodes[d].waiting--", "s.nodes[d].waiting = 0", engine, ""},
+		{"a failure blocks nothing", "internal/engine/view.go", "if other.broken() {\n				return isBlocked\n			}\n			plain++", "plain++", engine, ""},
+		{"parallelism is no limit", "internal/engine/units.go", "limit > 0 && s.active >= limit {\n			s.waiters", "limit > 0 && s.active > limit {\n			s.waiters", engine, ""},
+		{"a freed place wakes nobody", "internal/engine/units.go", "next.woken = true\n				r.laterUnit(next)", "next.woken = true", engine, ""},
+		{"lost workers count as failures", "internal/engine/events.go", "u.rec.Losses++", "u.rec.Failures++", engine, ""},
+		{"a restored run forgets the places that are taken", "internal/engine/restore.go", "			s.active++\n", "", engine, ""},
+		{"a restored run looks for no work", "internal/engine/restore.go", "		if n.waiting == 0 || n.scope.stopping {\n			r.laterNode(n)\n		}", "", engine, ""},
+		{"no version check in the commit", "internal/redisstore/scripts/commit.lua", "if version == r.version then", "if true then", store + " " + orch, "Commit|TwoOwners"},
+		{"events of a conflict are acknowledged", "internal/redisstore/scripts/commit.lua", "    replies[i] = { 'conflict' }", "    replies[i] = { 'conflict' }\n    for _, id in ipairs(r.events) do done[#done + 1] = id end", store, ""},
+		{"tickets are not deleted when done", "internal/redisstore/work.go", "		pipe.XAck(ctx, stream, groupWorkers, ids...)\n		pipe.XDel(ctx, stream, ids...)\n	}\n	if _, err := pipe.Exec(ctx); err != nil && !isNoGroup(err) {\n		return fmt.Errorf(\"report", "		pipe.XAck(ctx, stream, groupWorkers, ids...)\n	}\n	if _, err := pipe.Exec(ctx); err != nil && !isNoGroup(err) {\n		return fmt.Errorf(\"report", work, ""},
+		{"events are not deleted when committed", "internal/redisstore/scripts/commit.lua", "    redis.call('XDEL', events, unpack(done, from, to))\n", "", store, ""},
+		{"timers are not cleared", "internal/redisstore/scripts/commit.lua", "each('ZREM', base .. 'timers', r.clear, 400)", "", store, ""},
+		{"revoked tickets stay", "internal/redisstore/scripts/commit.lua", "    redis.call('XDEL', base .. r.revoke[i], r.revoke[i + 1])\n", "", orch, "Cancel|Timers"},
+		{"a report is thrown away by a memory that is behind", "internal/orchestrator/partition.go", "err != nil || version == l.version", "err != nil || version >= 0", orch, "TwoOwners"},
+		{"the first sight of silence takes the work away", "internal/orchestrator/reaper.go", "if !known {", "if !known && false {", orch, "Silence"},
+		{"nobody looks for lost workers", "internal/orchestrator/reaper.go", "	if len(lost) == 0 {\n		return nil\n	}\n	return o.store.SendEvents(ctx, pt.p, lost)", "	return nil", orch, "Lost"},
+		{"events left by the dead are not claimed", "internal/redisstore/streams.go", "got, deliveries, err := s.claim(ctx, s.events(p), consumer, idle, count)", "got, deliveries, err := s.claim(ctx, s.events(p), consumer, 1000*time.Hour+idle, count)", orch, "Predecessor"},
+		{"a revoked ticket is worked on", "pkg/worker/worker.go", "a.cancel(ErrRevoked)", "_ = a", work, "TakenBack"},
+		{"work goes on without Redis", "pkg/worker/worker.go", "a.cancel(ErrLeaseLost)", "_ = a", work, "GoneForTooLong"},
+		{"a stopping worker keeps what it has", "pkg/worker/worker.go", "a.cancel(ErrDraining)", "_ = a", work, "Stopping"},
+		{"a new worker ignores what its predecessor held", "pkg/worker/worker.go", "if len(done) == 0 {", "if true {", work, "Predecessor"},
+		{"the timeout is no limit", "pkg/worker/attempt.go", "if ms := a.ticket.TimeoutMs; ms > 0 {\n		ctx", "if ms := a.ticket.TimeoutMs; ms > 1<<40 {\n		ctx", work, "Outcome"},
+		{"results may be of any size", "pkg/worker/attempt.go", "if len(out) > a.w.cfg.MaxResult {", "if len(out) < 0 {", work, "Outcome"},
+	}
+}
+
+// TestEveryGuardIsNoticed is slow: with ORCHIS_MUTANTS=all it tries them all.
+// Without, it only checks that each guard still stands where the list says.
+func TestEveryGuardIsNoticed(t *testing.T) {
+	t.Parallel()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mutants() {
+		t.Run(m.Name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(root, m.File)
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(text), m.Old); n == 0 {
+				t.Fatalf("%s does not hold\n%s", m.File, m.Old)
+			}
+			if os.Getenv("ORCHIS_MUTANTS") != "all" {
+				return
+			}
+			kill(t, root, path, m, strings.ReplaceAll(string(text), m.Old, m.New))
+		})
+	}
+}
+
+// kill runs the tests with the guard taken out; they must fail.
+func kill(t *testing.T, root, path string, m mutant, text string) {
+	t.Helper()
+	dir := t.TempDir()
+	changed, overlay := filepath.Join(dir, filepath.Base(path)), filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(changed, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	list, err := json.Marshal(map[string]any{"Replace": map[string]string{path: changed}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(overlay, list, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := append([]string{"test", "-count=1", "-failfast", "-vet=off", "-timeout", "60s", "-overlay", overlay, "-run", m.Run}, strings.Fields(m.Packages)...)
+	cmd := exec.CommandContext(t.Context(), "go", args...)
+	cmd.Dir = root
+	out, err := cmd.CombinedOutput()
+	switch {
+	case err == nil:
+		t.Errorf("nobody notices:\n%s", out)
+	case strings.Contains(string(out), "[build failed]"):
+		t.Errorf("the change does not compile:\n%s", out)
+	}
+}
