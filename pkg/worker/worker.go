@@ -146,21 +146,17 @@ func (w *Worker) Ready(context.Context) []string {
 }
 
 // Run works until ctx ends. Then it takes no more tickets, lets handlers
-// finish within the grace and hands back the rest.
+// finish within the grace and hands back the rest. Ending ctx before the worker
+// has started is no error.
 func (w *Worker) Run(ctx context.Context) error {
-	store, err := redisstore.Open(ctx, redisstore.Config{URL: w.cfg.URL, Prefix: w.cfg.Prefix, Name: "orchis-worker-" + w.cfg.Name})
+	store, err := w.begin(ctx)
+	if store != nil {
+		defer func() { _ = store.Close() }()
+	}
+	if ctx.Err() != nil && err != nil {
+		return nil // stopped before it had started
+	}
 	if err != nil {
-		return fmt.Errorf("start worker %s: %w", w.cfg.Name, err)
-	}
-	defer func() { _ = store.Close() }()
-	w.store, w.started = store, time.Now()
-	if err := store.Ensure(ctx, w.cfg.Queues); err != nil {
-		return fmt.Errorf("start worker %s: %w", w.cfg.Name, err)
-	}
-	w.mu.Lock()
-	w.beat = time.Now()
-	w.mu.Unlock()
-	if err := w.handBackOld(ctx); err != nil {
 		return fmt.Errorf("start worker %s: %w", w.cfg.Name, err)
 	}
 	w.log.Info("worker is ready", zap.Strings("queues", w.cfg.Queues), zap.Int("slots", w.cfg.Slots))
@@ -186,6 +182,22 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	w.log.Info("worker has stopped")
 	return nil
+}
+
+// begin connects, and hands back what a worker of this name held when it died.
+func (w *Worker) begin(ctx context.Context) (*redisstore.Store, error) {
+	store, err := redisstore.Open(ctx, redisstore.Config{URL: w.cfg.URL, Prefix: w.cfg.Prefix, Name: "orchis-worker-" + w.cfg.Name})
+	if err != nil {
+		return nil, err
+	}
+	w.store, w.started = store, time.Now()
+	if err := store.Ensure(ctx, w.cfg.Queues); err != nil {
+		return store, err
+	}
+	w.mu.Lock()
+	w.beat = time.Now()
+	w.mu.Unlock()
+	return store, w.handBackOld(ctx)
 }
 
 // handBackOld hands back what a worker of this name held when it died.

@@ -319,3 +319,18 @@ func TestAWorkerHandsBackWhatItsPredecessorHeld(t *testing.T) {
 		b.empty()
 	})
 }
+
+func TestAWorkerMayBeStoppedBeforeItHasStarted(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		w, err := worker.New(worker.Config{URL: srv.URL}, job.NewRegistry())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Run(ctx); err != nil {
+			t.Errorf("it ends with %v", err)
+		}
+	})
+}
