@@ -61,8 +61,8 @@ repeat: ## Run the tests of all packages but e2e 50 times with the race detector
 	$(GO) test -race -count=50 -timeout 60m $$($(GO) list ./... | grep -v /e2e)
 
 .PHONY: bench
-bench: ## Run the benchmarks of the core
-	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
+bench: ## Run the benchmarks of the core and the language
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/... ./pkg/...
 
 .PHONY: run
 run: ## Run the first recipe on the embedded Redis

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -247,5 +248,32 @@ func TestABadSubmissionIsRejectedAndLeavesNothing(t *testing.T) {
 	h.quiet()
 	if runs, err := h.client.List(t.Context(), client.Filter{}); err != nil || len(runs) != 0 {
 		t.Errorf("runs are %v, %v", runs, err)
+	}
+}
+
+// TestDaemonsAnswerHealthChecks asks both programs as the compose file does.
+func TestDaemonsAnswerHealthChecks(t *testing.T) {
+	t.Parallel()
+	needs(t, "redis-server", "redis-cli")
+	h := newHouse(t, 0, 0)
+	for program, setting := range map[string]string{"orchestrator": "ORCHIS_LISTEN", "worker": "ORCHIS_WORKER_LISTEN"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := l.Addr().String()
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		healthy := func() bool {
+			cmd := exec.Command(filepath.Join(bin, program), "healthcheck")
+			cmd.Env, cmd.Dir = append(h.env(program), setting+"="+address), t.TempDir()
+			return cmd.Run() == nil
+		}
+		if healthy() {
+			t.Errorf("%s is healthy before it has started", program)
+		}
+		h.start(program, program, setting+"="+address)
+		h.until(program+" is healthy", healthy)
 	}
 }

@@ -102,10 +102,10 @@ func (h *house) env(name string) []string {
 		"ORCHIS_LISTEN=off", "ORCHIS_LEASE=1500ms", "ORCHIS_SLOTS=2", "ORCHIS_WORKER_NAME="+name, "ORCHIS_SHUTDOWN_GRACE=2s", "LOG_LEVEL=info")
 }
 
-func (h *house) start(name, program string) {
+func (h *house) start(name, program string, settings ...string) {
 	h.t.Helper()
 	p := &process{cmd: exec.Command(filepath.Join(bin, program)), log: &logbook{}}
-	p.cmd.Env, p.cmd.Dir = h.env(name), h.t.TempDir()
+	p.cmd.Env, p.cmd.Dir = append(h.env(name), settings...), h.t.TempDir()
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		h.t.Fatal(err)
@@ -123,16 +123,7 @@ func (h *house) start(name, program string) {
 // until waits for something that other processes do.
 func (h *house) until(what string, is func() bool) {
 	h.t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(90 * time.Second)
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-late:
-			h.t.Fatalf("it does not happen that %s", what)
-		}
-	}
+	redistest.Until(h.t, what, is)
 }
 
 // submit submits by pkg/client and returns the run's id.

@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -55,6 +54,7 @@ var files = map[string]string{
 	"recipes/nobody.yaml":  "jobs: {a: {job: nobody}}\n",
 	"jobs/broken.sh":       "#!/bin/sh\necho something went wrong >&2\nexit 7\n",
 	"inputs.yaml":          "name: file\n",
+	"bo.yaml":              "name: Bo\nn: 1\n",
 	"inputs.json":          `{"name": "json"}`,
 	"broken.json":          `{"name"`,
 	"flows/nested/in.yaml": "jobs: {a: {job: debug}}\n",
@@ -150,11 +150,11 @@ func TestWhatIsShownOfRuns(t *testing.T) {
 		}
 		return out
 	}
-	until(t, func() bool {
+	redistest.Until(t, "the workers are ready", func() bool {
 		out, _, code := typed(t.Context(), t, "", "workers", "--redis", srv.URL)
 		return code == 0 && strings.Contains(out, "ready")
 	})
-	if got := ask("submit", "ok", "--id", "one", "--wait", "-i", "name=Bo", "--progress", "quiet"); !strings.Contains(got, "Hello Bo") {
+	if got := ask("submit", "ok", "--id", "one", "--wait", "-f", filepath.Join(dir, "bo.yaml"), "-i", "n=2"); !strings.Contains(got, "Hello Bo") {
 		t.Errorf("submit --wait gives %q", got)
 	}
 	for _, c := range []struct{ args, want string }{
@@ -174,11 +174,11 @@ func TestWhatIsShownOfRuns(t *testing.T) {
 	if err := json.Unmarshal([]byte(ask("list", "-o", "json")), &runs); err != nil || len(runs) != 1 {
 		t.Fatal(runs, err)
 	}
-	if diff := cmp.Diff(map[string]any{"name": "Bo", "n": 1.0}, runs[0]["inputs"]); diff != "" {
+	if diff := cmp.Diff(map[string]any{"name": "Bo", "n": 2.0}, runs[0]["inputs"]); diff != "" {
 		t.Error(diff)
 	}
 	ask("submit", "waits", "--id", "two")
-	until(t, func() bool { return strings.Contains(ask("describe", "two"), "running") })
+	redistest.Until(t, "the job runs", func() bool { return strings.Contains(ask("describe", "two"), "running") })
 	ask("cancel", "two", "--reason", "enough")
 	_, _, code := typed(t.Context(), t, "", "watch", "two", "--progress", "quiet", "--redis", srv.URL)
 	if code != exitCancelled {
@@ -189,19 +189,5 @@ func TestWhatIsShownOfRuns(t *testing.T) {
 	}
 	if _, errs, code := typed(t.Context(), t, "", "submit", "bad", "--redis", srv.URL, "--project", dir); code != exitInvalid {
 		t.Errorf("exit code %d: %s", code, errs)
-	}
-}
-
-func until(t *testing.T, is func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(30 * time.Second)
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatal("it does not happen")
-		}
 	}
 }

@@ -18,20 +18,40 @@ type given struct {
 	file  string
 }
 
+// fromFile reads the file with inputs, if there is one.
+func (g *given) fromFile() (map[string]any, error) {
+	if g.file == "" {
+		return map[string]any{}, nil
+	}
+	raw, err := os.ReadFile(g.file)
+	if err != nil {
+		return nil, &exit{exitUsage, fmt.Errorf("read the inputs: %w", err)}
+	}
+	v, err := readInputs(g.file, raw)
+	if err != nil {
+		return nil, &exit{exitInvalid, err}
+	}
+	return v, nil
+}
+
+// flags puts the inputs of the command line over others.
+func (g *given) flags(all map[string]any) error {
+	for _, pair := range g.pairs {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return &exit{exitUsage, fmt.Errorf("the input %q is not of the form name=value", pair)}
+		}
+		all[name] = value
+	}
+	return nil
+}
+
 // gather puts inputs together: a file, over it the environment, over that the
 // command line; what is missing is asked for on a terminal.
 func (a *app) gather(f *flow.Flow, g given) (map[string]any, error) {
-	all := map[string]any{}
-	if g.file != "" {
-		raw, err := os.ReadFile(g.file)
-		if err != nil {
-			return nil, &exit{exitUsage, fmt.Errorf("read the inputs: %w", err)}
-		}
-		v, err := readInputs(g.file, raw)
-		if err != nil {
-			return nil, &exit{exitInvalid, err}
-		}
-		all = v
+	all, err := g.fromFile()
+	if err != nil {
+		return nil, err
 	}
 	for i := range f.Inputs {
 		name := f.Inputs[i].Name
@@ -39,12 +59,8 @@ func (a *app) gather(f *flow.Flow, g given) (map[string]any, error) {
 			all[name] = v
 		}
 	}
-	for _, pair := range g.pairs {
-		name, value, ok := strings.Cut(pair, "=")
-		if !ok {
-			return nil, &exit{exitUsage, fmt.Errorf("the input %q is not of the form name=value", pair)}
-		}
-		all[name] = value
+	if err := g.flags(all); err != nil {
+		return nil, err
 	}
 	if a.asks {
 		if err := a.prompt(f, all); err != nil {

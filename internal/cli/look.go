@@ -49,6 +49,18 @@ func (a *app) query(use, short string, args cobra.PositionalArgs, do func(contex
 	}}
 }
 
+// queryRun is a query about the run that its first argument means; do gets the
+// arguments after that.
+func (a *app) queryRun(use, short string, args cobra.PositionalArgs, do func(ctx context.Context, c *client.Client, id string, more []string) error) *cobra.Command {
+	return a.query(use, short, args, func(ctx context.Context, c *client.Client, args []string) error {
+		id, err := c.Resolve(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		return do(ctx, c, id, args[1:])
+	})
+}
+
 func (a *app) listCommand() *cobra.Command {
 	var state, recipe string
 	var limit int
@@ -79,11 +91,7 @@ func (a *app) listCommand() *cobra.Command {
 }
 
 func (a *app) describeCommand() *cobra.Command {
-	return a.query("describe RUN", "Show a run with its tasks", cobra.ExactArgs(1), func(ctx context.Context, c *client.Client, args []string) error {
-		id, err := c.Resolve(ctx, args[0])
-		if err != nil {
-			return err
-		}
+	return a.queryRun("describe RUN", "Show a run with its tasks", cobra.ExactArgs(1), func(ctx context.Context, c *client.Client, id string, _ []string) error {
 		r, err := c.Run(ctx, id)
 		if err != nil {
 			return err
@@ -118,12 +126,8 @@ func (a *app) describeCommand() *cobra.Command {
 
 func (a *app) whyCommand() *cobra.Command {
 	var limit int
-	c := a.query("why RUN [TASK]", "Say why a run, or a task of it, is not going on", cobra.RangeArgs(1, 2), func(ctx context.Context, c *client.Client, args []string) error {
-		id, err := c.Resolve(ctx, args[0])
-		if err != nil {
-			return err
-		}
-		reasons, err := c.Why(ctx, id, strings.Join(args[1:], ""))
+	c := a.queryRun("why RUN [TASK]", "Say why a run, or a task of it, is not going on", cobra.RangeArgs(1, 2), func(ctx context.Context, c *client.Client, id string, args []string) error {
+		reasons, err := c.Why(ctx, id, strings.Join(args, ""))
 		if err != nil || a.output == "json" {
 			return firstError(err, func() error { return a.json(reasons) })
 		}
@@ -154,22 +158,11 @@ func taskMap(tasks []run.Task) map[string]run.Task {
 
 func (a *app) watchCommand() *cobra.Command {
 	var how string
-	c := a.query("watch RUN", "Show the progress of a run until it ends", cobra.ExactArgs(1), func(ctx context.Context, c *client.Client, args []string) error {
-		id, err := c.Resolve(ctx, args[0])
-		if err != nil {
-			return err
-		}
+	c := a.queryRun("watch RUN", "Show the progress of a run until it ends", cobra.ExactArgs(1), func(ctx context.Context, c *client.Client, id string, _ []string) error {
 		if err := a.show(ctx, c, id, nil, how); err != nil {
 			return err
 		}
-		r, err := c.Run(ctx, id)
-		if err != nil {
-			return err
-		}
-		if err := a.result(ctx, c, r, how); err != nil {
-			return err
-		}
-		return ended(r)
+		return a.conclude(ctx, c, id, how)
 	})
 	c.Flags().StringVar(&how, "progress", "auto", "auto, tty, plain, json or quiet")
 	return c
@@ -177,14 +170,10 @@ func (a *app) watchCommand() *cobra.Command {
 
 func (a *app) logsCommand() *cobra.Command {
 	var follow bool
-	c := a.query("logs RUN [TASK]", "Show what the tasks of a run wrote", cobra.RangeArgs(1, 2), func(ctx context.Context, c *client.Client, args []string) error {
-		id, err := c.Resolve(ctx, args[0])
-		if err != nil {
-			return err
-		}
+	c := a.queryRun("logs RUN [TASK]", "Show what the tasks of a run wrote", cobra.RangeArgs(1, 2), func(ctx context.Context, c *client.Client, id string, args []string) error {
 		only := ""
-		if len(args) == 2 {
-			only = args[1]
+		if len(args) == 1 {
+			only = args[0]
 		}
 		after := map[string]string{}
 		for {
@@ -226,11 +215,7 @@ func (a *app) logsCommand() *cobra.Command {
 
 func (a *app) cancelCommand() *cobra.Command {
 	var reason string
-	c := a.query("cancel RUN", "Cancel a run", cobra.ExactArgs(1), func(ctx context.Context, c *client.Client, args []string) error {
-		id, err := c.Resolve(ctx, args[0])
-		if err != nil {
-			return err
-		}
+	c := a.queryRun("cancel RUN", "Cancel a run", cobra.ExactArgs(1), func(ctx context.Context, c *client.Client, id string, _ []string) error {
 		if err := c.Cancel(ctx, id, who(), reason); err != nil {
 			return err
 		}

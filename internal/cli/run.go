@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -14,9 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/term"
 
-	"github.com/orchis-run/orchis/internal/cli/progress"
 	"github.com/orchis-run/orchis/internal/config"
 	"github.com/orchis-run/orchis/internal/daemon"
 	"github.com/orchis-run/orchis/internal/embedded"
@@ -24,7 +21,6 @@ import (
 	"github.com/orchis-run/orchis/pkg/client"
 	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/job"
-	"github.com/orchis-run/orchis/pkg/run"
 )
 
 func (a *app) runCommand() *cobra.Command {
@@ -202,205 +198,13 @@ func (a *app) follow(ctx context.Context, c *client.Client, b *flow.Bundle, requ
 		}
 		return err
 	}
-	r, err := c.Run(watching, id)
-	if err != nil {
+	err = a.conclude(watching, c, id, how)
+	var e *exit
+	if ctx.Err() == nil || !errors.As(err, &e) || e.code != exitCancelled {
 		return err
 	}
-	if err := a.result(watching, c, r, how); err != nil {
-		return err
+	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		return &exit{code: exitTimeout}
 	}
-	if ctx.Err() != nil && r.State == run.Cancelled {
-		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
-			return &exit{code: exitTimeout}
-		}
-		return &exit{code: exitInterrupted}
-	}
-	return ended(r)
-}
-
-// show prints the progress of a run until it has ended.
-func (a *app) show(ctx context.Context, c *client.Client, id string, b *flow.Bundle, how string) error {
-	o := progress.Options{Run: id, Bundle: b, Size: func() (int, int) {
-		w, h, err := term.GetSize(int(os.Stderr.Fd()))
-		if err != nil {
-			return 100, 30
-		}
-		return w, h
-	}}
-	if b != nil {
-		o.Recipe = b.RootFlow().Name
-	}
-	var p progress.Printer
-	switch how {
-	case "tty":
-		p = progress.Terminal(a.err, o)
-	case "plain":
-		p = progress.Plain(a.err, o)
-	case "json":
-		p = progress.JSON(a.out, o)
-	case "quiet":
-		p = progress.Quiet()
-	case "auto", "":
-		if p = progress.Plain(a.err, o); a.terminal {
-			p = progress.Terminal(a.err, o)
-		}
-	default:
-		return &exit{exitUsage, fmt.Errorf("--progress is %q, want auto, tty, plain, json or quiet", how)}
-	}
-	changes := make(chan []run.Change)
-	var g errgroup.Group
-	g.Go(func() error {
-		defer close(changes)
-		return c.Watch(ctx, id, func(ch []run.Change) error {
-			select {
-			case changes <- ch:
-				return nil
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		})
-	})
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for open := true; open; {
-		var err error
-		var ch []run.Change
-		select {
-		case ch, open = <-changes:
-			if len(ch) > 0 {
-				err = p.Changes(time.Now(), ch)
-			}
-		case now := <-tick.C:
-			err = p.Tick(now)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return errors.Join(p.Close(time.Now()), g.Wait())
-}
-
-// result prints what a run gave, or why it failed.
-func (a *app) result(ctx context.Context, c *client.Client, r run.Run, how string) error {
-	if how == "json" {
-		line, err := json.Marshal(map[string]any{"runId": r.ID, "result": r})
-		a.print("%s\n", line)
-		return err
-	}
-	if len(r.Outputs) > 0 {
-		a.print("%s\n", pretty(r.Outputs))
-	}
-	if r.State != run.Failed || r.Error == nil {
-		return nil
-	}
-	a.tell("run %s failed: %s\n", r.ID, r.Error.Error())
-	if r.Error.Task == "" {
-		return nil
-	}
-	lines, err := c.Lines(ctx, r.ID, r.Error.Task, "", 0)
-	if err != nil {
-		return err
-	}
-	if len(lines) == 0 {
-		return nil
-	}
-	a.tell("last lines of %s:\n", r.Error.Task)
-	for _, l := range lines[max(0, len(lines)-20):] {
-		a.tell("  %s\n", l.Text)
-	}
-	return nil
-}
-
-func (a *app) submitCommand() *cobra.Command {
-	var g given
-	var id, how string
-	var wait, watch bool
-	var limit time.Duration
-	c := &cobra.Command{
-		Use: "submit FILE|NAME", Short: "Submit a recipe to the orchestrators of a Redis", Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			if limit > 0 {
-				var stop context.CancelFunc
-				ctx, stop = context.WithTimeout(ctx, limit)
-				defer stop()
-			}
-			request, bundle, err := a.request(args[0], g)
-			if err != nil {
-				return err
-			}
-			request.ID = id
-			return a.with(ctx, func(c *client.Client) error {
-				return a.submit(ctx, c, request, bundle, wait || watch, map[bool]string{true: how, false: "quiet"}[watch])
-			})
-		},
-	}
-	c.Flags().StringArrayVarP(&g.pairs, "input", "i", nil, "an input, as name=value; may be given often")
-	c.Flags().StringVarP(&g.file, "inputs", "f", "", "a JSON or YAML file with inputs")
-	c.Flags().StringVar(&id, "id", "", "id of the run; submitting it again gives the same run")
-	c.Flags().BoolVar(&wait, "wait", false, "wait until the run has ended and print its outputs")
-	c.Flags().BoolVar(&watch, "watch", false, "as --wait, and show the progress")
-	c.Flags().StringVar(&how, "progress", "auto", "auto, tty, plain, json or quiet")
-	c.Flags().DurationVar(&limit, "timeout", 0, "stop waiting after this time; the run goes on")
-	return c
-}
-
-// request makes a submission: of a file that is here with its text, of
-// anything else by its name.
-func (a *app) request(name string, g given) (client.Request, *flow.Bundle, error) {
-	r := client.Request{By: who()}
-	text, err := os.ReadFile(name)
-	if err != nil {
-		r.Recipe = name
-		r.Inputs = map[string]any{}
-		for _, pair := range g.pairs {
-			k, v, ok := strings.Cut(pair, "=")
-			if !ok {
-				return r, nil, &exit{exitUsage, fmt.Errorf("the input %q is not of the form name=value", pair)}
-			}
-			r.Inputs[k] = v
-		}
-		return r, nil, nil
-	}
-	a.projectOf(name)
-	bundle, err := a.load(name)
-	if err != nil {
-		return r, nil, err
-	}
-	r.Definition = string(text)
-	r.Inputs, err = a.gather(bundle.RootFlow(), g)
-	return r, bundle, err
-}
-
-func (a *app) submit(ctx context.Context, c *client.Client, request client.Request, b *flow.Bundle, wait bool, how string) error {
-	entry, err := c.Submit(ctx, request)
-	if err != nil {
-		return err
-	}
-	answer, stop := context.WithTimeoutCause(ctx, 30*time.Second, &exit{exitUnreachable, errors.New("no orchestrator answers")})
-	defer stop()
-	id, err := c.Accepted(answer, entry)
-	if err != nil {
-		return err
-	}
-	if !wait {
-		a.print("%s\n", id)
-		return nil
-	}
-	a.tell("run %s\n", id)
-	if err := a.show(ctx, c, id, b, how); err != nil {
-		if ctx.Err() != nil {
-			a.tell("the run goes on; follow it with: orchis watch %s\n", id)
-			return context.Cause(ctx)
-		}
-		return err
-	}
-	r, err := c.Run(ctx, id)
-	if err != nil {
-		return err
-	}
-	if err := a.result(ctx, c, r, how); err != nil {
-		return err
-	}
-	return ended(r)
+	return &exit{code: exitInterrupted}
 }

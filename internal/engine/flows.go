@@ -92,7 +92,7 @@ func (r *Run) flowInputs(u *unit) (map[string]any, *run.Error) {
 	}
 	given, ok := value.(map[string]any)
 	if !ok && value != nil {
-		return nil, &run.Error{Code: run.CodeInput, Message: "the inputs of a flow must be a map, got " + kindOf(value)}
+		return nil, &run.Error{Code: run.CodeInput, Message: "the inputs of a flow must be a map, got " + expr.KindOf(value)}
 	}
 	resolved, problems := u.node.step.sub.def.ResolveInputs(given, time.UnixMilli(r.rec.Created).UTC())
 	if len(problems) > 0 {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/orchis-run/orchis/internal/expr"
 	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -130,7 +131,7 @@ func (r *Run) items(n *node) (*iteration, *run.Error) {
 				it.items = append(it.items, map[string]any{"key": k, "value": value[k]})
 			}
 		default:
-			return nil, &run.Error{Code: run.CodeExpression, Message: "iterate: want a list or a map, got " + kindOf(value)}
+			return nil, &run.Error{Code: run.CodeExpression, Message: "iterate: want a list or a map, got " + expr.KindOf(value)}
 		}
 	}
 	it.units = make([]*unit, len(it.items))
@@ -156,7 +157,7 @@ func (r *Run) rangeItems(def *flow.Range, v *view) ([]any, error) {
 	b, okB := number(to)
 	d, okD := number(step)
 	if !okA || !okB || !okD || d == 0 {
-		return nil, fmt.Errorf("from, to and step must be numbers and step not 0; they are %s, %s and %s", kindOf(from), kindOf(to), kindOf(step))
+		return nil, fmt.Errorf("from, to and step must be numbers and step not 0; they are %s, %s and %s", expr.KindOf(from), expr.KindOf(to), expr.KindOf(step))
 	}
 	count := math.Floor((b-a)/d+1e-9) + 1
 	if count > float64(r.limits.MaxTasks) {
@@ -182,24 +183,6 @@ func number(v any) (float64, bool) {
 		return v, !math.IsNaN(v) && !math.IsInf(v, 0)
 	}
 	return 0, false
-}
-
-func kindOf(v any) string {
-	switch v.(type) {
-	case nil:
-		return "null"
-	case bool:
-		return "a boolean"
-	case int, float64:
-		return "a number"
-	case string:
-		return "a text"
-	case []any:
-		return "a list"
-	case map[string]any:
-		return "a map"
-	}
-	return fmt.Sprintf("a %T", v)
 }
 
 // advanceItems starts items while there is room, and ends the iteration when
@@ -334,7 +317,7 @@ func child(v any, key string) (any, bool) {
 func keysOf(v any) string {
 	m, ok := v.(map[string]any)
 	if !ok {
-		return ": it is " + kindOf(v)
+		return ": it is " + expr.KindOf(v)
 	}
 	keys := make([]string, 0, len(m))
 	for k := range m {

@@ -42,7 +42,7 @@ func TestEveryTaskHasAnAnswer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		until(t, func() bool { a, err := store.Answer(t.Context(), entry); return err == nil && a.Run == "r" })
+		redistest.Until(t, "the submission is answered", func() bool { a, err := store.Answer(t.Context(), entry); return err == nil && a.Run == "r" })
 		want := map[string]string{
 			"first":      `^succeeded$`,
 			"slow":       `^waits for its own tasks, since `,
@@ -58,8 +58,7 @@ func TestEveryTaskHasAnAnswer(t *testing.T) {
 		}
 		for task, pattern := range want {
 			var got []explain.Reason
-			t.Log(task)
-			until(t, func() bool {
+			redistest.Until(t, task+" has its answer", func() bool {
 				var err error
 				got, err = explain.Run(t.Context(), store, "r", task)
 				if err != nil {
@@ -107,7 +106,7 @@ func start(t *testing.T, srv redistest.Server, store *redisstore.Store) (stop fu
 	}
 	stop = background(t, o.Run)
 	background(t, w.Run)
-	until(t, func() bool { all, err := store.Workers(t.Context()); return err == nil && len(all) == 1 })
+	redistest.Until(t, "the worker is registered", func() bool { all, err := store.Workers(t.Context()); return err == nil && len(all) == 1 })
 	return stop
 }
 
@@ -133,18 +132,4 @@ func background(t *testing.T, what func(context.Context) error) (stop func()) {
 	}
 	t.Cleanup(stop)
 	return stop
-}
-
-func until(t *testing.T, is func() bool) {
-	t.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(20 * time.Second)
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatal("it does not happen")
-		}
-	}
 }

@@ -53,8 +53,8 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// kind names the type of a value for people.
-func kind(v any) string {
+// KindOf names the type of a value for people.
+func KindOf(v any) string {
 	switch v.(type) {
 	case nil:
 		return "null"
@@ -70,36 +70,4 @@ func kind(v any) string {
 		return "a map"
 	}
 	return fmt.Sprintf("a %T", v)
-}
-
-// nearest returns the candidate closest to a word, if any is close.
-func nearest(word string, candidates []string) string {
-	best, at := "", len(word)/3+2
-	for _, c := range candidates {
-		if d := distance(strings.ToLower(word), strings.ToLower(c)); d < at {
-			best, at = c, d
-		}
-	}
-	return best
-}
-
-// distance is the number of letters to change, insert or delete.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		left := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := left
-			if a[i-1] != b[j-1] {
-				cost++
-			}
-			left = row[j]
-			row[j] = min(cost, row[j]+1, row[j-1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -3,6 +3,7 @@ package expr
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -222,7 +223,7 @@ func step(v, key any) (any, bool) {
 func noSuchKey(where string, v, key any) string {
 	switch v := v.(type) {
 	case map[string]any:
-		keys := sortedKeys(v)
+		keys := slices.Sorted(maps.Keys(v))
 		if len(keys) == 0 {
 			return fmt.Sprintf("%s has no %v, it is empty", where, key)
 		}
@@ -233,16 +234,7 @@ func noSuchKey(where string, v, key any) string {
 	case []any:
 		return fmt.Sprintf("%s has no element %v, it has %d", where, key, len(v))
 	}
-	return fmt.Sprintf("%s is %s and has no %v", where, kind(v), key)
-}
-
-func sortedKeys(m map[string]any) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
+	return fmt.Sprintf("%s is %s and has no %v", where, KindOf(v), key)
 }
 
 func (n *indexNode) eval(m *machine) (any, error) {
@@ -276,7 +268,7 @@ func (n *unaryNode) eval(m *machine) (any, error) {
 			return -v, nil
 		}
 	}
-	return nil, m.e.fail(fmt.Sprintf("%c cannot be applied to %s", n.op, kind(v)), "")
+	return nil, m.e.fail(fmt.Sprintf("%c cannot be applied to %s", n.op, KindOf(v)), "")
 }
 
 func (n *ternaryNode) eval(m *machine) (any, error) {
@@ -352,7 +344,7 @@ func (n *loopNode) eval(m *machine) (any, error) {
 	}
 	list, ok := of.([]any)
 	if !ok {
-		return nil, m.e.fail("map and filter want a list, not "+kind(of), "")
+		return nil, m.e.fail("map and filter want a list, not "+KindOf(of), "")
 	}
 	out := make([]any, 0, len(list))
 	m.bound = append(m.bound, binding{name: n.name})

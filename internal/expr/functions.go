@@ -38,7 +38,7 @@ func (c *call) fail(format string, args ...any) error {
 func (c *call) text(i int) string {
 	s, ok := c.args[i].(string)
 	if !ok {
-		_ = c.fail("wants a text, not %s", kind(c.args[i]))
+		_ = c.fail("wants a text, not %s", KindOf(c.args[i]))
 	}
 	return s
 }
@@ -46,7 +46,7 @@ func (c *call) text(i int) string {
 func (c *call) list(i int) []any {
 	l, ok := c.args[i].([]any)
 	if !ok {
-		_ = c.fail("wants a list, not %s", kind(c.args[i]))
+		_ = c.fail("wants a list, not %s", KindOf(c.args[i]))
 	}
 	return l
 }
@@ -54,7 +54,7 @@ func (c *call) list(i int) []any {
 func (c *call) float(i int) float64 {
 	f, ok := asFloat(c.args[i])
 	if !ok {
-		_ = c.fail("wants a number, not %s", kind(c.args[i]))
+		_ = c.fail("wants a number, not %s", KindOf(c.args[i]))
 	}
 	return f
 }
@@ -134,7 +134,7 @@ func fnLen(c *call) (any, error) {
 	case map[string]any:
 		return len(v), nil
 	}
-	return nil, c.fail("wants a text, a list or a map, not %s", kind(c.args[0]))
+	return nil, c.fail("wants a text, a list or a map, not %s", KindOf(c.args[0]))
 }
 
 func fnSum(c *call) (any, error) {

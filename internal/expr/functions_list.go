@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"maps"
 	"math"
 	"slices"
 )
@@ -8,10 +9,10 @@ import (
 func fnKeys(c *call) (any, error) {
 	m, ok := c.args[0].(map[string]any)
 	if !ok {
-		return nil, c.fail("wants a map, not %s", kind(c.args[0]))
+		return nil, c.fail("wants a map, not %s", KindOf(c.args[0]))
 	}
 	out := make([]any, 0, len(m))
-	for _, k := range sortedKeys(m) {
+	for _, k := range slices.Sorted(maps.Keys(m)) {
 		out = append(out, k)
 	}
 	return c.done(out, len(m))
@@ -20,10 +21,10 @@ func fnKeys(c *call) (any, error) {
 func fnValues(c *call) (any, error) {
 	m, ok := c.args[0].(map[string]any)
 	if !ok {
-		return nil, c.fail("wants a map, not %s", kind(c.args[0]))
+		return nil, c.fail("wants a map, not %s", KindOf(c.args[0]))
 	}
 	out := make([]any, 0, len(m))
-	for _, k := range sortedKeys(m) {
+	for _, k := range slices.Sorted(maps.Keys(m)) {
 		out = append(out, m[k])
 	}
 	return c.done(out, len(m))

@@ -13,7 +13,7 @@ func truth(m *machine, n node, op string) (bool, error) {
 	}
 	b, ok := v.(bool)
 	if !ok {
-		return false, m.e.fail(op+" wants true or false, not "+kind(v), "compare it with something")
+		return false, m.e.fail(op+" wants true or false, not "+KindOf(v), "compare it with something")
 	}
 	return b, m.spend(1)
 }
@@ -107,7 +107,7 @@ func (m *machine) compare(a, b any) (int, error) {
 	case isText && alsoText:
 		return strings.Compare(s, t), nil
 	}
-	return 0, m.e.fail(fmt.Sprintf("%s and %s cannot be compared", kind(a), kind(b)), "convert one with float() or string()")
+	return 0, m.e.fail(fmt.Sprintf("%s and %s cannot be compared", KindOf(a), KindOf(b)), "convert one with float() or string()")
 }
 
 func (m *machine) arithmetic(op string, a, b any) (any, error) {
@@ -124,7 +124,7 @@ func (m *machine) arithmetic(op string, a, b any) (any, error) {
 	x, okX := asFloat(a)
 	y, okY := asFloat(b)
 	if !okX || !okY {
-		return nil, m.e.fail(fmt.Sprintf("%s %s %s is not possible", kind(a), op, kind(b)), "convert with float() or string(), or put texts side by side: \"${a}${b}\"")
+		return nil, m.e.fail(fmt.Sprintf("%s %s %s is not possible", KindOf(a), op, KindOf(b)), "convert with float() or string(), or put texts side by side: \"${a}${b}\"")
 	}
 	if (op == "/" || op == "%") && y == 0 {
 		return nil, m.e.fail("division by zero", "")
@@ -173,5 +173,5 @@ func (m *machine) contains(in, what any) (bool, error) {
 			return strings.Contains(in, s), m.spend(len(in) / 64)
 		}
 	}
-	return false, m.e.fail(fmt.Sprintf("%s cannot hold %s", kind(in), kind(what)), "")
+	return false, m.e.fail(fmt.Sprintf("%s cannot hold %s", KindOf(in), KindOf(what)), "")
 }

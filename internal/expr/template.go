@@ -355,7 +355,7 @@ func (c *Condition) Eval(s Scope) (bool, error) {
 	}
 	b, ok := v.(bool)
 	if !ok {
-		return false, c.e.fail("the condition gives "+kind(v)+", not true or false", "compare it with something: == , != , > ...")
+		return false, c.e.fail("the condition gives "+KindOf(v)+", not true or false", "compare it with something: == , != , > ...")
 	}
 	return b, nil
 }

@@ -11,16 +11,21 @@ import (
 
 // toEngine turns an event of the stream into one of the engine.
 func toEngine(ev *wire.Event) engine.Event {
-	kinds := map[wire.EventType]engine.Kind{
-		wire.Started: engine.Started, wire.Progress: engine.Progress, wire.Succeeded: engine.Succeeded,
-		wire.Failed: engine.Failed, wire.Released: engine.Released, wire.Continue: engine.Continue,
-		wire.Cancel: engine.Cancel, wire.Lost: engine.Lost, wire.Missing: engine.Missing,
-	}
 	return engine.Event{
-		Kind: kinds[ev.Type], Task: ev.Task, Pub: ev.Pub, Worker: ev.Worker, At: ev.At, Started: ev.Started,
+		Kind: kindOf(ev.Type), Task: ev.Task, Pub: ev.Pub, Worker: ev.Worker, At: ev.At, Started: ev.Started,
 		Result: ev.Result, Error: ev.Error, Permanent: ev.Permanent, RetryAfter: ev.RetryAfterMs,
 		Progress: ev.Progress, Note: ev.Note, Lines: ev.Lines, By: ev.By, Reason: ev.Reason,
 	}
+}
+
+// kindOf lets those events of the stream through that others may send; the
+// engine has the same words for them, and more that are the orchestrator's own.
+func kindOf(t wire.EventType) engine.Kind {
+	switch t {
+	case wire.Started, wire.Progress, wire.Succeeded, wire.Failed, wire.Released, wire.Continue, wire.Cancel, wire.Lost, wire.Missing:
+		return engine.Kind(t)
+	}
+	return ""
 }
 
 // toCommit turns the effects of a step into a change of the store. Revokes and

@@ -164,16 +164,7 @@ func (s *site) accepted(entry string) string {
 
 func (s *site) until(what string, is func() bool) {
 	s.t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(60 * time.Second)
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-late:
-			s.t.Fatalf("it does not happen that %s", what)
-		}
-	}
+	redistest.Until(s.t, what, is)
 }
 
 // ended waits until a run has ended and checks that its log ends each task once.

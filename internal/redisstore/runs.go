@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -13,15 +14,6 @@ import (
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/run"
 )
-
-func sorted[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
 
 // Load returns a run as it stands; its definition is read apart.
 func (s *Store) Load(ctx context.Context, runID string) (*wire.Stored, error) {
@@ -71,7 +63,7 @@ func (s *Store) Tasks(ctx context.Context, runID string) ([]run.Task, error) {
 		return nil, fmt.Errorf("read the tasks of run %s: %w", runID, err)
 	}
 	var out []run.Task
-	for _, id := range sorted(m) {
+	for _, id := range slices.Sorted(maps.Keys(m)) {
 		t, err := run.ParseTask(id, m[id])
 		if err != nil {
 			return nil, err

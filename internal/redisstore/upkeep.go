@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -186,7 +188,7 @@ func (s *Store) QueueStats(ctx context.Context) ([]QueueStat, error) {
 		}
 	}
 	var out []QueueStat
-	for _, k := range sorted(total) {
+	for _, k := range slices.Sorted(maps.Keys(total)) {
 		if st := total[k]; st.Priority == wire.Normal || st.Waiting+st.InFlight > 0 {
 			out = append(out, *st)
 		}

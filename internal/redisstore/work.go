@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -272,7 +274,7 @@ func (s *Store) Workers(ctx context.Context) ([]wire.Worker, error) {
 		return nil, fmt.Errorf("read the workers: %w", err)
 	}
 	var out []wire.Worker
-	for _, name := range sorted(m) {
+	for _, name := range slices.Sorted(maps.Keys(m)) {
 		var w wire.Worker
 		if err := json.Unmarshal([]byte(m[name]), &w); err == nil {
 			out = append(out, w)

@@ -128,6 +128,8 @@ func (d *draft) readDefaults(o Options) field {
 	}
 }
 
+var envForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
 func (d *draft) env(to *map[string]*expr.Template) field {
 	return func(k, v *value) {
 		if v.kind != mapValue {
@@ -136,7 +138,7 @@ func (d *draft) env(to *map[string]*expr.Template) field {
 		}
 		*to = make(map[string]*expr.Template, len(v.keys))
 		for i, key := range v.keys {
-			if !regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`).MatchString(key.text) {
+			if !envForm.MatchString(key.text) {
 				d.errorAt(key, "E106", fmt.Sprintf("%q is no name for an environment variable", key.text), "")
 				continue
 			}

@@ -3,6 +3,7 @@ package flow
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -40,7 +41,6 @@ func (s *source) read(v *value, what string, known map[string]field) {
 		s.errorAt(v, "E104", fmt.Sprintf("%s must be a map, not %s", what, v.describe()), "")
 		return
 	}
-	names := sortedKeys(known)
 	for i, k := range v.keys {
 		if f, ok := known[k.text]; ok {
 			f(k, v.items[i])
@@ -50,6 +50,7 @@ func (s *source) read(v *value, what string, known map[string]field) {
 			s.errorAt(k, "E103", fmt.Sprintf("%q is not supported yet", k.text), "")
 			continue
 		}
+		names := slices.Sorted(maps.Keys(known))
 		var hint string
 		if word, ok := otherWords()[k.text]; ok && slices.Contains(names, word) {
 			hint = fmt.Sprintf("did you mean %q?", word)

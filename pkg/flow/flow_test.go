@@ -5,8 +5,10 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -130,7 +132,7 @@ jobs:
 		t.Errorf("job is %+v", j)
 	}
 	if b.Flows["flows/cut.yaml"] == nil {
-		t.Errorf("the bundle has %v", sortedKeys(b.Flows))
+		t.Errorf("the bundle has %v", slices.Sorted(maps.Keys(b.Flows)))
 	}
 }
 

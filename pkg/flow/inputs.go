@@ -45,7 +45,7 @@ func (f *Flow) ResolveInputs(given map[string]any, now time.Time) (map[string]an
 	for i := range f.Inputs {
 		names[i] = f.Inputs[i].Name
 	}
-	for _, name := range sortedKeys(given) {
+	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !slices.Contains(names, name) {
 			problems = append(problems, InputError{Name: name, Message: "it is not an input of " + f.Name, Hint: didYouMean(name, names)})
 		}
@@ -288,15 +288,6 @@ func show(v any) string {
 		s = strings.ToValidUTF8(s[:60], "") + "..."
 	}
 	return s
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // parseDuration reads 90s, 1h30m or 2d12h.

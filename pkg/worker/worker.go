@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"sync"
 	"time"
 
@@ -342,77 +341,5 @@ func (w *Worker) drain(context.Context) {
 	case <-empty:
 	case <-last.C:
 		w.log.Warn("some handlers did not end; their tickets will be given to others", zap.Int("running", len(w.inHand())))
-	}
-}
-
-// heartbeats says every third of a lease that the tickets in hand are in work.
-func (w *Worker) heartbeats(ctx context.Context) {
-	tick := time.NewTicker(w.cfg.Lease / 3)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			w.heartbeat(ctx)
-		}
-	}
-}
-
-func (w *Worker) heartbeat(ctx context.Context) {
-	all := w.inHand()
-	var tickets []wire.Ticket
-	for _, a := range all {
-		tickets = append(tickets, a.ticket)
-	}
-	ctx, cancel := context.WithTimeout(ctx, w.cfg.Lease/3)
-	defer cancel()
-	sent := time.Now()
-	kept, err := w.store.Heartbeat(ctx, w.cfg.Name, tickets)
-	if err != nil {
-		w.mu.Lock()
-		silent := time.Since(w.beat)
-		w.mu.Unlock()
-		if silent > w.cfg.Lease*8/10-w.cfg.Lease/3 {
-			for _, a := range all {
-				a.cancel(ErrLeaseLost)
-			}
-		}
-		return
-	}
-	w.mu.Lock()
-	w.beat = sent
-	w.mu.Unlock()
-	for _, a := range all {
-		if !slices.ContainsFunc(kept, func(t wire.Ticket) bool { return t.ID == a.ticket.ID && t.Run == a.ticket.Run && t.Pub == a.ticket.Pub }) {
-			a.cancel(ErrRevoked)
-		}
-	}
-}
-
-// register keeps the worker's entry in the registry fresh.
-func (w *Worker) register(ctx context.Context) {
-	tick := time.NewTicker(3 * time.Second)
-	defer tick.Stop()
-	for {
-		entry := wire.Worker{
-			Name: w.cfg.Name, PID: os.Getpid(), Version: w.cfg.Version, Slots: w.cfg.Slots, Busy: len(w.inHand()),
-			Queues: w.cfg.Queues, Started: w.started.UnixMilli(),
-		}
-		entry.Host, _ = os.Hostname()
-		for _, c := range w.jobs.Contracts() {
-			entry.Handlers = append(entry.Handlers, wire.HandlerInfo{Name: c.Name, Description: c.Description, Inputs: c.Inputs, Outputs: c.Outputs})
-		}
-		w.mu.Lock()
-		entry.Draining = w.draining
-		w.mu.Unlock()
-		if err := w.store.PutWorker(ctx, entry); err != nil && ctx.Err() == nil {
-			w.log.Debug("the registry cannot be written", zap.Error(err))
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
 	}
 }

@@ -56,22 +56,22 @@ func netsBelow(p *placement, l int, columns []int) []net {
 // whose source stands above another one's target goes first, so that their
 // verticals do not lie on each other.
 func assignTracks(nets []net) {
-	var todo []int
+	var left []int
 	for i, n := range nets {
 		if n.left() != n.right() {
-			todo = append(todo, i)
+			left = append(left, i)
 		}
 	}
 	before := func(a, b int) bool { // must a have a higher track than b?
 		return a != b && slices.Contains(nets[b].columns, nets[a].column)
 	}
-	for len(todo) > 0 {
-		pick := slices.IndexFunc(todo, func(b int) bool {
-			return !slices.ContainsFunc(todo, func(a int) bool { return before(a, b) })
+	for len(left) > 0 {
+		pick := slices.IndexFunc(left, func(b int) bool {
+			return !slices.ContainsFunc(left, func(a int) bool { return before(a, b) })
 		})
 		pick = max(pick, 0) // in a circle, any will do
-		i := todo[pick]
-		todo = slices.Delete(todo, pick, pick+1)
+		i := left[pick]
+		left = slices.Delete(left, pick, pick+1)
 		track := 0
 		for j := range nets {
 			if nets[j].track >= 0 && before(j, i) {

@@ -166,15 +166,15 @@ func (g *Graph) reduced() []Edge {
 // more edges.
 func (g *Graph) reachedLonger(next [][]int, e Edge) bool {
 	seen := make([]bool, len(g.Nodes))
-	var todo []int
+	var left []int
 	for _, n := range next[e.From] {
 		if n != e.To {
-			todo = append(todo, n)
+			left = append(left, n)
 		}
 	}
-	for len(todo) > 0 {
-		n := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
+	for len(left) > 0 {
+		n := left[len(left)-1]
+		left = left[:len(left)-1]
 		if seen[n] {
 			continue
 		}
@@ -182,7 +182,7 @@ func (g *Graph) reachedLonger(next [][]int, e Edge) bool {
 		if slices.Contains(next[n], e.To) {
 			return true
 		}
-		todo = append(todo, next[n]...)
+		left = append(left, next[n]...)
 	}
 	return false
 }

@@ -1,0 +1,98 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orchis-run/orchis/pkg/client"
+	"github.com/orchis-run/orchis/pkg/flow"
+)
+
+func (a *app) submitCommand() *cobra.Command {
+	var g given
+	var id, how string
+	var wait, watch bool
+	var limit time.Duration
+	c := &cobra.Command{
+		Use: "submit FILE|NAME", Short: "Submit a recipe to the orchestrators of a Redis", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			ctx := cmd.Context()
+			if limit > 0 {
+				var stop context.CancelFunc
+				ctx, stop = context.WithTimeout(ctx, limit)
+				defer stop()
+			}
+			request, bundle, err := a.request(args[0], g)
+			if err != nil {
+				return err
+			}
+			request.ID = id
+			return a.with(ctx, func(c *client.Client) error {
+				return a.submit(ctx, c, request, bundle, wait || watch, map[bool]string{true: how, false: "quiet"}[watch])
+			})
+		},
+	}
+	c.Flags().StringArrayVarP(&g.pairs, "input", "i", nil, "an input, as name=value; may be given often")
+	c.Flags().StringVarP(&g.file, "inputs", "f", "", "a JSON or YAML file with inputs")
+	c.Flags().StringVar(&id, "id", "", "id of the run; submitting it again gives the same run")
+	c.Flags().BoolVar(&wait, "wait", false, "wait until the run has ended and print its outputs")
+	c.Flags().BoolVar(&watch, "watch", false, "as --wait, and show the progress")
+	c.Flags().StringVar(&how, "progress", "auto", "auto, tty, plain, json or quiet")
+	c.Flags().DurationVar(&limit, "timeout", 0, "stop waiting after this time; the run goes on")
+	return c
+}
+
+// request makes a submission: of a file that is here with its text, of
+// anything else by its name.
+func (a *app) request(name string, g given) (client.Request, *flow.Bundle, error) {
+	r := client.Request{By: who()}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		r.Recipe = name
+		if r.Inputs, err = g.fromFile(); err != nil {
+			return r, nil, err
+		}
+		if err := g.flags(r.Inputs); err != nil {
+			return r, nil, err
+		}
+		return r, nil, nil
+	}
+	a.projectOf(name)
+	bundle, err := a.load(name)
+	if err != nil {
+		return r, nil, err
+	}
+	r.Definition = string(text)
+	r.Inputs, err = a.gather(bundle.RootFlow(), g)
+	return r, bundle, err
+}
+
+func (a *app) submit(ctx context.Context, c *client.Client, request client.Request, b *flow.Bundle, wait bool, how string) error {
+	entry, err := c.Submit(ctx, request)
+	if err != nil {
+		return err
+	}
+	answer, stop := context.WithTimeoutCause(ctx, 30*time.Second, &exit{exitUnreachable, errors.New("no orchestrator answers")})
+	defer stop()
+	id, err := c.Accepted(answer, entry)
+	if err != nil {
+		return err
+	}
+	if !wait {
+		a.print("%s\n", id)
+		return nil
+	}
+	a.tell("run %s\n", id)
+	if err := a.show(ctx, c, id, b, how); err != nil {
+		if ctx.Err() != nil {
+			a.tell("the run goes on; follow it with: orchis watch %s\n", id)
+			return context.Cause(ctx)
+		}
+		return err
+	}
+	return a.conclude(ctx, c, id, how)
+}

@@ -1,0 +1,104 @@
+package orchestrator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/wire"
+	"github.com/orchis-run/orchis/pkg/flow"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// load returns a run from memory or from Redis.
+func (pt *partition) load(ctx context.Context, id string) (*live, error) {
+	if l := pt.runs[id]; l != nil {
+		return l, nil
+	}
+	stored, err := pt.o.store.Load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := run.Parse(id, pt.p, stored.Run)
+	if err != nil {
+		return nil, err
+	}
+	program, err := pt.program(ctx, rec.Definition)
+	if err != nil {
+		return nil, err
+	}
+	snap := engine.Snapshot{Run: rec, Tasks: make(map[string]run.Task, len(stored.Tasks)), Outputs: make(map[string]json.RawMessage, len(stored.Outputs))}
+	for path, text := range stored.Tasks {
+		if snap.Tasks[path], err = run.ParseTask(path, text); err != nil {
+			return nil, err
+		}
+	}
+	for path, text := range stored.Outputs {
+		snap.Outputs[path] = json.RawMessage(text)
+	}
+	r, err := engine.Restore(program, snap)
+	if err != nil {
+		return nil, err
+	}
+	l := &live{run: r, version: rec.Version, before: rec, tickets: map[string]wire.TicketRef{}, size: r.Size()}
+	pt.runs[id] = l
+	pt.size += l.size
+	return l, nil
+}
+
+func (pt *partition) program(ctx context.Context, digest string) (*engine.Program, error) {
+	if p := pt.programs[digest]; p != nil {
+		return p, nil
+	}
+	raw, err := pt.o.store.Definition(ctx, pt.p, digest)
+	if err != nil {
+		return nil, fmt.Errorf("definition %s: %w", digest, errors.Join(err))
+	}
+	b, err := flow.DecodeBundle(raw)
+	if err != nil {
+		return nil, err
+	}
+	p, err := engine.Compile(b, pt.o.cfg.Limits)
+	if err != nil {
+		return nil, err
+	}
+	if len(pt.programs) > 500 {
+		clear(pt.programs)
+	}
+	pt.programs[digest] = p
+	return p, nil
+}
+
+func (pt *partition) forget(id string) {
+	if l := pt.runs[id]; l != nil {
+		pt.size -= l.size
+		delete(pt.runs, id)
+	}
+}
+
+// shrink drops runs from memory when there are too many; any may go, since
+// they can be loaded again.
+func (pt *partition) shrink() {
+	for id := range pt.runs {
+		if pt.size <= cacheTasks {
+			return
+		}
+		pt.forget(id)
+	}
+}
+
+// fresh reports whether the run in memory is the one in Redis. Events that have
+// no effect may be thrown away only then: one that knows of a publication
+// existed after it, so a run that is current knows of it too. A run that is not
+// current is forgotten. (Events that have effects need no such check: their
+// commit has one.)
+func (pt *partition) fresh(ctx context.Context, id string, l *live) (bool, error) {
+	version, err := pt.o.store.Version(ctx, id)
+	if err != nil || version == l.version {
+		return err == nil, err
+	}
+	pt.forget(id)
+	return false, nil
+}
