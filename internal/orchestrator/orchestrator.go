@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/orchis-run/orchis/internal/engine"
-	"github.com/orchis-run/orchis/internal/redisstore"
 	"github.com/orchis-run/orchis/pkg/flow"
 )
 
@@ -73,10 +72,15 @@ func (c Config) withDefaults() Config {
 // Orchestrator drives runs.
 type Orchestrator struct {
 	cfg    Config
-	store  *redisstore.Store
+	store  Store
 	loader *flow.Loader
 	log    *zap.Logger
 	offset atomic.Int64 // of the clock of Redis, in nanoseconds
+
+	// What is not the orchestrator's own doing; a simulation has another.
+	clock func() time.Time
+	sleep func(context.Context, time.Duration)
+	nonce func() uint64
 
 	mu       sync.Mutex
 	owned    map[int]bool
@@ -85,7 +89,7 @@ type Orchestrator struct {
 }
 
 // New returns an orchestrator on a store.
-func New(store *redisstore.Store, cfg Config, log *zap.Logger) (*Orchestrator, error) {
+func New(store Store, cfg Config, log *zap.Logger) (*Orchestrator, error) {
 	cfg = cfg.withDefaults()
 	loader, err := flow.NewLoader(cfg.Definitions)
 	if err != nil {
@@ -96,6 +100,7 @@ func New(store *redisstore.Store, cfg Config, log *zap.Logger) (*Orchestrator, e
 	}
 	return &Orchestrator{
 		cfg: cfg, store: store, loader: loader, owned: map[int]bool{},
+		clock: time.Now, sleep: pause, nonce: rand.Uint64,
 		log: log.With(zap.String("orchestrator", cfg.Name)),
 	}, nil
 }
@@ -149,15 +154,15 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 
 // setClock measures how far the clock of Redis is from ours.
 func (o *Orchestrator) setClock(ctx context.Context) {
-	before := time.Now()
+	before := o.clock()
 	now, err := o.store.Now(ctx)
 	if err == nil {
-		o.offset.Store(int64(now.Sub(before.Add(time.Since(before) / 2))))
+		o.offset.Store(int64(now.Sub(before.Add(o.clock().Sub(before) / 2))))
 	}
 }
 
 // now is the time by the clock of Redis.
-func (o *Orchestrator) now() time.Time { return time.Now().Add(time.Duration(o.offset.Load())) }
+func (o *Orchestrator) now() time.Time { return o.clock().Add(time.Duration(o.offset.Load())) }
 
 // forever does a thing again and again until ctx ends. Errors are waited out,
 // longer each time, and logged now and then.
@@ -176,7 +181,7 @@ func (o *Orchestrator) forever(ctx context.Context, what string, do func(context
 			tries = 0
 			continue
 		}
-		if advice, fatal := redisstore.IsFatal(err); fatal {
+		if advice, fatal := o.store.Fatal(err); fatal {
 			return fmt.Errorf("%s: %w: %s", what, err, advice)
 		}
 		if time.Since(logged) > 10*time.Second {
@@ -193,7 +198,7 @@ func (o *Orchestrator) forever(ctx context.Context, what string, do func(context
 // every does a thing at an interval until ctx ends.
 func (o *Orchestrator) every(ctx context.Context, d time.Duration, what string, do func(context.Context) error) error {
 	return o.forever(ctx, what, func(ctx context.Context) error {
-		pause(ctx, d)
+		o.sleep(ctx, d)
 		return do(ctx)
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"runtime/debug"
 	"time"
 
@@ -52,13 +51,13 @@ func newPartition(o *Orchestrator, p int) *partition {
 // round renews the ownership and deals with what has happened.
 func (pt *partition) round(ctx context.Context) error {
 	o := pt.o
-	if time.Since(pt.renewed) > o.cfg.Ownership/3 {
+	if o.clock().Sub(pt.renewed) > o.cfg.Ownership/3 {
 		if err := pt.renew(ctx); err != nil {
 			return err
 		}
 	}
 	if !o.owns(pt.p) {
-		pause(ctx, o.cfg.Ownership/5)
+		o.sleep(ctx, o.cfg.Ownership/5)
 		return nil
 	}
 	due, next, err := o.store.DueTimers(ctx, pt.p, o.now(), batch)
@@ -81,8 +80,8 @@ func (pt *partition) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if time.Since(pt.claimed) > o.cfg.Ownership {
-		pt.claimed = time.Now()
+	if o.clock().Sub(pt.claimed) > o.cfg.Ownership {
+		pt.claimed = o.clock()
 		left, err := o.store.ClaimEvents(ctx, pt.p, o.cfg.Name, o.cfg.Ownership, batch)
 		if err != nil {
 			return err
@@ -94,8 +93,8 @@ func (pt *partition) round(ctx context.Context) error {
 			return err
 		}
 	}
-	if time.Since(pt.swept) > o.cfg.Lease {
-		pt.swept = time.Now()
+	if o.clock().Sub(pt.swept) > o.cfg.Lease {
+		pt.swept = o.clock()
 		return pt.sweep(ctx)
 	}
 	return nil
@@ -110,7 +109,7 @@ func (pt *partition) renew(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	pt.renewed = time.Now()
+	pt.renewed = o.clock()
 	o.mu.Lock()
 	o.owned[pt.p] = has
 	o.mu.Unlock()
@@ -333,5 +332,5 @@ func (pt *partition) tryStep(l *live, now int64, t *todo) (fx engine.Effects, er
 	for _, tm := range t.timers {
 		events = append(events, engine.Event{Kind: engine.TimerFired, Timer: tm.Kind, Task: tm.Task, Pub: tm.Pub})
 	}
-	return l.run.Step(now, rand.Uint64(), events...), nil
+	return l.run.Step(now, pt.o.nonce(), events...), nil
 }

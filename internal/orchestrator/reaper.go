@@ -37,7 +37,7 @@ func (pt *partition) reap(ctx context.Context) error {
 				key := q + " " + string(l) + " " + s.ID
 				first, known := pt.suspects[key]
 				if !known {
-					seen[key] = time.Now()
+					seen[key] = o.clock()
 					continue
 				}
 				seen[key] = first

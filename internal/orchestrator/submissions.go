@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"regexp"
 	"strconv"
 	"strings"
@@ -18,7 +17,6 @@ import (
 
 	"github.com/orchis-run/orchis/internal/engine"
 	"github.com/orchis-run/orchis/internal/expr"
-	"github.com/orchis-run/orchis/internal/redisstore"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/flow"
 )
@@ -56,14 +54,14 @@ func (o *Orchestrator) accept(ctx context.Context, sub *wire.Submission) error {
 	switch {
 	case errors.As(err, &no):
 		o.log.Info("submission rejected", zap.String("entry", sub.Entry), zap.String("reason", firstLine(no.text)))
-		return o.store.AnswerSubmission(ctx, sub.Entry, wire.Answer{State: wire.Rejected, Error: no.text}, redisstore.AnswerTTL)
-	case err != nil && (redisstore.IsRetryable(err) || sub.Deliveries < 5):
+		return o.store.AnswerSubmission(ctx, sub.Entry, wire.Answer{State: wire.Rejected, Error: no.text}, wire.AnswerTTL)
+	case err != nil && (o.store.Retryable(err) || sub.Deliveries < 5):
 		return err
 	case err != nil:
-		return o.store.AnswerSubmission(ctx, sub.Entry, wire.Answer{State: wire.Rejected, Error: "internal error: " + err.Error()}, redisstore.AnswerTTL)
+		return o.store.AnswerSubmission(ctx, sub.Entry, wire.Answer{State: wire.Rejected, Error: "internal error: " + err.Error()}, wire.AnswerTTL)
 	}
 	o.log.Info("run accepted", zap.String("run_id", id), zap.String("recipe", sub.Recipe), zap.String("by", sub.By))
-	return o.store.AnswerSubmission(ctx, sub.Entry, wire.Answer{State: wire.Accepted, Run: id}, redisstore.AnswerTTL)
+	return o.store.AnswerSubmission(ctx, sub.Entry, wire.Answer{State: wire.Accepted, Run: id}, wire.AnswerTTL)
 }
 
 func firstLine(s string) string { line, _, _ := strings.Cut(s, "\n"); return line }
@@ -185,7 +183,7 @@ func (o *Orchestrator) begin(ctx context.Context, id string, b *flow.Bundle, inp
 		ID: id, Partition: p, Digest: digest, Inputs: inputs, SubmittedBy: sub.By,
 		Labels: maps.Clone(sub.Labels), Now: now.UnixMilli(),
 	})
-	fx := r.Step(now.UnixMilli(), rand.Uint64(), engine.Event{Kind: engine.Start})
+	fx := r.Step(now.UnixMilli(), o.nonce(), engine.Event{Kind: engine.Start})
 	c, err := toCommit(id, 0, nil, &fx, now.UnixMilli())
 	if err != nil {
 		return err

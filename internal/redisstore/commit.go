@@ -10,14 +10,6 @@ import (
 	"github.com/orchis-run/orchis/internal/wire"
 )
 
-// CommitResult tells what became of one change.
-type CommitResult struct {
-	// Err is nil or wire.ErrConflict.
-	Err error
-	// TicketIDs are the stream ids of the change's tickets, in their order.
-	TicketIDs []string
-}
-
 // maxCommit is the number of tasks and tickets that one call of the script may
 // write; other clients of Redis wait as long.
 const maxCommit = 1000
@@ -25,8 +17,8 @@ const maxCommit = 1000
 // Commit applies changes of runs of one partition; each as a whole or not at
 // all. When it returns an error, it is unknown which were applied: the runs
 // must be loaded again.
-func (s *Store) Commit(ctx context.Context, p int, changes []wire.Commit) ([]CommitResult, error) {
-	var results []CommitResult
+func (s *Store) Commit(ctx context.Context, p int, changes []wire.Commit) ([]wire.CommitResult, error) {
+	var results []wire.CommitResult
 	for len(changes) > 0 {
 		n, size := 0, 0
 		for n < len(changes) && (n == 0 || size+weight(&changes[n]) <= maxCommit) {
@@ -45,7 +37,7 @@ func (s *Store) Commit(ctx context.Context, p int, changes []wire.Commit) ([]Com
 
 func weight(c *wire.Commit) int { return 1 + len(c.Tasks)/2 + len(c.Tickets) }
 
-func (s *Store) commitSome(ctx context.Context, p int, changes []wire.Commit) ([]CommitResult, error) {
+func (s *Store) commitSome(ctx context.Context, p int, changes []wire.Commit) ([]wire.CommitResult, error) {
 	args := arguments{s.base(p), len(changes)}
 	for i := range changes {
 		args.commit(&changes[i])
@@ -57,7 +49,7 @@ func (s *Store) commitSome(ctx context.Context, p int, changes []wire.Commit) ([
 	if len(reply) != len(changes) {
 		return nil, fmt.Errorf("commit %d changes: got %d replies", len(changes), len(reply))
 	}
-	results := make([]CommitResult, len(reply))
+	results := make([]wire.CommitResult, len(reply))
 	for i, r := range reply {
 		words, ok := r.([]any)
 		if !ok || len(words) == 0 {

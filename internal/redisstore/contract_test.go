@@ -60,11 +60,11 @@ func TestACommitIsWholeOrNothing(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
 		s, ctx := open(t, srv), t.Context()
-		res := must[[]redisstore.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit("r1", 0), aCommit("r2", 0)}))
+		res := must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit("r1", 0), aCommit("r2", 0)}))
 		if len(res) != 2 || res[0].Err != nil || len(res[0].TicketIDs) != 1 {
 			t.Fatalf("results are %+v", res)
 		}
-		again := must[[]redisstore.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit("r1", 0)}))
+		again := must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit("r1", 0)}))
 		if !errors.Is(again[0].Err, wire.ErrConflict) {
 			t.Fatalf("a commit of an old version gives %v", again[0].Err)
 		}
@@ -82,7 +82,7 @@ func TestACommitIsWholeOrNothing(t *testing.T) {
 		}
 		ref := wire.TicketRef{Queue: "default", Priority: wire.Normal, ID: res[0].TicketIDs[0]}
 		end := wire.Commit{Run: "r1", Version: 1, Forget: []string{"a"}, Revokes: []wire.TicketRef{ref}, ClearTimers: []wire.Timer{{Run: "r1", Kind: "retry", Task: "a"}}, Done: 9, More: true}
-		must[[]redisstore.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{end}))
+		must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{end}))
 		if tasks := must[[]run.Task](t)(s.Tasks(ctx, "r1")); len(tasks) != 0 {
 			t.Errorf("forgotten tasks are %v", tasks)
 		}
@@ -111,7 +111,7 @@ func TestATicketIsHeldReportedAndGone(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
 		s, ctx := open(t, srv), t.Context()
 		ok(t, s.Ensure(ctx, []string{"default"}))
-		must[[]redisstore.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit("r1", 0)}))
+		must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit("r1", 0)}))
 		got := must[[]wire.Ticket](t)(s.ReadTickets(ctx, 0, []string{"default"}, "w1", 5, time.Second))
 		if len(got) != 1 || string(got[0].Inputs) != `{"k":"ä"}` || got[0].Queue != "default" {
 			t.Fatalf("tickets are %+v", got)
@@ -122,7 +122,7 @@ func TestATicketIsHeldReportedAndGone(t *testing.T) {
 		if kept := must[[]wire.Ticket](t)(s.Heartbeat(ctx, "w1", got)); len(kept) != 1 {
 			t.Errorf("kept are %v", kept)
 		}
-		if p := must[[]redisstore.Pending](t)(s.PendingTickets(ctx, 0, "default", wire.Normal, 0, 10)); len(p) != 1 || p[0].Consumer != "w1" {
+		if p := must[[]wire.Pending](t)(s.PendingTickets(ctx, 0, "default", wire.Normal, 0, 10)); len(p) != 1 || p[0].Consumer != "w1" {
 			t.Errorf("pending are %v", p)
 		}
 		done := redisstore.Completion{Ticket: got[0], Event: wire.Event{Type: wire.Failed, Run: "r1", Task: "a", Pub: "p1", Error: &run.Error{Code: "x", Message: "y"}, Permanent: true}}
@@ -198,7 +198,7 @@ func TestWorkersAndQueuesAreListed(t *testing.T) {
 		if w := must[[]wire.Worker](t)(s.Workers(ctx)); len(w) != 1 || w[0].Seen == 0 {
 			t.Errorf("workers are %+v", w)
 		}
-		must[[]redisstore.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit("r1", 0)}))
+		must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit("r1", 0)}))
 		if q := must[[]redisstore.QueueStat](t)(s.QueueStats(ctx)); len(q) != 1 || q[0].Waiting != 1 {
 			t.Errorf("queues are %+v", q)
 		}
@@ -222,7 +222,7 @@ func TestACommitDealsWithItsEvents(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
 		s, ctx := open(t, srv), t.Context()
-		must[[]redisstore.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit("r", 0)}))
+		must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit("r", 0)}))
 		ok(t, s.SendEvents(ctx, 0, []wire.Event{{Type: wire.Started, Run: "r", Task: "a", Pub: "p1"}}))
 		events := must[[]wire.Event](t)(s.ReadEvents(ctx, 0, "o", 10, 0))
 		if len(events) != 1 {
@@ -230,7 +230,7 @@ func TestACommitDealsWithItsEvents(t *testing.T) {
 		}
 		timer := wire.Timer{Run: "r", Kind: "retry", Task: "a", Due: 100}
 		change := wire.Commit{Run: "r", Version: 7, Fields: []string{"state", "running"}, Events: []string{events[0].ID}, ClearTimers: []wire.Timer{timer}}
-		if res := must[[]redisstore.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{change})); !errors.Is(res[0].Err, wire.ErrConflict) {
+		if res := must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{change})); !errors.Is(res[0].Err, wire.ErrConflict) {
 			t.Fatalf("a commit on a wrong version gives %v", res[0].Err)
 		}
 		if left := must[[]wire.Event](t)(s.ClaimEvents(ctx, 0, "o2", 0, 10)); len(left) != 1 || left[0].Deliveries != 2 {
@@ -240,7 +240,7 @@ func TestACommitDealsWithItsEvents(t *testing.T) {
 			t.Errorf("after a conflict the timers are %v, %v", due, err)
 		}
 		change.Version = 1
-		if res := must[[]redisstore.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{change})); res[0].Err != nil {
+		if res := must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{change})); res[0].Err != nil {
 			t.Fatal(res[0].Err)
 		}
 		if due, _, err := s.DueTimers(ctx, 0, time.UnixMilli(1000), 10); err != nil || len(due) != 0 {

@@ -204,4 +204,10 @@ func IsFatal(err error) (advice string, fatal bool) {
 	return "", false
 }
 
+// Retryable is IsRetryable.
+func (s *Store) Retryable(err error) bool { return IsRetryable(err) }
+
+// Fatal is IsFatal.
+func (s *Store) Fatal(err error) (advice string, fatal bool) { return IsFatal(err) }
+
 func isNoGroup(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "NOGROUP") }

@@ -123,7 +123,7 @@ func (s *Store) submissions(ctx context.Context, got []redis.XMessage, deliverie
 		sub, err := wire.ParseSubmission(m.ID, m.Values)
 		if err != nil {
 			a := wire.Answer{State: wire.Rejected, Error: err.Error()}
-			if err := s.AnswerSubmission(ctx, m.ID, a, AnswerTTL); err != nil {
+			if err := s.AnswerSubmission(ctx, m.ID, a, wire.AnswerTTL); err != nil {
 				return out, err
 			}
 			continue
@@ -133,9 +133,6 @@ func (s *Store) submissions(ctx context.Context, got []redis.XMessage, deliverie
 	}
 	return out, nil
 }
-
-// AnswerTTL is how long the answer to a submission can be read.
-const AnswerTTL = 7 * 24 * time.Hour
 
 // AnswerSubmission records what became of a submission and deletes it.
 func (s *Store) AnswerSubmission(ctx context.Context, entry string, a wire.Answer, ttl time.Duration) error {

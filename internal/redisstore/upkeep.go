@@ -24,15 +24,9 @@ func (s *Store) Queues(ctx context.Context, p int) ([]string, error) {
 	return names, nil
 }
 
-// Pending is a ticket that a worker has and has not done with.
-type Pending struct {
-	ID, Consumer string
-	Idle         time.Duration
-}
-
 // PendingTickets returns tickets of a lane whose worker has not been heard of
 // for minIdle.
-func (s *Store) PendingTickets(ctx context.Context, p int, queue string, l wire.Priority, minIdle time.Duration, count int) ([]Pending, error) {
+func (s *Store) PendingTickets(ctx context.Context, p int, queue string, l wire.Priority, minIdle time.Duration, count int) ([]wire.Pending, error) {
 	got, err := s.client.XPendingExt(ctx, &redis.XPendingExtArgs{
 		Stream: s.tickets(p, queue, l), Group: groupWorkers, Idle: minIdle, Start: "-", End: "+", Count: int64(count),
 	}).Result()
@@ -42,9 +36,9 @@ func (s *Store) PendingTickets(ctx context.Context, p int, queue string, l wire.
 	if err != nil {
 		return nil, fmt.Errorf("read what workers hold of queue %s: %w", queue, err)
 	}
-	var out []Pending
+	var out []wire.Pending
 	for _, x := range got {
-		out = append(out, Pending{ID: x.ID, Consumer: x.Consumer, Idle: x.Idle})
+		out = append(out, wire.Pending{ID: x.ID, Consumer: x.Consumer, Idle: x.Idle})
 	}
 	return out, nil
 }

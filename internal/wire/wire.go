@@ -6,6 +6,7 @@ package wire
 import (
 	"encoding/json"
 	"errors"
+	"time"
 
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -152,6 +153,9 @@ type Answer struct {
 	Error string
 }
 
+// AnswerTTL is how long the answer to a submission can be read.
+const AnswerTTL = 7 * 24 * time.Hour
+
 // The states of an Answer.
 const (
 	Accepted = "accepted"
@@ -215,11 +219,25 @@ type Commit struct {
 	Done   int64
 }
 
+// CommitResult tells what became of a Commit.
+type CommitResult struct {
+	// Err is nil or ErrConflict.
+	Err error
+	// TicketIDs are the stream ids of the change's tickets, in their order.
+	TicketIDs []string
+}
+
 // TicketRef names a ticket in its stream.
 type TicketRef struct {
 	Queue    string
 	Priority Priority
 	ID       string
+}
+
+// Pending is a ticket that a worker has and has not done with.
+type Pending struct {
+	ID, Consumer string
+	Idle         time.Duration // since the worker was last heard of
 }
 
 // DeadLetter is a task, or an event, that was given up.

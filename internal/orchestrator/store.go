@@ -1,0 +1,88 @@
+package orchestrator
+
+import (
+	"context"
+	"time"
+
+	"github.com/orchis-run/orchis/internal/wire"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// Store is what an orchestrator asks of Redis; internal/redisstore has it.
+// After an error it is unknown whether a change was made, unless Retryable and
+// Fatal say otherwise.
+type Store interface {
+	runStore
+	inbox
+	ticketStore
+	registry
+}
+
+// runStore keeps runs.
+type runStore interface {
+	// Load returns a run as it stands, Definition a frozen definition, Run a
+	// record and Version its number of commits; wire.ErrNotFound when there is
+	// none, 0 for Version.
+	Load(ctx context.Context, id string) (*wire.Stored, error)
+	Definition(ctx context.Context, p int, digest string) ([]byte, error)
+	Run(ctx context.Context, id string) (run.Run, error)
+	Version(ctx context.Context, id string) (int64, error)
+	// Commit applies changes of runs of one partition; each as a whole or not
+	// at all.
+	Commit(ctx context.Context, p int, changes []wire.Commit) ([]wire.CommitResult, error)
+	// DueTimers returns timers that are due, and when the next one after them
+	// is; zero when there is none.
+	DueTimers(ctx context.Context, p int, now time.Time, limit int) ([]wire.Timer, time.Time, error)
+	RemoveTimers(ctx context.Context, p int, timers []wire.Timer) error
+	// ActiveRuns returns runs without progress since a time, the longest first;
+	// EndedRuns those that ended before a time, and the oldest beyond keep.
+	ActiveRuns(ctx context.Context, p int, before time.Time, limit int) ([]string, error)
+	EndedRuns(ctx context.Context, p int, before time.Time, keep, limit int) ([]string, error)
+	DeleteRuns(ctx context.Context, p int, ids []string) error
+}
+
+// inbox is what is sent to orchestrators. Read takes new entries, Claim those
+// that another orchestrator took at least idle ago.
+type inbox interface {
+	ReadSubmissions(ctx context.Context, consumer string, count int, block time.Duration) ([]wire.Submission, error)
+	ClaimSubmissions(ctx context.Context, consumer string, idle time.Duration, count int) ([]wire.Submission, error)
+	AnswerSubmission(ctx context.Context, entry string, a wire.Answer, ttl time.Duration) error
+	ReadControl(ctx context.Context, consumer string, count int, block, idle time.Duration) ([]wire.Control, error)
+	AckControl(ctx context.Context, entries []string) error
+	ReadEvents(ctx context.Context, p int, consumer string, count int, block time.Duration) ([]wire.Event, error)
+	ClaimEvents(ctx context.Context, p int, consumer string, idle time.Duration, count int) ([]wire.Event, error)
+	SendEvents(ctx context.Context, p int, events []wire.Event) error
+	AckEvents(ctx context.Context, p int, ids []string) error
+}
+
+// ticketStore is what stands in the queues.
+type ticketStore interface {
+	Queues(ctx context.Context, p int) ([]string, error)
+	// PendingTickets returns tickets whose worker has not been heard of for
+	// minIdle, ScanTickets all after an entry, Ticket one; wire.ErrNotFound
+	// when it is gone.
+	PendingTickets(ctx context.Context, p int, queue string, l wire.Priority, minIdle time.Duration, count int) ([]wire.Pending, error)
+	ScanTickets(ctx context.Context, p int, queue string, l wire.Priority, after string, count int) ([]wire.Ticket, error)
+	Ticket(ctx context.Context, p int, queue string, l wire.Priority, id string) (wire.Ticket, error)
+	DropTickets(ctx context.Context, p int, refs []wire.TicketRef) error
+}
+
+// registry is what belongs to the installation as a whole.
+type registry interface {
+	Partitions() int
+	PartitionOf(id string) int
+	// Now is the clock of Redis.
+	Now(ctx context.Context) (time.Time, error)
+	// Own takes or renews a partition for a time, Disown gives it back.
+	Own(ctx context.Context, p int, owner string, ttl time.Duration) (bool, error)
+	Disown(ctx context.Context, p int, owner string) error
+	Workers(ctx context.Context) ([]wire.Worker, error)
+	// Epoch returns the epoch now in Redis and that of when the store was
+	// opened; they differ after Redis came back empty, and Recover makes good.
+	Epoch(ctx context.Context) (now, opened string, err error)
+	Recover(ctx context.Context) error
+	// Retryable reports whether the same may work later, Fatal that waiting
+	// cannot help, and what to do instead.
+	Retryable(err error) bool
+	Fatal(err error) (advice string, fatal bool)
+}
