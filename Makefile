@@ -52,6 +52,11 @@ chaos: ## Kill and freeze processes under load; SEEDS=10 is how often, SEED=1 th
 	CI=true ORCHIS_CHAOS=$(or $(SEEDS),10) ORCHIS_CHAOS_SEED=$(or $(SEED),1) $(GO) test -count=1 -timeout 60m -run Chaos -v ./e2e/...
 	CI=true ORCHIS_FAULTS=all $(GO) test -count=1 -run AnyReply ./internal/orchestrator
 
+.PHONY: simulate
+simulate: ## Simulate crashes, lost replies and the like on a model of Redis; SEEDS=20000 is how many, SEED=1 the first
+	$(GO) test -count=1 -timeout 60m -v -run 'Simulation$$' ./internal/orchestrator -args -seeds $(or $(SEEDS),20000) -first $(or $(SEED),1)
+	$(GO) test -count=1 -timeout 60m -v -run AllHistories ./internal/orchestrator -args -histories 0
+
 .PHONY: mutants
 mutants: ## Take one guard after another out of the code; the tests must notice each
 	ORCHIS_MUTANTS=all $(GO) test -count=1 -parallel 2 -timeout 30m -v ./internal/mutants

@@ -268,7 +268,10 @@ func (pt *partition) step(ctx context.Context, t *todo) (*wire.Commit, *engine.E
 	if err == nil {
 		fx, err = pt.tryStep(l, now, t)
 	}
-	if err != nil {
+	switch {
+	case err != nil && pt.o.store.Retryable(err):
+		return nil, nil, err // not the run's fault
+	case err != nil:
 		return pt.broken(ctx, t, err)
 	}
 	if fx.Stale > 0 {

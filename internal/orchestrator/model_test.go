@@ -1,0 +1,261 @@
+package orchestrator
+
+import (
+	"cmp"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/orchis-run/orchis/internal/wire"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// model is Redis as the orchestrator and the workers see it, in memory, with
+// one partition. A differential test holds it to a real Redis.
+type model struct {
+	time func() int64 // Unix milliseconds
+	skew int64        // jumps of the clock of Redis
+
+	runs        map[string]*modelRun
+	definitions map[string][]byte
+	timers      map[string]wire.Timer
+	active      map[string]int64
+	done        map[string]int64
+	owner       string
+	ownedUntil  int64
+	queues      map[string]bool
+	submit      *stream[wire.Submission]
+	wishes      *stream[wire.Control]
+	events      *stream[wire.Event]
+	tickets     map[string]*stream[wire.Ticket]
+	answers     map[string]wire.Answer
+	dead        []wire.DeadLetter
+	// committed is called after each change.
+	committed func(c *wire.Commit, before, after *modelRun)
+}
+
+// modelRun is what is kept of a run.
+type modelRun struct {
+	fields, tasks, outputs map[string]string
+	log                    []run.Change
+}
+
+func newModel(now func() int64) *model {
+	m := &model{
+		time: now, runs: map[string]*modelRun{}, definitions: map[string][]byte{}, timers: map[string]wire.Timer{},
+		active: map[string]int64{}, done: map[string]int64{}, queues: map[string]bool{},
+		tickets: map[string]*stream[wire.Ticket]{}, answers: map[string]wire.Answer{},
+	}
+	m.submit, m.wishes, m.events = newStream[wire.Submission](m), newStream[wire.Control](m), newStream[wire.Event](m)
+	return m
+}
+
+func (m *model) redisNow() int64 { return m.time() + m.skew }
+
+// lane is the stream of a queue's tickets.
+func (m *model) lane(queue string, l wire.Priority) *stream[wire.Ticket] {
+	key := queue + " " + string(l)
+	if m.tickets[key] == nil {
+		m.tickets[key] = newStream[wire.Ticket](m)
+	}
+	return m.tickets[key]
+}
+
+func (m *model) load(id string) (*wire.Stored, error) {
+	r := m.runs[id]
+	if r == nil {
+		return nil, wire.ErrNotFound
+	}
+	return &wire.Stored{Run: maps.Clone(r.fields), Tasks: maps.Clone(r.tasks), Outputs: maps.Clone(r.outputs)}, nil
+}
+
+func (m *model) record(id string) (run.Run, error) {
+	r := m.runs[id]
+	if r == nil {
+		return run.Run{}, wire.ErrNotFound
+	}
+	return run.Parse(id, 0, r.fields)
+}
+
+func (m *model) version(id string) int64 {
+	if r := m.runs[id]; r != nil {
+		n, _ := strconv.ParseInt(r.fields["version"], 10, 64)
+		return n
+	}
+	return 0
+}
+
+// commit is the commit script.
+func (m *model) commit(c *wire.Commit) wire.CommitResult {
+	if m.version(c.Run) != c.Version {
+		return wire.CommitResult{Err: wire.ErrConflict}
+	}
+	before := m.runs[c.Run]
+	r := &modelRun{fields: map[string]string{}, tasks: map[string]string{}, outputs: map[string]string{}}
+	if before != nil {
+		r = &modelRun{fields: maps.Clone(before.fields), tasks: maps.Clone(before.tasks), outputs: maps.Clone(before.outputs), log: before.log}
+	}
+	for _, task := range c.Forget {
+		delete(r.tasks, task)
+		delete(r.outputs, task)
+	}
+	put(r.tasks, c.Tasks)
+	put(r.outputs, c.Outputs)
+	put(r.fields, c.Fields)
+	r.fields["version"] = strconv.FormatInt(c.Version+1, 10)
+	if len(c.Log) > 0 {
+		var changes []run.Change
+		if err := json.Unmarshal(c.Log, &changes); err != nil {
+			panic(err)
+		}
+		r.log = append(slices.Clip(r.log), changes...)
+	}
+	m.runs[c.Run] = r
+	res := m.around(c)
+	if m.committed != nil {
+		m.committed(c, before, r)
+	}
+	return res
+}
+
+// around applies what a commit changes beside the run itself.
+func (m *model) around(c *wire.Commit) (res wire.CommitResult) {
+	if c.Digest != "" {
+		m.definitions[c.Digest] = c.Definition
+	}
+	for _, t := range c.ClearTimers {
+		delete(m.timers, timerName(t))
+	}
+	for _, t := range c.SetTimers {
+		m.timers[timerName(t)] = t
+	}
+	for _, t := range c.Tickets {
+		m.queues[t.Queue] = true
+		res.TicketIDs = append(res.TicketIDs, m.lane(t.Queue, t.Priority).add(t))
+	}
+	for _, r := range c.Revokes {
+		m.lane(r.Queue, r.Priority).remove(r.ID)
+	}
+	m.dead = append(m.dead, c.Dead...)
+	if c.More {
+		m.events.add(wire.Event{Type: wire.Continue, Run: c.Run})
+	}
+	if c.Active != 0 {
+		m.active[c.Run] = c.Active
+	}
+	if c.Done != 0 {
+		delete(m.active, c.Run)
+		m.done[c.Run] = c.Done
+	}
+	m.events.remove(c.Events...)
+	return res
+}
+
+func put(to map[string]string, pairs []string) {
+	for i := 0; i < len(pairs); i += 2 {
+		to[pairs[i]] = pairs[i+1]
+	}
+}
+
+func timerName(t wire.Timer) string { return strings.Join([]string{t.Run, t.Kind, t.Task, t.Pub}, "|") }
+
+func (m *model) due(now time.Time, limit int) (due []wire.Timer, next time.Time) {
+	all := slices.SortedFunc(maps.Values(m.timers), func(a, b wire.Timer) int {
+		return cmp.Or(cmp.Compare(a.Due, b.Due), cmp.Compare(timerName(a), timerName(b)))
+	})
+	for _, t := range all[:min(len(all), limit+1)] {
+		if t.Due > now.UnixMilli() {
+			return due, time.UnixMilli(t.Due)
+		}
+		due = append(due, t)
+	}
+	return due, time.Time{}
+}
+
+// before returns the members up to a score, the lowest first.
+func before(set map[string]int64, at time.Time, limit int) []string {
+	ids := slices.SortedFunc(maps.Keys(set), func(a, b string) int {
+		return cmp.Or(cmp.Compare(set[a], set[b]), cmp.Compare(a, b))
+	})
+	ids = slices.DeleteFunc(ids, func(id string) bool { return set[id] > at.UnixMilli() })
+	return ids[:min(len(ids), limit)]
+}
+
+func (m *model) own(who string, ttl time.Duration) bool {
+	if m.owner != "" && m.owner != who && m.redisNow() < m.ownedUntil {
+		return false
+	}
+	m.owner, m.ownedUntil = who, m.redisNow()+ttl.Milliseconds()
+	return true
+}
+
+func (m *model) answer(entry string, a wire.Answer) {
+	m.answers[entry] = a
+	m.submit.remove(entry)
+}
+
+func (m *model) pending(queue string, l wire.Priority, idle time.Duration, count int) []wire.Pending {
+	s := m.lane(queue, l)
+	var out []wire.Pending
+	for _, seq := range s.silent(idle.Milliseconds(), count) {
+		h := s.pel[seq]
+		out = append(out, wire.Pending{ID: idOf(seq), Consumer: h.consumer, Idle: time.Duration(m.redisNow()-h.at) * time.Millisecond})
+	}
+	return out
+}
+
+func (m *model) scan(queue string, l wire.Priority, after string, count int) []wire.Ticket {
+	var out []wire.Ticket
+	for _, e := range m.lane(queue, l).entries {
+		if e.seq > seqOf(after) && len(out) < count {
+			out = append(out, placed(e, queue, l))
+		}
+	}
+	return out
+}
+
+func placed(e entry[wire.Ticket], queue string, l wire.Priority) wire.Ticket {
+	t := e.value
+	t.ID, t.Queue, t.Priority = idOf(e.seq), queue, l
+	return t
+}
+
+// readTickets is what a worker gets.
+func (m *model) readTickets(queue, consumer string, count int) []wire.Ticket {
+	var out []wire.Ticket
+	for _, l := range wire.Lanes() {
+		for _, e := range m.lane(queue, l).take(consumer, count-len(out)) {
+			out = append(out, placed(e, queue, l))
+		}
+	}
+	return out
+}
+
+func (m *model) ownTickets(queue, consumer string) []wire.Ticket {
+	var out []wire.Ticket
+	for _, l := range wire.Lanes() {
+		for _, e := range m.lane(queue, l).own(consumer) {
+			out = append(out, placed(e, queue, l))
+		}
+	}
+	return out
+}
+
+// complete reports and removes a ticket, both or neither.
+func (m *model) complete(t wire.Ticket, ev wire.Event) {
+	m.events.add(ev)
+	m.lane(t.Queue, t.Priority).remove(t.ID)
+}
+
+func (m *model) heartbeat(consumer string, tickets []wire.Ticket) []wire.Ticket {
+	var kept []wire.Ticket
+	for _, t := range tickets {
+		if len(m.lane(t.Queue, t.Priority).beat(consumer, []string{t.ID})) > 0 {
+			kept = append(kept, t)
+		}
+	}
+	return kept
+}

@@ -1,0 +1,269 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/orchis-run/orchis/internal/wire"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// verdict is what becomes of one command.
+type verdict int
+
+const (
+	proceed     verdict = iota
+	loseRequest         // it never arrives
+	loseReply           // it is carried out, and nobody hears of it
+	crash               // its sender dies before
+	crashAfter          // its sender dies after
+)
+
+var verdictNames = []string{"", "request lost", "reply lost", "crash before", "crash after"}
+
+// errLink is what a lost command looks like.
+var errLink = errors.New("connection reset by peer")
+
+// crashed unwinds an actor that is killed.
+type crashed struct{}
+
+// view is the Redis of one actor: every command is a step of the scheduler.
+type view struct {
+	*model
+	a *actor
+}
+
+// call carries out one command, as the scheduler wants it. partly applies a
+// part of it when its reply is lost; nil means that there are no parts.
+func call[T any](v *view, name string, do func() (T, error)) (T, error) {
+	var zero T
+	switch v.a.step(name) {
+	case loseRequest:
+		return zero, errLink
+	case loseReply:
+		_, _ = do()
+		return zero, errLink
+	case crash:
+		panic(crashed{})
+	case crashAfter:
+		_, _ = do()
+		panic(crashed{})
+	}
+	got, err := do()
+	v.a.note(got, err)
+	return got, err
+}
+
+// void is call for commands without a reply.
+func void(v *view, name string, do func()) error {
+	_, err := call(v, name, func() (struct{}, error) { do(); return struct{}{}, nil })
+	return err
+}
+
+func (v *view) Partitions() int            { return 1 }
+func (v *view) PartitionOf(string) int     { return 0 }
+func (v *view) Retryable(err error) bool   { return errors.Is(err, errLink) }
+func (v *view) Fatal(error) (string, bool) { return "", false }
+func (v *view) Workers(context.Context) ([]wire.Worker, error) {
+	return nil, nil
+}
+func (v *view) Epoch(context.Context) (now, opened string, err error) { return "", "", nil }
+func (v *view) Recover(context.Context) error                         { return nil }
+func (v *view) DeleteRuns(context.Context, int, []string) error       { return nil }
+func (v *view) EndedRuns(context.Context, int, time.Time, int, int) ([]string, error) {
+	return nil, nil
+}
+
+func (v *view) Now(context.Context) (time.Time, error) {
+	return call(v, "time", func() (time.Time, error) { return time.UnixMilli(v.redisNow()), nil })
+}
+
+func (v *view) Load(_ context.Context, id string) (*wire.Stored, error) {
+	return call(v, "load "+id, func() (*wire.Stored, error) { return v.load(id) })
+}
+
+func (v *view) Definition(_ context.Context, _ int, digest string) ([]byte, error) {
+	return call(v, "definition", func() ([]byte, error) { return v.definitions[digest], nil })
+}
+
+func (v *view) Run(_ context.Context, id string) (run.Run, error) {
+	return call(v, "run "+id, func() (run.Run, error) { return v.record(id) })
+}
+
+func (v *view) Version(_ context.Context, id string) (int64, error) {
+	return call(v, "version "+id, func() (int64, error) { return v.version(id), nil })
+}
+
+// Commit applies the changes one by one; when the reply is lost, some of them
+// may not have been.
+func (v *view) Commit(_ context.Context, _ int, changes []wire.Commit) ([]wire.CommitResult, error) {
+	some := len(changes)
+	var names []string
+	for i := range changes {
+		names = append(names, fmt.Sprintf(" %s@%d", changes[i].Run, changes[i].Version))
+	}
+	return call(v, "commit"+strings.Join(names, ""), func() ([]wire.CommitResult, error) {
+		if v.a.verdict != proceed {
+			some = 1 + v.a.w.choose(len(changes))
+		}
+		var out []wire.CommitResult
+		for i := range changes[:some] {
+			out = append(out, v.commit(&changes[i]))
+		}
+		return out, nil
+	})
+}
+
+func (v *view) DueTimers(_ context.Context, _ int, now time.Time, limit int) ([]wire.Timer, time.Time, error) {
+	var next time.Time
+	due, err := call(v, "due timers", func() (due []wire.Timer, err error) { due, next = v.due(now, limit); return due, nil })
+	return due, next, err
+}
+
+func (v *view) RemoveTimers(_ context.Context, _ int, timers []wire.Timer) error {
+	return void(v, "remove timers", func() {
+		for _, t := range timers {
+			delete(v.timers, timerName(t))
+		}
+	})
+}
+
+func (v *view) ActiveRuns(_ context.Context, _ int, at time.Time, limit int) ([]string, error) {
+	return call(v, "active runs", func() ([]string, error) { return before(v.active, at, limit), nil })
+}
+
+func (v *view) ReadSubmissions(_ context.Context, who string, count int, block time.Duration) ([]wire.Submission, error) {
+	v.a.wait(v.submit.news, block)
+	return call(v, "read submissions", func() ([]wire.Submission, error) { return submissionsOf(v.submit.take(who, count), nil), nil })
+}
+
+func (v *view) ClaimSubmissions(_ context.Context, who string, idle time.Duration, count int) ([]wire.Submission, error) {
+	return call(v, "claim submissions", func() ([]wire.Submission, error) {
+		return submissionsOf(v.submit.claim(who, idle.Milliseconds(), count)), nil
+	})
+}
+
+func submissionsOf(entries []entry[wire.Submission], times []int64) []wire.Submission {
+	var out []wire.Submission
+	for i, e := range entries {
+		sub := e.value
+		sub.Entry, sub.Deliveries = idOf(e.seq), 1
+		if times != nil {
+			sub.Deliveries = times[i]
+		}
+		out = append(out, sub)
+	}
+	return out
+}
+
+func (v *view) AnswerSubmission(_ context.Context, entry string, a wire.Answer, _ time.Duration) error {
+	return void(v, "answer "+a.State+" "+a.Run, func() { v.answer(entry, a) })
+}
+
+func (v *view) ReadControl(_ context.Context, who string, count int, block, idle time.Duration) ([]wire.Control, error) {
+	v.a.wait(v.wishes.news, block)
+	return call(v, "read control", func() ([]wire.Control, error) {
+		got, _ := v.wishes.claim(who, idle.Milliseconds(), count)
+		if len(got) == 0 {
+			got = v.wishes.take(who, count)
+		}
+		var out []wire.Control
+		for _, e := range got {
+			c := e.value
+			c.Entry = idOf(e.seq)
+			out = append(out, c)
+		}
+		return out, nil
+	})
+}
+
+func (v *view) AckControl(_ context.Context, entries []string) error {
+	return void(v, "acknowledge control", func() { v.wishes.remove(entries...) })
+}
+
+func (v *view) ReadEvents(_ context.Context, _ int, who string, count int, block time.Duration) ([]wire.Event, error) {
+	v.a.wait(v.events.news, block)
+	return call(v, "read events", func() ([]wire.Event, error) { return eventsOf(v.events.take(who, count), nil), nil })
+}
+
+func (v *view) ClaimEvents(_ context.Context, _ int, who string, idle time.Duration, count int) ([]wire.Event, error) {
+	return call(v, "claim events", func() ([]wire.Event, error) {
+		return eventsOf(v.events.claim(who, idle.Milliseconds(), count)), nil
+	})
+}
+
+func eventsOf(entries []entry[wire.Event], times []int64) []wire.Event {
+	var out []wire.Event
+	for i, e := range entries {
+		ev := e.value
+		ev.ID, ev.Deliveries = idOf(e.seq), 1
+		if times != nil {
+			ev.Deliveries = times[i]
+		}
+		out = append(out, ev)
+	}
+	return out
+}
+
+func (v *view) SendEvents(_ context.Context, _ int, events []wire.Event) error {
+	var names []string
+	for i := range events {
+		names = append(names, fmt.Sprint(" ", events[i].Type, " ", events[i].Run, "/", events[i].Task))
+	}
+	return void(v, "send"+strings.Join(names, ""), func() {
+		for _, ev := range events {
+			v.events.add(ev)
+		}
+	})
+}
+
+func (v *view) AckEvents(_ context.Context, _ int, ids []string) error {
+	return void(v, "acknowledge events", func() { v.events.remove(ids...) })
+}
+
+func (v *view) Queues(context.Context, int) ([]string, error) {
+	return call(v, "queues", func() ([]string, error) { return sortedKeys(v.queues), nil })
+}
+
+func (v *view) PendingTickets(_ context.Context, _ int, queue string, l wire.Priority, idle time.Duration, count int) ([]wire.Pending, error) {
+	return call(v, "silent tickets "+string(l), func() ([]wire.Pending, error) { return v.pending(queue, l, idle, count), nil })
+}
+
+func (v *view) ScanTickets(_ context.Context, _ int, queue string, l wire.Priority, after string, count int) ([]wire.Ticket, error) {
+	return call(v, "scan tickets "+string(l), func() ([]wire.Ticket, error) { return v.scan(queue, l, after, count), nil })
+}
+
+func (v *view) Ticket(_ context.Context, _ int, queue string, l wire.Priority, id string) (wire.Ticket, error) {
+	return call(v, "ticket "+id, func() (wire.Ticket, error) {
+		e, there := v.lane(queue, l).get(seqOf(id))
+		if !there {
+			return wire.Ticket{}, wire.ErrNotFound
+		}
+		return placed(e, queue, l), nil
+	})
+}
+
+func (v *view) DropTickets(_ context.Context, _ int, refs []wire.TicketRef) error {
+	return void(v, "drop tickets", func() {
+		for _, r := range refs {
+			v.lane(r.Queue, r.Priority).remove(r.ID)
+		}
+	})
+}
+
+func (v *view) Own(_ context.Context, _ int, who string, ttl time.Duration) (bool, error) {
+	return call(v, "own", func() (bool, error) { return v.own(who, ttl), nil })
+}
+
+func (v *view) Disown(_ context.Context, _ int, who string) error {
+	return void(v, "disown", func() {
+		if v.owner == who {
+			v.owner = ""
+		}
+	})
+}
+
+var _ Store = (*view)(nil)
