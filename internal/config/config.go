@@ -48,6 +48,7 @@ type Settings struct {
 	Data          string            `env:"ORCHIS_DATA" envDefault:".orchis/data" why:"Where files that jobs make are kept. Workers on several machines share it."`
 	Disabled      []string          `env:"ORCHIS_HANDLERS_DISABLED" why:"Built-in handlers this worker does not offer, with commas between."`
 	AllowPrivate  bool              `env:"ORCHIS_ALLOW_PRIVATE" envDefault:"false" why:"Lets http and download reach private addresses."`
+	SecretsDir    string            `env:"ORCHIS_SECRETS_DIR" why:"A folder with a file for each secret that jobs may use as secrets.NAME. Without a file of the name the worker takes ORCHIS_SECRET_NAME from its environment."`
 	sources       map[string]string // setting -> where it comes from
 
 	StartTimeout time.Duration `env:"ORCHIS_START_TIMEOUT" envDefault:"60s" why:"How long the daemons wait for Redis when they start."`

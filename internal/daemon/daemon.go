@@ -23,6 +23,7 @@ import (
 	"github.com/orchis-run/orchis/internal/handlers"
 	"github.com/orchis-run/orchis/internal/orchestrator"
 	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/internal/secret"
 	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/job"
 	"github.com/orchis-run/orchis/pkg/worker"
@@ -71,6 +72,7 @@ func NewWorker(s config.Settings, poll time.Duration, jobs *job.Registry, log *z
 	return worker.New(worker.Config{
 		URL: s.RedisURL, Prefix: s.Prefix, Name: s.WorkerName, Queues: s.Queues, Slots: s.Slots,
 		Lease: s.Lease, Grace: s.ShutdownGrace, Poll: poll, Version: Version(), Logger: log,
+		Secrets: secret.From(s.SecretsDir),
 	}, jobs)
 }
 

@@ -135,40 +135,55 @@ func (b *bounded) Write(p []byte) (int, error) {
 }
 
 // tail splits lines, gives them to progress or the log, and keeps the last.
-// Carriage returns end lines too: tools redraw their progress with them.
+// Carriage returns end lines too: tools redraw their progress with them. What
+// is too long for a line goes to the log piece by piece.
 type tail struct {
 	mu       sync.Mutex
 	progress func(string) bool
 	to       io.Writer
 	rest     []byte
+	long     bool // a piece of this line is in the log
 	last     string
 }
 
+const maxLine = 16 << 10
+
+// Write takes what the program says.
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, c := range p {
-		if c != '\n' && c != '\r' && len(t.rest) < 16<<10 {
-			t.rest = append(t.rest, c)
+		if c == '\n' || c == '\r' {
+			t.line()
 			continue
 		}
-		t.line()
+		if t.rest = append(t.rest, c); len(t.rest) >= maxLine {
+			if !t.long {
+				t.long, t.last = true, string(t.rest)
+			}
+			_, _ = t.to.Write(t.rest)
+			t.rest = t.rest[:0]
+		}
 	}
 	return len(p), nil
 }
 
 func (t *tail) line() {
-	s := string(t.rest)
-	t.rest = t.rest[:0]
-	if strings.TrimSpace(s) == "" || t.progress != nil && t.progress(s) {
-		return
+	s, long := string(t.rest), t.long
+	t.rest, t.long = t.rest[:0], false
+	if !long {
+		if strings.TrimSpace(s) == "" || t.progress != nil && t.progress(s) {
+			return
+		}
+		t.last = s
 	}
-	t.last = s
 	_, _ = io.WriteString(t.to, s+"\n")
 }
 
 func (t *tail) flush() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.line()
+	if len(t.rest) > 0 || t.long {
+		t.line()
+	}
 }

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/internal/secret"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/job"
 )
@@ -45,8 +46,14 @@ type Config struct {
 	Poll time.Duration
 	// MaxResult bounds a result in bytes; 64 KiB.
 	MaxResult int
-	Version   string
-	Logger    *zap.Logger
+	// Secrets finds the value of a secret that a job may use; by default in the
+	// environment variable ORCHIS_SECRET_<NAME>. Its errors must not hold values.
+	Secrets func(name string) (value string, err error)
+	// Hide lists values that must never stand in logs, errors and results, as
+	// the secrets that a job uses do not. The password of URL is one anyway.
+	Hide    []string
+	Version string
+	Logger  *zap.Logger
 }
 
 func (c Config) withDefaults() Config {
@@ -75,6 +82,9 @@ func (c Config) withDefaults() Config {
 	if c.MaxResult <= 0 {
 		c.MaxResult = 64 << 10
 	}
+	if c.Secrets == nil {
+		c.Secrets = secret.From("")
+	}
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()
 	}
@@ -97,6 +107,7 @@ type Worker struct {
 	log     *zap.Logger
 	store   *redisstore.Store
 	slots   chan struct{}
+	mask    *secret.Mask // of what no attempt may tell
 	started time.Time
 
 	mu       sync.Mutex
@@ -117,7 +128,7 @@ func New(cfg Config, jobs *job.Registry) (*Worker, error) {
 	cfg = cfg.withDefaults()
 	return &Worker{
 		cfg: cfg, jobs: jobs, log: cfg.Logger.With(zap.String("worker", cfg.Name)),
-		slots: make(chan struct{}, cfg.Slots), hand: map[*attempt]bool{}, kill: make(chan struct{}),
+		mask: secret.NewMask(cfg.hidden()...), slots: make(chan struct{}, cfg.Slots), hand: map[*attempt]bool{}, kill: make(chan struct{}),
 	}, nil
 }
 
