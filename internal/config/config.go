@@ -17,6 +17,8 @@ import (
 	"github.com/joho/godotenv"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/orchis-run/orchis/internal/wire"
 )
 
 // Off as an address means that nothing is listened on.
@@ -29,6 +31,9 @@ type Settings struct {
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" why:"debug, info, warn or error."`
 	LogFormat string `env:"ORCHIS_LOG_FORMAT" envDefault:"auto" why:"console, json, or auto: console on a terminal."`
 	Project   string `env:"ORCHIS_PROJECT" envDefault:"." why:"The folder that holds recipes/, flows/ and jobs/."`
+
+	SigningKey   string        `env:"ORCHIS_SIGNING_KEY" why:"Secret text of 32 or more letters (openssl rand -hex 32), the same for orchestrators and workers: workers then refuse tickets that no orchestrator signed. Of several, with commas between, the first signs and all verify. ORCHIS_SIGNING_KEY_FILE names a file that holds it."`
+	SignedWithin time.Duration `env:"ORCHIS_SIGNED_WITHIN" envDefault:"24h" why:"How old a signed ticket may be; older ones are refused, and published anew. 0: any age."`
 
 	MaxRetries int           `env:"MAX_RETRIES" envDefault:"3" why:"Retries of jobs that do not say."`
 	JobTimeout time.Duration `env:"ORCHIS_JOB_TIMEOUT" envDefault:"30m" why:"Timeout of an attempt of jobs that do not say."`
@@ -49,6 +54,7 @@ type Settings struct {
 	Disabled      []string          `env:"ORCHIS_HANDLERS_DISABLED" why:"Built-in handlers this worker does not offer, with commas between."`
 	AllowPrivate  bool              `env:"ORCHIS_ALLOW_PRIVATE" envDefault:"false" why:"Lets http and download reach private addresses."`
 	SecretsDir    string            `env:"ORCHIS_SECRETS_DIR" why:"A folder with a file for each secret that jobs may use as secrets.NAME. Without a file of the name the worker takes ORCHIS_SECRET_NAME from its environment."`
+	Handlers      []string          `env:"ORCHIS_HANDLERS" why:"The only handlers this worker offers, with commas between; empty: all it has."`
 	sources       map[string]string // setting -> where it comes from
 
 	StartTimeout time.Duration `env:"ORCHIS_START_TIMEOUT" envDefault:"60s" why:"How long the daemons wait for Redis when they start."`
@@ -73,6 +79,13 @@ func Load() (Settings, error) {
 			return s, fmt.Errorf("read REDIS_URL_FILE: %w", err)
 		}
 		s.RedisURL = strings.TrimSpace(string(raw))
+	}
+	if file := os.Getenv("ORCHIS_SIGNING_KEY_FILE"); file != "" && s.SigningKey == "" {
+		raw, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+		if err != nil {
+			return s, fmt.Errorf("read ORCHIS_SIGNING_KEY_FILE: %w", err)
+		}
+		s.SigningKey = strings.TrimSpace(string(raw))
 	}
 	s.sources = map[string]string{}
 	for _, d := range Describe() {
@@ -116,6 +129,10 @@ func (s *Settings) check() error {
 		_, _, err := net.SplitHostPort(address)
 		refuse(address != Off && err != nil, name, address, "off or an address as 127.0.0.1:8420")
 	}
+	if _, err := wire.ParseKeys(s.SigningKey); err != nil {
+		errs = append(errs, fmt.Errorf("ORCHIS_SIGNING_KEY: %w", err))
+	}
+	refuse(s.SignedWithin < 0, "ORCHIS_SIGNED_WITHIN", s.SignedWithin, "0 or more")
 	refuse(s.Window < 1, "ORCHIS_WINDOW", s.Window, "1 or more")
 	return errors.Join(errs...)
 }

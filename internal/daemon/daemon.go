@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -20,10 +22,12 @@ import (
 	"github.com/orchis-run/orchis/internal/config"
 	"github.com/orchis-run/orchis/internal/engine"
 	"github.com/orchis-run/orchis/internal/executable"
+	"github.com/orchis-run/orchis/internal/expr"
 	"github.com/orchis-run/orchis/internal/handlers"
 	"github.com/orchis-run/orchis/internal/orchestrator"
 	"github.com/orchis-run/orchis/internal/redisstore"
 	"github.com/orchis-run/orchis/internal/secret"
+	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/job"
 	"github.com/orchis-run/orchis/pkg/worker"
@@ -52,17 +56,49 @@ func Jobs(s config.Settings) (*job.Registry, error) {
 	if err := executable.Register(r, filepath.Join(s.Project, "jobs")); err != nil {
 		return nil, err
 	}
-	return r, nil
+	return r, allow(r, s)
+}
+
+// allow leaves only the handlers that the settings name. A name that is no
+// handler is a mistake that must not go unnoticed.
+func allow(r *job.Registry, s config.Settings) error {
+	var names []string
+	for _, c := range r.Contracts() {
+		names = append(names, c.Name)
+	}
+	known := append(handlers.Names(), names...)
+	for setting, given := range map[string][]string{"ORCHIS_HANDLERS": s.Handlers, "ORCHIS_HANDLERS_DISABLED": s.Disabled} {
+		for _, name := range given {
+			if slices.Contains(known, name) {
+				continue
+			}
+			hint := "this worker has " + strings.Join(names, ", ")
+			if near := expr.Nearest(name, known); near != "" {
+				hint = fmt.Sprintf("did you mean %q?", near)
+			}
+			return fmt.Errorf("%s: there is no handler %q: %s", setting, name, hint)
+		}
+	}
+	for _, name := range names {
+		if len(s.Handlers) > 0 && !slices.Contains(s.Handlers, name) || slices.Contains(s.Disabled, name) {
+			r.Remove(name)
+		}
+	}
+	return nil
 }
 
 // NewOrchestrator makes an orchestrator of the settings.
 // poll is how long one read waits for something to do; 0 is the default.
 func NewOrchestrator(s config.Settings, poll time.Duration, store *redisstore.Store, log *zap.Logger) (*orchestrator.Orchestrator, error) {
+	keys, err := wire.ParseKeys(s.SigningKey)
+	if err != nil {
+		return nil, fmt.Errorf("ORCHIS_SIGNING_KEY: %w", err)
+	}
 	return orchestrator.New(store, orchestrator.Config{
 		Definitions: flow.Options{Root: s.Project, Retries: s.MaxRetries, Timeout: s.JobTimeout},
 		Lease:       s.Lease, WaitForHandlers: s.UnknownHandlers == "wait",
 		RetentionAge: s.RetentionAge, RetentionCount: s.RetentionCount,
-		Limits: engine.Limits{Window: s.Window}, Poll: poll,
+		Limits: engine.Limits{Window: s.Window}, Poll: poll, Signing: keys,
 	}, log)
 }
 
@@ -72,7 +108,7 @@ func NewWorker(s config.Settings, poll time.Duration, jobs *job.Registry, log *z
 	return worker.New(worker.Config{
 		URL: s.RedisURL, Prefix: s.Prefix, Name: s.WorkerName, Queues: s.Queues, Slots: s.Slots,
 		Lease: s.Lease, Grace: s.ShutdownGrace, Poll: poll, Version: Version(), Logger: log,
-		Secrets: secret.From(s.SecretsDir),
+		Secrets: secret.From(s.SecretsDir), SigningKeys: s.SigningKey, SignedWithin: s.SignedWithin,
 	}, jobs)
 }
 

@@ -25,6 +25,11 @@ type Config struct {
 	MaxDownload int64
 }
 
+// Names are those of all handlers here, disabled or not.
+func Names() []string {
+	return []string{"exec", "http", "download", "sleep", "fail", "eval", "debug"}
+}
+
 // Register adds the handlers.
 func Register(r *job.Registry, c Config) {
 	if c.DataDir == "" {

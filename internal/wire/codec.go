@@ -48,6 +48,7 @@ func (t *Ticket) Fields() []any {
 	f.text("recipe", t.Recipe)
 	f.text("trace", t.Trace)
 	f.number("at", t.PublishedMs)
+	f.text("signature", t.Signature)
 	return f
 }
 
@@ -109,6 +110,7 @@ func ParseTicket(id string, values map[string]any) (Ticket, error) {
 		Attempt: int(r.number("attempt")), Inputs: r.json("inputs"), Env: r.json("env"), Secrets: r.json("secrets"),
 		TimeoutMs: r.number("timeout"), HeartbeatMs: r.number("heartbeat"),
 		Recipe: r.text("recipe"), Trace: r.text("trace"), PublishedMs: r.number("at"),
+		Signature: r.text("signature"),
 	}
 	return t, r.err
 }

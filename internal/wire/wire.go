@@ -55,6 +55,8 @@ type Ticket struct {
 	Trace string
 	// PublishedMs is when the orchestrator published it (clock of Redis).
 	PublishedMs int64
+	// Signature is an orchestrator's, or empty; see Keys.
+	Signature string
 }
 
 // Priority is the lane of a queue a ticket is in.

@@ -85,6 +85,10 @@ func (a *attempt) failed(code, message string, permanent bool) *wire.Event {
 // perform runs the handler and returns what to report; nothing when the ticket
 // is somebody else's now.
 func (a *attempt) perform() *wire.Event {
+	if err := a.w.keys.Verify(&a.ticket, time.Now(), a.w.cfg.SignedWithin); err != nil {
+		a.refuse(err)
+		return nil
+	}
 	h, ok := a.w.jobs.Lookup(a.ticket.Handler)
 	if !ok {
 		ev := a.event(wire.Released)

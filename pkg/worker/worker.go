@@ -46,6 +46,11 @@ type Config struct {
 	Poll time.Duration
 	// MaxResult bounds a result in bytes; 64 KiB.
 	MaxResult int
+	// SigningKeys are keys with commas between. A worker with keys works only on
+	// tickets that an orchestrator with one of them signed, at most SignedWithin
+	// (0: any time) ago; others become dead letters.
+	SigningKeys  string
+	SignedWithin time.Duration
 	// Secrets finds the value of a secret that a job may use; by default in the
 	// environment variable ORCHIS_SECRET_<NAME>. Its errors must not hold values.
 	Secrets func(name string) (value string, err error)
@@ -107,6 +112,7 @@ type Worker struct {
 	log     *zap.Logger
 	store   *redisstore.Store
 	slots   chan struct{}
+	keys    wire.Keys
 	mask    *secret.Mask // of what no attempt may tell
 	started time.Time
 
@@ -126,8 +132,13 @@ func New(cfg Config, jobs *job.Registry) (*Worker, error) {
 		return nil, errors.New("make a worker: the URL of Redis is not given")
 	}
 	cfg = cfg.withDefaults()
+	keys, err := wire.ParseKeys(cfg.SigningKeys)
+	if err != nil {
+		return nil, fmt.Errorf("make a worker: signing keys: %w", err)
+	}
 	return &Worker{
-		cfg: cfg, jobs: jobs, log: cfg.Logger.With(zap.String("worker", cfg.Name)),
+		keys: keys,
+		cfg:  cfg, jobs: jobs, log: cfg.Logger.With(zap.String("worker", cfg.Name)),
 		mask: secret.NewMask(cfg.hidden()...), slots: make(chan struct{}, cfg.Slots), hand: map[*attempt]bool{}, kill: make(chan struct{}),
 	}, nil
 }
