@@ -131,7 +131,11 @@ func (a *app) locally(ctx context.Context, jobs *job.Registry, workers int, do f
 	if err != nil {
 		return &exit{exitUsage, err}
 	}
-	store, err := redisstore.Open(ctx, redisstore.Config{URL: s.RedisURL, Prefix: s.Prefix, Name: "orchis-run"})
+	certificates, err := redisstore.LoadTLS(s.RedisCA, s.RedisCert, s.RedisKey)
+	if err != nil {
+		return &exit{exitUsage, err}
+	}
+	store, err := redisstore.Open(ctx, redisstore.Config{URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Name: "orchis-run"})
 	if err != nil {
 		return &exit{exitUnreachable, err}
 	}

@@ -27,6 +27,9 @@ const Off = "off"
 // Settings are those of all programs. The why of each stands in .env-example.
 type Settings struct {
 	RedisURL  string `env:"REDIS_URL" why:"Redis, as redis://, rediss:// or unix://. Empty: orchis run uses an embedded one, daemons redis://localhost:6379. ORCHIS_REDIS_URL goes first, REDIS_URL_FILE names a file that holds it."`
+	RedisCA   string `env:"ORCHIS_REDIS_CA" why:"File with the CA that signed the certificate of Redis, for rediss://; empty: what the system trusts."`
+	RedisCert string `env:"ORCHIS_REDIS_CERT" why:"File with a client certificate, where Redis asks for one."`
+	RedisKey  string `env:"ORCHIS_REDIS_KEY" why:"File with the key of that certificate."`
 	Prefix    string `env:"ORCHIS_PREFIX" envDefault:"orchis" why:"Begins every key, so that several installations can share a Redis."`
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" why:"debug, info, warn or error."`
 	LogFormat string `env:"ORCHIS_LOG_FORMAT" envDefault:"auto" why:"console, json, or auto: console on a terminal."`
@@ -132,6 +135,10 @@ func (s *Settings) check() error {
 	if _, err := wire.ParseKeys(s.SigningKey); err != nil {
 		errs = append(errs, fmt.Errorf("ORCHIS_SIGNING_KEY: %w", err))
 	}
+	for name, file := range map[string]string{"ORCHIS_REDIS_CA": s.RedisCA, "ORCHIS_REDIS_CERT": s.RedisCert, "ORCHIS_REDIS_KEY": s.RedisKey} {
+		refuse(file != "" && strings.HasPrefix(s.RedisURL, "redis://"), name, file, "nothing, or a REDIS_URL that begins with rediss://")
+	}
+	refuse((s.RedisCert == "") != (s.RedisKey == ""), "ORCHIS_REDIS_CERT", s.RedisCert, "ORCHIS_REDIS_KEY beside it, or neither")
 	refuse(s.SignedWithin < 0, "ORCHIS_SIGNED_WITHIN", s.SignedWithin, "0 or more")
 	refuse(s.Window < 1, "ORCHIS_WINDOW", s.Window, "1 or more")
 	return errors.Join(errs...)

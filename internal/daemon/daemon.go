@@ -105,8 +105,12 @@ func NewOrchestrator(s config.Settings, poll time.Duration, store *redisstore.St
 // NewWorker makes a worker of the settings.
 // poll is how long one read waits for tickets; 0 is the default.
 func NewWorker(s config.Settings, poll time.Duration, jobs *job.Registry, log *zap.Logger) (*worker.Worker, error) {
+	certificates, err := redisstore.LoadTLS(s.RedisCA, s.RedisCert, s.RedisKey)
+	if err != nil {
+		return nil, err
+	}
 	return worker.New(worker.Config{
-		URL: s.RedisURL, Prefix: s.Prefix, Name: s.WorkerName, Queues: s.Queues, Slots: s.Slots,
+		URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Name: s.WorkerName, Queues: s.Queues, Slots: s.Slots,
 		Lease: s.Lease, Grace: s.ShutdownGrace, Poll: poll, Version: Version(), Logger: log,
 		Secrets: secret.From(s.SecretsDir), SigningKeys: s.SigningKey, SignedWithin: s.SignedWithin,
 	}, jobs)
@@ -161,7 +165,8 @@ func serve(role string, s config.Settings, address string, log *zap.Logger) int 
 	defer stop()
 	store, err := open(ctx, s, log)
 	if err != nil {
-		log.Error("Redis cannot be reached", zap.Error(err))
+		advice, _ := redisstore.IsFatal(err)
+		log.Error("Redis cannot be reached", zap.Error(err), zap.String("advice", advice))
 		return exitUnreachable
 	}
 	defer func() { _ = store.Close() }()
@@ -211,10 +216,14 @@ func build(ctx context.Context, role string, s config.Settings, store *redisstor
 func open(ctx context.Context, s config.Settings, log *zap.Logger) (*redisstore.Store, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.StartTimeout, errors.New("it did not come up in time"))
 	defer cancel()
+	certificates, err := redisstore.LoadTLS(s.RedisCA, s.RedisCert, s.RedisKey)
+	if err != nil {
+		return nil, err
+	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for first := true; ; first = false {
-		store, err := redisstore.Open(ctx, redisstore.Config{URL: s.RedisURL, Prefix: s.Prefix, Name: "orchis"})
+		store, err := redisstore.Open(ctx, redisstore.Config{URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Name: "orchis"})
 		if err == nil || !redisstore.IsRetryable(err) {
 			return store, err
 		}

@@ -9,6 +9,7 @@ package worker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -30,6 +31,8 @@ import (
 type Config struct {
 	// URL of Redis, and the Prefix of the keys ("orchis").
 	URL, Prefix string
+	// TLS, if given, holds the certificates for a rediss:// URL.
+	TLS *tls.Config
 	// Name must be unique; the host's name and a random part by default.
 	Name string
 	// Queues it serves; "default".
@@ -207,7 +210,7 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // begin connects, and hands back what a worker of this name held when it died.
 func (w *Worker) begin(ctx context.Context) (*redisstore.Store, error) {
-	store, err := redisstore.Open(ctx, redisstore.Config{URL: w.cfg.URL, Prefix: w.cfg.Prefix, Name: "orchis-worker-" + w.cfg.Name})
+	store, err := redisstore.Open(ctx, redisstore.Config{URL: w.cfg.URL, TLS: w.cfg.TLS, Prefix: w.cfg.Prefix, Name: "orchis-worker-" + w.cfg.Name})
 	if err != nil {
 		return nil, err
 	}
