@@ -82,6 +82,7 @@ func (a *app) run(ctx context.Context, name string, g given, workers int, how st
 	if err != nil {
 		return err
 	}
+	a.settings.Files = []string{"/"} // it is the user's own machine
 	jobs, err := daemon.Jobs(a.settings)
 	if err != nil {
 		return &exit{exitUsage, err}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,6 +59,11 @@ type Settings struct {
 	AllowPrivate  bool              `env:"ORCHIS_ALLOW_PRIVATE" envDefault:"false" why:"Lets http and download reach private addresses."`
 	SecretsDir    string            `env:"ORCHIS_SECRETS_DIR" why:"A folder with a file for each secret that jobs may use as secrets.NAME. Without a file of the name the worker takes ORCHIS_SECRET_NAME from its environment."`
 	Handlers      []string          `env:"ORCHIS_HANDLERS" why:"The only handlers this worker offers, with commas between; empty: all it has."`
+	Files         []string          `env:"ORCHIS_FILES" why:"Folders, with commas between, from which download takes local files, besides the project and ORCHIS_DATA. orchis run and dev take them from anywhere."`
+	LimitMemory   string            `env:"ORCHIS_LIMIT_MEMORY" why:"Address space of a program that exec or a file of jobs/ starts, as 512MiB or 2GiB; empty: no limit."`
+	LimitCPU      time.Duration     `env:"ORCHIS_LIMIT_CPU" envDefault:"0s" why:"Time on processors of such a program, in whole seconds; 0s: no limit."`
+	LimitFiles    int               `env:"ORCHIS_LIMIT_FILES" envDefault:"0" why:"Open files of such a program; 0: no limit."`
+	ExecUser      string            `env:"ORCHIS_EXEC_USER" why:"User as whom such programs run; the worker must be root. Empty: the worker's own."`
 	sources       map[string]string // setting -> where it comes from
 
 	StartTimeout time.Duration `env:"ORCHIS_START_TIMEOUT" envDefault:"60s" why:"How long the daemons wait for Redis when they start."`
@@ -139,9 +145,31 @@ func (s *Settings) check() error {
 		refuse(file != "" && strings.HasPrefix(s.RedisURL, "redis://"), name, file, "nothing, or a REDIS_URL that begins with rediss://")
 	}
 	refuse((s.RedisCert == "") != (s.RedisKey == ""), "ORCHIS_REDIS_CERT", s.RedisCert, "ORCHIS_REDIS_KEY beside it, or neither")
+	_, err := Bytes(s.LimitMemory)
+	refuse(err != nil, "ORCHIS_LIMIT_MEMORY", s.LimitMemory, "a size such as 512MiB")
+	refuse(s.LimitCPU < 0, "ORCHIS_LIMIT_CPU", s.LimitCPU, "0s or more")
+	refuse(s.LimitFiles < 0 || s.LimitFiles > 0 && s.LimitFiles < 8, "ORCHIS_LIMIT_FILES", s.LimitFiles, "0, or 8 and more")
 	refuse(s.SignedWithin < 0, "ORCHIS_SIGNED_WITHIN", s.SignedWithin, "0 or more")
 	refuse(s.Window < 1, "ORCHIS_WINDOW", s.Window, "1 or more")
 	return errors.Join(errs...)
+}
+
+// Bytes reads a size: a number of bytes, or of KiB, MiB or GiB; 0 when empty.
+func Bytes(text string) (int64, error) {
+	unit, number := int64(1), text
+	for name, size := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if n, ok := strings.CutSuffix(text, name); ok {
+			unit, number = size, n
+		}
+	}
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
+	if err != nil || n <= 0 || n > 1<<50/unit {
+		return 0, fmt.Errorf("%q is no size such as 512MiB", text)
+	}
+	return n * unit, nil
 }
 
 // Setting is one setting for people: its name, default and why.

@@ -52,8 +52,19 @@ func Version() string {
 // Jobs returns the handlers a worker offers: built-ins and the files of jobs/.
 func Jobs(s config.Settings) (*job.Registry, error) {
 	r := job.NewRegistry()
-	handlers.Register(r, handlers.Config{Disabled: s.Disabled, DataDir: s.Data, AllowPrivate: s.AllowPrivate})
-	if err := executable.Register(r, filepath.Join(s.Project, "jobs")); err != nil {
+	memory, err := config.Bytes(s.LimitMemory)
+	if err != nil {
+		return nil, err
+	}
+	limits, err := executable.Limits{Memory: memory, CPU: s.LimitCPU, Files: s.LimitFiles}.As(s.ExecUser)
+	if err != nil {
+		return nil, fmt.Errorf("ORCHIS_EXEC_USER: %w", err)
+	}
+	handlers.Register(r, handlers.Config{
+		Disabled: s.Disabled, DataDir: s.Data, AllowPrivate: s.AllowPrivate,
+		Files: append([]string{s.Project}, s.Files...), Limits: limits,
+	})
+	if err := executable.Register(r, filepath.Join(s.Project, "jobs"), limits); err != nil {
 		return nil, err
 	}
 	return r, allow(r, s)
@@ -195,6 +206,7 @@ func build(ctx context.Context, role string, s config.Settings, store *redisstor
 		}
 		return o.Run, o.Ready, nil
 	}
+	closeOff()
 	jobs, err := Jobs(s)
 	if err != nil {
 		return nil, nil, err

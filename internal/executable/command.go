@@ -39,6 +39,7 @@ type Command struct {
 	// Progress is called for each line of standard error first; it returns
 	// true when the line is not for the log.
 	Progress func(line string) bool
+	Limits   Limits
 	// LogStdout sends standard output to the task's log too.
 	LogStdout bool
 }
@@ -74,7 +75,7 @@ func (c *Command) Run(ctx context.Context) (Outcome, error) {
 	if c.LogStdout {
 		cmd.Stdout = io.MultiWriter(out, logOut)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := c.start(ctx, cmd); err != nil {
 		return Outcome{}, job.Permanent(fmt.Errorf("start %s: %w", c.Argv[0], err))
 	}
 	err := cmd.Wait()
@@ -91,6 +92,17 @@ func (c *Command) Run(ctx context.Context) (Outcome, error) {
 		return o, fmt.Errorf("run %s: %w", c.Argv[0], err)
 	}
 	return o, nil
+}
+
+func (c *Command) start(ctx context.Context, cmd *exec.Cmd) error {
+	if cmd.Err != nil {
+		return cmd.Err
+	}
+	// Only the attempt's own directory is given to the program's user.
+	if err := c.Limits.apply(cmd, job.Info(ctx).Dir); err != nil {
+		return err
+	}
+	return cmd.Start()
 }
 
 func exitCode(s *os.ProcessState) int {

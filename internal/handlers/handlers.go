@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/orchis-run/orchis/internal/executable"
 	"github.com/orchis-run/orchis/internal/expr"
 	"github.com/orchis-run/orchis/pkg/job"
 )
@@ -21,6 +22,11 @@ type Config struct {
 	DataDir string
 	// AllowPrivate lets http and download reach private addresses.
 	AllowPrivate bool
+	// Files are folders from which download takes local files; DataDir is one
+	// anyway.
+	Files []string
+	// Limits bound the programs that exec starts.
+	Limits executable.Limits
 	// MaxDownload bounds a download, in bytes; 10 GiB.
 	MaxDownload int64
 }

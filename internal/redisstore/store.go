@@ -125,7 +125,7 @@ func (s *Store) begin(ctx context.Context) (map[string]string, error) {
 	all := pipe.HGetAll(ctx, s.meta())
 	cmds, err := pipe.Exec(ctx)
 	if slices.ContainsFunc(cmds, func(c redis.Cmder) bool { return isNoPerm(c.Err()) }) {
-		return nil, fmt.Errorf("Redis holds nothing of Orchis yet and this user may not begin it, so an orchestrator must start first: %w", err)
+		return nil, fmt.Errorf("there is nothing of Orchis in it yet and this user may not begin it, so an orchestrator must start first: %w", err)
 	}
 	return all.Val(), err
 }
