@@ -57,7 +57,7 @@ type Outcome struct {
 func (c *Command) Run(ctx context.Context) (Outcome, error) {
 	cmd := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...)
 	cmd.Dir = c.Dir
-	cmd.Env = environment(ctx, c.Env)
+	cmd.Env = environment(ctx, c.Env, c.Limits.identity())
 	cmd.Stdin = bytes.NewReader(c.Stdin)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = c.Grace
@@ -114,13 +114,14 @@ func exitCode(s *os.ProcessState) int {
 
 // environment is what a program sees: little of the worker's own, and nothing
 // that begins with ORCHIS_ or REDIS_ but what tells of the attempt.
-func environment(ctx context.Context, own map[string]string) []string {
+func environment(ctx context.Context, own map[string]string, identity []string) []string {
 	var env []string
 	for _, name := range []string{"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER", "GOCACHE", "GOPATH", "GOMODCACHE", "GOPROXY", "GOFLAGS"} {
 		if v, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+v)
 		}
 	}
+	env = append(env, identity...)
 	a := job.Info(ctx)
 	env = append(env, "ORCHIS_RUN="+a.Run, "ORCHIS_TASK="+a.Task, "ORCHIS_ATTEMPT="+strconv.Itoa(a.Number),
 		"ORCHIS_IDEMPOTENCY_KEY="+a.IdempotencyKey, "ORCHIS_WORKDIR="+a.Dir)

@@ -52,6 +52,14 @@ func (l Limits) As(who string) (Limits, error) {
 	return l, nil
 }
 
+// identity is what the environment says of the user.
+func (l *Limits) identity() []string {
+	if l.credential == nil {
+		return nil
+	}
+	return []string{"HOME=" + l.home, "USER=" + l.name}
+}
+
 // apply sets the limits of a program that is about to be started in its
 // working directory dir, which becomes its user's.
 func (l *Limits) apply(cmd *exec.Cmd, dir string) error {
@@ -76,7 +84,6 @@ func (l *Limits) apply(cmd *exec.Cmd, dir string) error {
 		return nil
 	}
 	cmd.SysProcAttr.Credential = l.credential
-	cmd.Env = append(cmd.Env, "HOME="+l.home, "USER="+l.name)
 	if dir == "" {
 		return nil
 	}

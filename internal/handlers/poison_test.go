@@ -183,10 +183,10 @@ func TestAProgramRunsAsAnotherUser(t *testing.T) {
 	}
 	// The worker must not be talked into reading for it.
 	for name, in := range map[string]string{
-		"link":   `{"command":"rm -f out; ln -s ` + closed + ` out","outputs":{"f":"file out"}}`,
-		"kept":   `{"command":"rm -f out; ln -s ` + closed + ` out","outputs":{"f":"path out"}}`,
-		"pipe":   `{"command":"rm -f out; mkfifo out","outputs":{"f":"path out"}}`,
-		"folder": `{"command":"rm -f out; mkdir out","outputs":{"f":"file out"}}`,
+		"link":   `{"command":"rm -rf out; ln -s ` + closed + ` out","outputs":{"f":"file out"}}`,
+		"kept":   `{"command":"rm -rf out; ln -s ` + closed + ` out","outputs":{"f":"path out"}}`,
+		"pipe":   `{"command":"rm -rf out; mkfifo out","outputs":{"f":"path out"}}`,
+		"folder": `{"command":"rm -rf out; mkdir out","outputs":{"f":"file out"}}`,
 	} {
 		if got, err := run(in); err == nil || job.Classify(err).Code != "badResult" {
 			t.Errorf("%s gives %s, %v", name, got, err)
