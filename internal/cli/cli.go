@@ -144,7 +144,11 @@ func (a *app) open(ctx context.Context) (*client.Client, error) {
 	if url == "" {
 		url = "redis://localhost:6379"
 	}
-	c, err := client.Open(ctx, client.Config{URL: url, Prefix: a.settings.Prefix})
+	certificates, err := redisstore.LoadTLS(a.settings.RedisCA, a.settings.RedisCert, a.settings.RedisKey)
+	if err != nil {
+		return nil, &exit{exitUsage, err}
+	}
+	c, err := client.Open(ctx, client.Config{URL: url, TLS: certificates, Prefix: a.settings.Prefix})
 	if err != nil {
 		return nil, &exit{exitUnreachable, err}
 	}

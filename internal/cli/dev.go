@@ -30,6 +30,7 @@ func (a *app) devCommand() *cobra.Command {
 			if listen != "" {
 				a.settings.Listen = listen
 			}
+			a.settings.Files = []string{"/"} // it is the user's own machine
 			jobs, err := daemon.Jobs(a.settings)
 			if err != nil {
 				return &exit{exitUsage, err}

@@ -303,6 +303,9 @@ func (a *app) configCommand() *cobra.Command {
 			if s.Name == "REDIS_URL" && v != "" {
 				v = redisstore.Masked(v)
 			}
+			if s.Name == "ORCHIS_SIGNING_KEY" && v != "" {
+				v = "(hidden)"
+			}
 			from := a.settings.Source(s.Name)
 			if s.Name == "REDIS_URL" && a.redis != "" || s.Name == "ORCHIS_PROJECT" && a.project != "" {
 				from = "flag"

@@ -82,6 +82,7 @@ func (a *app) run(ctx context.Context, name string, g given, workers int, how st
 	if err != nil {
 		return err
 	}
+	a.settings.Files = []string{"/"} // it is the user's own machine
 	jobs, err := daemon.Jobs(a.settings)
 	if err != nil {
 		return &exit{exitUsage, err}
@@ -131,7 +132,11 @@ func (a *app) locally(ctx context.Context, jobs *job.Registry, workers int, do f
 	if err != nil {
 		return &exit{exitUsage, err}
 	}
-	store, err := redisstore.Open(ctx, redisstore.Config{URL: s.RedisURL, Prefix: s.Prefix, Name: "orchis-run"})
+	certificates, err := redisstore.LoadTLS(s.RedisCA, s.RedisCert, s.RedisKey)
+	if err != nil {
+		return &exit{exitUsage, err}
+	}
+	store, err := redisstore.Open(ctx, redisstore.Config{URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Name: "orchis-run"})
 	if err != nil {
 		return &exit{exitUnreachable, err}
 	}

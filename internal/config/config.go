@@ -10,6 +10,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +18,8 @@ import (
 	"github.com/joho/godotenv"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/orchis-run/orchis/internal/wire"
 )
 
 // Off as an address means that nothing is listened on.
@@ -25,10 +28,16 @@ const Off = "off"
 // Settings are those of all programs. The why of each stands in .env-example.
 type Settings struct {
 	RedisURL  string `env:"REDIS_URL" why:"Redis, as redis://, rediss:// or unix://. Empty: orchis run uses an embedded one, daemons redis://localhost:6379. ORCHIS_REDIS_URL goes first, REDIS_URL_FILE names a file that holds it."`
+	RedisCA   string `env:"ORCHIS_REDIS_CA" why:"File with the CA that signed the certificate of Redis, for rediss://; empty: what the system trusts."`
+	RedisCert string `env:"ORCHIS_REDIS_CERT" why:"File with a client certificate, where Redis asks for one."`
+	RedisKey  string `env:"ORCHIS_REDIS_KEY" why:"File with the key of that certificate."`
 	Prefix    string `env:"ORCHIS_PREFIX" envDefault:"orchis" why:"Begins every key, so that several installations can share a Redis."`
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" why:"debug, info, warn or error."`
 	LogFormat string `env:"ORCHIS_LOG_FORMAT" envDefault:"auto" why:"console, json, or auto: console on a terminal."`
 	Project   string `env:"ORCHIS_PROJECT" envDefault:"." why:"The folder that holds recipes/, flows/ and jobs/."`
+
+	SigningKey   string        `env:"ORCHIS_SIGNING_KEY" why:"Secret text of 32 or more letters (openssl rand -hex 32), the same for orchestrators and workers: workers then refuse tickets that no orchestrator signed. Of several, with commas between, the first signs and all verify. ORCHIS_SIGNING_KEY_FILE names a file that holds it."`
+	SignedWithin time.Duration `env:"ORCHIS_SIGNED_WITHIN" envDefault:"24h" why:"How old a signed ticket may be; older ones are refused, and published anew. 0: any age."`
 
 	MaxRetries int           `env:"MAX_RETRIES" envDefault:"3" why:"Retries of jobs that do not say."`
 	JobTimeout time.Duration `env:"ORCHIS_JOB_TIMEOUT" envDefault:"30m" why:"Timeout of an attempt of jobs that do not say."`
@@ -48,6 +57,13 @@ type Settings struct {
 	Data          string            `env:"ORCHIS_DATA" envDefault:".orchis/data" why:"Where files that jobs make are kept. Workers on several machines share it."`
 	Disabled      []string          `env:"ORCHIS_HANDLERS_DISABLED" why:"Built-in handlers this worker does not offer, with commas between."`
 	AllowPrivate  bool              `env:"ORCHIS_ALLOW_PRIVATE" envDefault:"false" why:"Lets http and download reach private addresses."`
+	SecretsDir    string            `env:"ORCHIS_SECRETS_DIR" why:"A folder with a file for each secret that jobs may use as secrets.NAME. Without a file of the name the worker takes ORCHIS_SECRET_NAME from its environment."`
+	Handlers      []string          `env:"ORCHIS_HANDLERS" why:"The only handlers this worker offers, with commas between; empty: all it has."`
+	Files         []string          `env:"ORCHIS_FILES" why:"Folders, with commas between, from which download takes local files, besides the project and ORCHIS_DATA. orchis run and dev take them from anywhere."`
+	LimitMemory   string            `env:"ORCHIS_LIMIT_MEMORY" why:"Address space of a program that exec or a file of jobs/ starts, as 512MiB or 2GiB; empty: no limit."`
+	LimitCPU      time.Duration     `env:"ORCHIS_LIMIT_CPU" envDefault:"0s" why:"Time on processors of such a program, in whole seconds; 0s: no limit."`
+	LimitFiles    int               `env:"ORCHIS_LIMIT_FILES" envDefault:"0" why:"Open files of such a program; 0: no limit."`
+	ExecUser      string            `env:"ORCHIS_EXEC_USER" why:"User as whom such programs run; the worker must be root. Empty: the worker's own."`
 	sources       map[string]string // setting -> where it comes from
 
 	StartTimeout time.Duration `env:"ORCHIS_START_TIMEOUT" envDefault:"60s" why:"How long the daemons wait for Redis when they start."`
@@ -72,6 +88,13 @@ func Load() (Settings, error) {
 			return s, fmt.Errorf("read REDIS_URL_FILE: %w", err)
 		}
 		s.RedisURL = strings.TrimSpace(string(raw))
+	}
+	if file := os.Getenv("ORCHIS_SIGNING_KEY_FILE"); file != "" && s.SigningKey == "" {
+		raw, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+		if err != nil {
+			return s, fmt.Errorf("read ORCHIS_SIGNING_KEY_FILE: %w", err)
+		}
+		s.SigningKey = strings.TrimSpace(string(raw))
 	}
 	s.sources = map[string]string{}
 	for _, d := range Describe() {
@@ -115,8 +138,38 @@ func (s *Settings) check() error {
 		_, _, err := net.SplitHostPort(address)
 		refuse(address != Off && err != nil, name, address, "off or an address as 127.0.0.1:8420")
 	}
+	if _, err := wire.ParseKeys(s.SigningKey); err != nil {
+		errs = append(errs, fmt.Errorf("ORCHIS_SIGNING_KEY: %w", err))
+	}
+	for name, file := range map[string]string{"ORCHIS_REDIS_CA": s.RedisCA, "ORCHIS_REDIS_CERT": s.RedisCert, "ORCHIS_REDIS_KEY": s.RedisKey} {
+		refuse(file != "" && strings.HasPrefix(s.RedisURL, "redis://"), name, file, "nothing, or a REDIS_URL that begins with rediss://")
+	}
+	refuse((s.RedisCert == "") != (s.RedisKey == ""), "ORCHIS_REDIS_CERT", s.RedisCert, "ORCHIS_REDIS_KEY beside it, or neither")
+	_, err := Bytes(s.LimitMemory)
+	refuse(err != nil, "ORCHIS_LIMIT_MEMORY", s.LimitMemory, "a size such as 512MiB")
+	refuse(s.LimitCPU < 0, "ORCHIS_LIMIT_CPU", s.LimitCPU, "0s or more")
+	refuse(s.LimitFiles < 0 || s.LimitFiles > 0 && s.LimitFiles < 8, "ORCHIS_LIMIT_FILES", s.LimitFiles, "0, or 8 and more")
+	refuse(s.SignedWithin < 0, "ORCHIS_SIGNED_WITHIN", s.SignedWithin, "0 or more")
 	refuse(s.Window < 1, "ORCHIS_WINDOW", s.Window, "1 or more")
 	return errors.Join(errs...)
+}
+
+// Bytes reads a size: a number of bytes, or of KiB, MiB or GiB; 0 when empty.
+func Bytes(text string) (int64, error) {
+	unit, number := int64(1), text
+	for name, size := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if n, ok := strings.CutSuffix(text, name); ok {
+			unit, number = size, n
+		}
+	}
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
+	if err != nil || n <= 0 || n > 1<<50/unit {
+		return 0, fmt.Errorf("%q is no size such as 512MiB", text)
+	}
+	return n * unit, nil
 }
 
 // Setting is one setting for people: its name, default and why.

@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -20,9 +22,12 @@ import (
 	"github.com/orchis-run/orchis/internal/config"
 	"github.com/orchis-run/orchis/internal/engine"
 	"github.com/orchis-run/orchis/internal/executable"
+	"github.com/orchis-run/orchis/internal/expr"
 	"github.com/orchis-run/orchis/internal/handlers"
 	"github.com/orchis-run/orchis/internal/orchestrator"
 	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/internal/secret"
+	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/job"
 	"github.com/orchis-run/orchis/pkg/worker"
@@ -47,30 +52,78 @@ func Version() string {
 // Jobs returns the handlers a worker offers: built-ins and the files of jobs/.
 func Jobs(s config.Settings) (*job.Registry, error) {
 	r := job.NewRegistry()
-	handlers.Register(r, handlers.Config{Disabled: s.Disabled, DataDir: s.Data, AllowPrivate: s.AllowPrivate})
-	if err := executable.Register(r, filepath.Join(s.Project, "jobs")); err != nil {
+	memory, err := config.Bytes(s.LimitMemory)
+	if err != nil {
 		return nil, err
 	}
-	return r, nil
+	limits, err := executable.Limits{Memory: memory, CPU: s.LimitCPU, Files: s.LimitFiles}.As(s.ExecUser)
+	if err != nil {
+		return nil, fmt.Errorf("ORCHIS_EXEC_USER: %w", err)
+	}
+	handlers.Register(r, handlers.Config{
+		Disabled: s.Disabled, DataDir: s.Data, AllowPrivate: s.AllowPrivate,
+		Files: append([]string{s.Project}, s.Files...), Limits: limits,
+	})
+	if err := executable.Register(r, filepath.Join(s.Project, "jobs"), limits); err != nil {
+		return nil, err
+	}
+	return r, allow(r, s)
+}
+
+// allow leaves only the handlers that the settings name. A name that is no
+// handler is a mistake that must not go unnoticed.
+func allow(r *job.Registry, s config.Settings) error {
+	var names []string
+	for _, c := range r.Contracts() {
+		names = append(names, c.Name)
+	}
+	known := append(handlers.Names(), names...)
+	for setting, given := range map[string][]string{"ORCHIS_HANDLERS": s.Handlers, "ORCHIS_HANDLERS_DISABLED": s.Disabled} {
+		for _, name := range given {
+			if slices.Contains(known, name) {
+				continue
+			}
+			hint := "this worker has " + strings.Join(names, ", ")
+			if near := expr.Nearest(name, known); near != "" {
+				hint = fmt.Sprintf("did you mean %q?", near)
+			}
+			return fmt.Errorf("%s: there is no handler %q: %s", setting, name, hint)
+		}
+	}
+	for _, name := range names {
+		if len(s.Handlers) > 0 && !slices.Contains(s.Handlers, name) || slices.Contains(s.Disabled, name) {
+			r.Remove(name)
+		}
+	}
+	return nil
 }
 
 // NewOrchestrator makes an orchestrator of the settings.
 // poll is how long one read waits for something to do; 0 is the default.
 func NewOrchestrator(s config.Settings, poll time.Duration, store *redisstore.Store, log *zap.Logger) (*orchestrator.Orchestrator, error) {
+	keys, err := wire.ParseKeys(s.SigningKey)
+	if err != nil {
+		return nil, fmt.Errorf("ORCHIS_SIGNING_KEY: %w", err)
+	}
 	return orchestrator.New(store, orchestrator.Config{
 		Definitions: flow.Options{Root: s.Project, Retries: s.MaxRetries, Timeout: s.JobTimeout},
 		Lease:       s.Lease, WaitForHandlers: s.UnknownHandlers == "wait",
 		RetentionAge: s.RetentionAge, RetentionCount: s.RetentionCount,
-		Limits: engine.Limits{Window: s.Window}, Poll: poll,
+		Limits: engine.Limits{Window: s.Window}, Poll: poll, Signing: keys,
 	}, log)
 }
 
 // NewWorker makes a worker of the settings.
 // poll is how long one read waits for tickets; 0 is the default.
 func NewWorker(s config.Settings, poll time.Duration, jobs *job.Registry, log *zap.Logger) (*worker.Worker, error) {
+	certificates, err := redisstore.LoadTLS(s.RedisCA, s.RedisCert, s.RedisKey)
+	if err != nil {
+		return nil, err
+	}
 	return worker.New(worker.Config{
-		URL: s.RedisURL, Prefix: s.Prefix, Name: s.WorkerName, Queues: s.Queues, Slots: s.Slots,
+		URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Name: s.WorkerName, Queues: s.Queues, Slots: s.Slots,
 		Lease: s.Lease, Grace: s.ShutdownGrace, Poll: poll, Version: Version(), Logger: log,
+		Secrets: secret.From(s.SecretsDir), SigningKeys: s.SigningKey, SignedWithin: s.SignedWithin,
 	}, jobs)
 }
 
@@ -123,7 +176,8 @@ func serve(role string, s config.Settings, address string, log *zap.Logger) int 
 	defer stop()
 	store, err := open(ctx, s, log)
 	if err != nil {
-		log.Error("Redis cannot be reached", zap.Error(err))
+		advice, _ := redisstore.IsFatal(err)
+		log.Error("Redis cannot be reached", zap.Error(err), zap.String("advice", advice))
 		return exitUnreachable
 	}
 	defer func() { _ = store.Close() }()
@@ -152,6 +206,7 @@ func build(ctx context.Context, role string, s config.Settings, store *redisstor
 		}
 		return o.Run, o.Ready, nil
 	}
+	closeOff()
 	jobs, err := Jobs(s)
 	if err != nil {
 		return nil, nil, err
@@ -173,10 +228,14 @@ func build(ctx context.Context, role string, s config.Settings, store *redisstor
 func open(ctx context.Context, s config.Settings, log *zap.Logger) (*redisstore.Store, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.StartTimeout, errors.New("it did not come up in time"))
 	defer cancel()
+	certificates, err := redisstore.LoadTLS(s.RedisCA, s.RedisCert, s.RedisKey)
+	if err != nil {
+		return nil, err
+	}
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for first := true; ; first = false {
-		store, err := redisstore.Open(ctx, redisstore.Config{URL: s.RedisURL, Prefix: s.Prefix, Name: "orchis"})
+		store, err := redisstore.Open(ctx, redisstore.Config{URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Name: "orchis"})
 		if err == nil || !redisstore.IsRetryable(err) {
 			return store, err
 		}

@@ -98,8 +98,10 @@ type Output struct {
 type Ticket struct {
 	Task, Pub, Queue, Handler string
 	Attempt, Priority         int
-	// Inputs is a JSON value, Env a JSON object of strings or nil.
-	Inputs, Env            json.RawMessage
+	// Inputs is a JSON value, Env a JSON object of strings or nil. Secrets says
+	// where in both which secrets belong: a list of expr.SecretText whose places
+	// begin with inputs or env, or nil.
+	Inputs, Env, Secrets   json.RawMessage
 	TimeoutMs, HeartbeatMs int64
 }
 

@@ -83,8 +83,8 @@ func (r *Run) publish(u *unit) {
 		return
 	}
 	def := u.node.step.def
-	inputs, env, bad := r.resolve(u)
-	if bad != nil {
+	var ticket Ticket
+	if bad := r.resolve(u, &ticket); bad != nil {
 		r.rejected(u, bad)
 		return
 	}
@@ -99,44 +99,57 @@ func (r *Run) publish(u *unit) {
 	}
 	u.rec.Pub, u.rec.Queue, u.rec.Due, u.rec.Worker, u.rec.Started = r.pub(), def.Queue, 0, "", 0
 	r.live[path] = u
-	r.fx.Tickets = append(r.fx.Tickets, Ticket{
-		Task: path, Pub: u.rec.Pub, Queue: def.Queue, Handler: def.Handler,
-		Attempt: attempt, Priority: def.Priority, Inputs: inputs, Env: env,
-		TimeoutMs: def.Timeout.Milliseconds(), HeartbeatMs: def.HeartbeatTimeout.Milliseconds(),
-	})
+	ticket.Task, ticket.Pub, ticket.Queue, ticket.Handler = path, u.rec.Pub, def.Queue, def.Handler
+	ticket.Attempt, ticket.Priority = attempt, def.Priority
+	ticket.TimeoutMs, ticket.HeartbeatMs = def.Timeout.Milliseconds(), def.HeartbeatTimeout.Milliseconds()
+	r.fx.Tickets = append(r.fx.Tickets, ticket)
 	if def.QueueTimeout > 0 {
 		r.setTimer(TimerQueueTimeout, path, u.rec.Pub, u.rec.Queued+def.QueueTimeout.Milliseconds())
 	}
 	r.move(u, run.TaskQueued)
 }
 
-// resolve evaluates the inputs and the environment of a unit.
-func (r *Run) resolve(u *unit) (inputs, env json.RawMessage, bad *run.Error) {
+// resolve evaluates the inputs and the environment of a unit, and fills them
+// into its ticket.
+func (r *Run) resolve(u *unit, t *Ticket) *run.Error {
 	v := r.view(u)
-	vars, err := v.environment()
+	vars, secrets, err := v.environment()
 	if err != nil {
-		return nil, nil, expressionError(err)
+		return expressionError(err)
 	}
 	if len(vars) > 0 {
-		if env, err = json.Marshal(vars); err != nil {
-			return nil, nil, expressionError(wrap("env", err))
+		if t.Env, err = json.Marshal(vars); err != nil {
+			return expressionError(wrap("env", err))
 		}
 	}
-	value, err := u.node.step.def.Inputs.Eval(v)
+	value, more, err := u.node.step.def.Inputs.EvalSecret(v)
 	if err != nil {
-		return nil, nil, expressionError(wrap("inputs", err))
+		return expressionError(wrap("inputs", err))
 	}
 	if value == nil {
 		value = map[string]any{}
 	}
-	raw, err := expr.Encode(value)
-	if err != nil {
-		return nil, nil, expressionError(wrap("inputs", err))
+	if t.Inputs, err = expr.Encode(value); err != nil {
+		return expressionError(wrap("inputs", err))
 	}
-	if n := len(raw) + len(env); n > r.limits.MaxInput {
-		return nil, nil, tooLarge("job's inputs", n, r.limits.MaxInput)
+	secrets = append(secrets, inside("inputs", more)...)
+	if len(secrets) > 0 {
+		if t.Secrets, err = json.Marshal(secrets); err != nil {
+			return expressionError(wrap("inputs", err))
+		}
 	}
-	return raw, env, nil
+	if n := len(t.Inputs) + len(t.Env) + len(t.Secrets); n > r.limits.MaxInput {
+		return tooLarge("job's inputs", n, r.limits.MaxInput)
+	}
+	return nil
+}
+
+// inside puts a key in front of the places of secrets.
+func inside(key string, secrets []expr.SecretText) []expr.SecretText {
+	for i := range secrets {
+		secrets[i].At = append([]any{key}, secrets[i].At...)
+	}
+	return secrets
 }
 
 // enter takes a place in every scope that limits its tickets; without one the

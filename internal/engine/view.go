@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -230,31 +231,36 @@ func (r *Run) view(u *unit) *view {
 }
 
 // environment evaluates the env of a unit's job and shows it to later
-// expressions.
-func (v *view) environment() (map[string]string, error) {
+// expressions, but for what holds a secret.
+func (v *view) environment() (map[string]string, []expr.SecretText, error) {
 	def := v.node.step.def
 	if len(def.Env) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	text := make(map[string]string, len(def.Env))
 	seen := make(map[string]any, len(def.Env))
-	for name, t := range def.Env {
-		value, err := t.Eval(v)
+	var secrets []expr.SecretText
+	for _, name := range slices.Sorted(maps.Keys(def.Env)) {
+		value, needs, err := def.Env[name].EvalSecret(v)
 		if err != nil {
-			return nil, wrap("env."+name, err)
+			return nil, nil, wrap("env."+name, err)
 		}
 		s, ok := value.(string)
 		if !ok {
 			raw, err := expr.Encode(value)
 			if err != nil {
-				return nil, wrap("env."+name, err)
+				return nil, nil, wrap("env."+name, err)
 			}
 			s = string(raw)
 		}
-		text[name], seen[name] = s, s
+		text[name] = s
+		if len(needs) == 0 {
+			seen[name] = s
+		}
+		secrets = append(secrets, inside("env", inside(name, needs))...)
 	}
 	v.env = seen
-	return text, nil
+	return text, secrets, nil
 }
 
 // checkOutputs holds a result against what the job declares.

@@ -39,6 +39,7 @@ type Command struct {
 	// Progress is called for each line of standard error first; it returns
 	// true when the line is not for the log.
 	Progress func(line string) bool
+	Limits   Limits
 	// LogStdout sends standard output to the task's log too.
 	LogStdout bool
 }
@@ -56,7 +57,7 @@ type Outcome struct {
 func (c *Command) Run(ctx context.Context) (Outcome, error) {
 	cmd := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...)
 	cmd.Dir = c.Dir
-	cmd.Env = environment(ctx, c.Env)
+	cmd.Env = environment(ctx, c.Env, c.Limits.identity())
 	cmd.Stdin = bytes.NewReader(c.Stdin)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = c.Grace
@@ -74,7 +75,7 @@ func (c *Command) Run(ctx context.Context) (Outcome, error) {
 	if c.LogStdout {
 		cmd.Stdout = io.MultiWriter(out, logOut)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := c.start(ctx, cmd); err != nil {
 		return Outcome{}, job.Permanent(fmt.Errorf("start %s: %w", c.Argv[0], err))
 	}
 	err := cmd.Wait()
@@ -93,6 +94,17 @@ func (c *Command) Run(ctx context.Context) (Outcome, error) {
 	return o, nil
 }
 
+func (c *Command) start(ctx context.Context, cmd *exec.Cmd) error {
+	if cmd.Err != nil {
+		return cmd.Err
+	}
+	// Only the attempt's own directory is given to the program's user.
+	if err := c.Limits.apply(cmd, job.Info(ctx).Dir); err != nil {
+		return err
+	}
+	return cmd.Start()
+}
+
 func exitCode(s *os.ProcessState) int {
 	if w, ok := s.Sys().(syscall.WaitStatus); ok && w.Signaled() {
 		return 128 + int(w.Signal())
@@ -102,13 +114,14 @@ func exitCode(s *os.ProcessState) int {
 
 // environment is what a program sees: little of the worker's own, and nothing
 // that begins with ORCHIS_ or REDIS_ but what tells of the attempt.
-func environment(ctx context.Context, own map[string]string) []string {
+func environment(ctx context.Context, own map[string]string, identity []string) []string {
 	var env []string
 	for _, name := range []string{"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "USER", "GOCACHE", "GOPATH", "GOMODCACHE", "GOPROXY", "GOFLAGS"} {
 		if v, ok := os.LookupEnv(name); ok {
 			env = append(env, name+"="+v)
 		}
 	}
+	env = append(env, identity...)
 	a := job.Info(ctx)
 	env = append(env, "ORCHIS_RUN="+a.Run, "ORCHIS_TASK="+a.Task, "ORCHIS_ATTEMPT="+strconv.Itoa(a.Number),
 		"ORCHIS_IDEMPOTENCY_KEY="+a.IdempotencyKey, "ORCHIS_WORKDIR="+a.Dir)
@@ -135,40 +148,55 @@ func (b *bounded) Write(p []byte) (int, error) {
 }
 
 // tail splits lines, gives them to progress or the log, and keeps the last.
-// Carriage returns end lines too: tools redraw their progress with them.
+// Carriage returns end lines too: tools redraw their progress with them. What
+// is too long for a line goes to the log piece by piece.
 type tail struct {
 	mu       sync.Mutex
 	progress func(string) bool
 	to       io.Writer
 	rest     []byte
+	long     bool // a piece of this line is in the log
 	last     string
 }
 
+const maxLine = 16 << 10
+
+// Write takes what the program says.
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, c := range p {
-		if c != '\n' && c != '\r' && len(t.rest) < 16<<10 {
-			t.rest = append(t.rest, c)
+		if c == '\n' || c == '\r' {
+			t.line()
 			continue
 		}
-		t.line()
+		if t.rest = append(t.rest, c); len(t.rest) >= maxLine {
+			if !t.long {
+				t.long, t.last = true, string(t.rest)
+			}
+			_, _ = t.to.Write(t.rest)
+			t.rest = t.rest[:0]
+		}
 	}
 	return len(p), nil
 }
 
 func (t *tail) line() {
-	s := string(t.rest)
-	t.rest = t.rest[:0]
-	if strings.TrimSpace(s) == "" || t.progress != nil && t.progress(s) {
-		return
+	s, long := string(t.rest), t.long
+	t.rest, t.long = t.rest[:0], false
+	if !long {
+		if strings.TrimSpace(s) == "" || t.progress != nil && t.progress(s) {
+			return
+		}
+		t.last = s
 	}
-	t.last = s
 	_, _ = io.WriteString(t.to, s+"\n")
 }
 
 func (t *tail) flush() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.line()
+	if len(t.rest) > 0 || t.long {
+		t.line()
+	}
 }

@@ -20,8 +20,8 @@ var handlerName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 
 // Register adds each executable file of a folder as a handler. The name of the
 // file without its extension is the handler's name. A folder that is not there
-// has no handlers.
-func Register(r *job.Registry, dir string) error {
+// has no handlers. The limits are for each program.
+func Register(r *job.Registry, dir string, limits Limits) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -48,7 +48,7 @@ func Register(r *job.Registry, dir string) error {
 			return fmt.Errorf("both %s and %s would be the handler %q", other, path, name)
 		}
 		files[name] = path
-		if err := r.Add(job.Contract{Name: name, Description: "executable " + e.Name()}, file(path)); err != nil {
+		if err := r.Add(job.Contract{Name: name, Description: "executable " + e.Name()}, file{path, limits}); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 	}
@@ -56,12 +56,15 @@ func Register(r *job.Registry, dir string) error {
 }
 
 // file is an executable as a handler.
-type file string
+type file struct {
+	path   string
+	limits Limits
+}
 
 // Run runs the file with the inputs on standard input.
 func (f file) Run(ctx context.Context, inputs json.RawMessage) (json.RawMessage, error) {
 	said := &directives{ctx: ctx}
-	c := Command{Argv: []string{string(f)}, Dir: job.Info(ctx).Dir, Stdin: append(bytes.Clone(inputs), '\n'), Progress: said.line}
+	c := Command{Argv: []string{f.path}, Limits: f.limits, Dir: job.Info(ctx).Dir, Stdin: append(bytes.Clone(inputs), '\n'), Progress: said.line}
 	o, err := c.Run(ctx)
 	if err != nil {
 		return nil, err

@@ -11,10 +11,12 @@ import (
 
 // machine is one evaluation.
 type machine struct {
-	scope Scope
-	e     *expression
-	bound []binding
-	steps int
+	scope   Scope
+	e       *expression
+	bound   []binding
+	steps   int
+	at      []any         // the place in the template's value
+	secrets *[]SecretText // what the value needs; nil where secrets may not be
 }
 
 type binding struct {

@@ -258,3 +258,47 @@ func FuzzExpressions(f *testing.F) {
 		}
 	})
 }
+
+func TestSecretsAreNamedAndNeverSeen(t *testing.T) {
+	t.Parallel()
+	template, err := ParseTemplate(map[string]any{
+		"plain": "${secrets.A}", "around": "Bearer ${secrets.A}, ${inputs.x}${secrets.B}!",
+		"list": []any{"x", "${secrets['B']}"}, "none": "${inputs.x}", "literal": "$${secrets.A}",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What an input says is text, whatever it looks like.
+	scope := world{roots: map[string]any{"inputs": map[string]any{"x": "${secrets.A} *** {\"secret\":\"A\"}"}}}
+	value, secrets, err := template.EvalSecret(scope)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := "${secrets.A} *** {\"secret\":\"A\"}"
+	want := map[string]any{
+		"plain": "***", "around": "Bearer ***, " + x + "***!",
+		"list": []any{"x", "***"}, "none": x, "literal": "${secrets.A}",
+	}
+	if diff := cmp.Diff(want, value); diff != "" {
+		t.Error(diff)
+	}
+	places := []SecretText{
+		{At: []any{"around"}, Parts: []SecretPart{{Text: "Bearer "}, {Secret: "A"}, {Text: ", " + x}, {Secret: "B"}, {Text: "!"}}},
+		{At: []any{"list", 1}, Parts: []SecretPart{{Secret: "B"}}},
+		{At: []any{"plain"}, Parts: []SecretPart{{Secret: "A"}}},
+	}
+	if diff := cmp.Diff(places, secrets); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := template.Eval(scope); err == nil || !strings.Contains(err.Error(), "secrets cannot be read here") {
+		t.Errorf("outside of a job it gives %v", err)
+	}
+	for _, bad := range []string{"${secrets}", "${secrets.A.b}", "${upper(secrets.A)}", "${secrets[inputs.x]}", "${map([1], x, secrets.A)}", "${secrets.a-b}", "${secrets.A == secrets.A}"} {
+		if _, err := ParseTemplate(bad); err == nil {
+			t.Errorf("%s is accepted", bad)
+		}
+	}
+	if _, err := ParseCondition("matches(secrets.A, 'a.*')"); err == nil {
+		t.Error("a condition may read a secret")
+	}
+}

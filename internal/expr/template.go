@@ -39,7 +39,7 @@ func (c constant) value(*machine) (any, error) { return c.v, nil }
 func (l listPart) value(m *machine) (any, error) {
 	out := make([]any, len(l))
 	for i, p := range l {
-		v, err := p.value(m)
+		v, err := m.inside(i, p)
 		if err != nil {
 			return nil, at(i, err)
 		}
@@ -51,7 +51,7 @@ func (l listPart) value(m *machine) (any, error) {
 func (p *mapPart) value(m *machine) (any, error) {
 	out := make(map[string]any, len(p.keys))
 	for i, key := range p.keys {
-		v, err := p.parts[i].value(m)
+		v, err := m.inside(key, p.parts[i])
 		if err != nil {
 			return nil, at(key, err)
 		}
@@ -60,31 +60,46 @@ func (p *mapPart) value(m *machine) (any, error) {
 	return out, nil
 }
 
+// inside evaluates a part that stands at a key or index of the value.
+func (m *machine) inside(key any, p part) (any, error) {
+	m.at = append(m.at, key)
+	defer func() { m.at = m.at[:len(m.at)-1] }()
+	return p.value(m)
+}
+
 func (t textPart) value(m *machine) (any, error) {
-	var b strings.Builder
-	for _, p := range t {
-		v, err := p.value(m)
-		if err != nil {
-			return nil, err
-		}
-		switch v := v.(type) {
-		case string:
-			b.WriteString(v)
-		case nil:
-			e, _ := p.(*expression)
-			return nil, e.fail("the value is null, which cannot stand inside text", "give a default: ${... ?? \"\"}")
-		default:
-			raw, err := Encode(v)
-			if err != nil {
-				return nil, err
-			}
-			b.Write(raw)
-		}
-		if b.Len() > maxText {
-			return nil, &Error{Message: fmt.Sprintf("the text is longer than %d bytes", maxText)}
-		}
+	text, parts, secret, err := t.text(m)
+	if err != nil {
+		return nil, err
 	}
-	return b.String(), nil
+	if secret != nil {
+		return text, m.note(parts, secret)
+	}
+	return text, nil
+}
+
+// textOf evaluates a part of a text.
+func textOf(p part, m *machine) (string, error) {
+	if _, ok := p.(*secretPart); ok {
+		return Hidden, nil
+	}
+	v, err := p.value(m)
+	if err != nil {
+		return "", err
+	}
+	switch v := v.(type) {
+	case string:
+		return v, nil
+	case nil:
+		e, _ := p.(*expression)
+		return "", e.fail("the value is null, which cannot stand inside text", "give a default: ${... ?? \"\"}")
+	}
+	raw, err := Encode(v)
+	return string(raw), err
+}
+
+func tooLong() error {
+	return &Error{Message: fmt.Sprintf("the text is longer than %d bytes", maxText)}
 }
 
 // at puts a key or an index in front of the place of an error.
@@ -180,16 +195,24 @@ func (t *Template) compileText(s string) (part, *Error) {
 		if err != nil {
 			return nil, err
 		}
+		var piece part = e
+		secret, err := secretOf(e)
+		if err != nil {
+			return nil, err
+		}
+		if secret != "" {
+			piece = &secretPart{name: secret, e: e}
+		}
 		t.fixed = false
 		t.refs = append(t.refs, e.refs...)
 		if next == 0 && end == len(s)-1 {
-			return e, nil
+			return piece, nil
 		}
 		if literal.Len() > 0 {
 			parts = append(parts, constant{literal.String()})
 			literal.Reset()
 		}
-		parts = append(parts, e)
+		parts = append(parts, piece)
 		i = end + 1
 	}
 	if len(parts) == 0 {
@@ -258,7 +281,7 @@ func (t *Template) Constant() (any, bool) {
 	if !t.fixed {
 		return nil, false
 	}
-	v, err := t.root.value(nil)
+	v, err := t.root.value(&machine{})
 	return v, err == nil
 }
 
@@ -271,12 +294,23 @@ func (t *Template) Source() any {
 }
 
 // Eval computes the value. A nil template gives nil. Errors are of type
-// *Error and say where in the value they arose.
+// *Error and say where in the value they arose. Mentioning a secret is one.
 func (t *Template) Eval(s Scope) (any, error) {
 	if t == nil {
 		return nil, nil
 	}
 	return t.root.value(&machine{scope: s})
+}
+
+// EvalSecret computes the value of a template that may mention secrets. Where
+// one belongs, the value has Hidden, and the list says what to put there.
+func (t *Template) EvalSecret(s Scope) (any, []SecretText, error) {
+	if t == nil {
+		return nil, nil, nil
+	}
+	var secrets []SecretText
+	v, err := t.root.value(&machine{scope: s, secrets: &secrets})
+	return v, secrets, err
 }
 
 // MarshalJSON writes the source.
@@ -319,6 +353,9 @@ func ParseCondition(src string) (*Condition, error) {
 	e, err := compileExpression(body, offset, true)
 	if err != nil {
 		return nil, err
+	}
+	if secret, err := secretOf(e); err != nil || secret != "" {
+		return nil, e.fail("a condition cannot read secrets", "they are for the inputs and the env of a job")
 	}
 	return &Condition{source: src, e: e}, nil
 }

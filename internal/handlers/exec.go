@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/orchis-run/orchis/internal/executable"
 	"github.com/orchis-run/orchis/pkg/job"
@@ -63,7 +64,7 @@ func (c Config) exec(ctx context.Context, in execIn) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := executable.Command{Argv: argv, Dir: dir, Env: texts(in.Env), Progress: progress, LogStdout: true}
+	cmd := executable.Command{Argv: argv, Dir: dir, Env: texts(in.Env), Progress: progress, LogStdout: true, Limits: c.Limits}
 	switch s := in.Stdin.(type) {
 	case nil:
 	case string:
@@ -234,9 +235,9 @@ func (c Config) output(dir, how string, o executable.Outcome) (any, error) {
 		if !filepath.IsLocal(arg) {
 			return nil, fmt.Errorf("%q is not inside the working directory", arg)
 		}
-		f, err := os.Open(filepath.Join(dir, arg))
+		f, err := openIn(dir, arg)
 		if err != nil {
-			return nil, fmt.Errorf("the file %s is not there", arg)
+			return nil, err
 		}
 		defer func() { _ = f.Close() }()
 		raw, err := io.ReadAll(io.LimitReader(f, 64<<10))
@@ -257,7 +258,35 @@ func (c Config) keep(dir, glob string) (string, error) {
 	if err != nil || len(found) != 1 {
 		return "", fmt.Errorf("%d files match %s, want one", len(found), glob)
 	}
-	return store(c.DataDir, found[0])
+	name, err := filepath.Rel(dir, found[0])
+	if err != nil {
+		return "", err
+	}
+	f, err := openIn(dir, name)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = f.Close() }()
+	return storeFile(c.DataDir, f, filepath.Ext(name))
+}
+
+// openIn opens a regular file of a folder in which a program may have left
+// anything: links that lead out are not followed, and pipes are not waited for.
+func openIn(dir, name string) (*os.File, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the folder: %w", err)
+	}
+	defer func() { _ = root.Close() }()
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("the file %s is not there, or a link that leads out of the folder", name)
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		_ = f.Close()
+		return nil, fmt.Errorf("%s is not a regular file", name)
+	}
+	return f, nil
 }
 
 func store(dataDir, from string) (string, error) {
@@ -266,6 +295,12 @@ func store(dataDir, from string) (string, error) {
 		return "", fmt.Errorf("keep the file: %w", err)
 	}
 	defer func() { _ = f.Close() }()
+	return storeFile(dataDir, f, filepath.Ext(from))
+}
+
+// storeFile copies a file into the data folder, under a name made of its
+// content.
+func storeFile(dataDir string, f io.Reader, ext string) (string, error) {
 	if err := os.MkdirAll(dataDir, 0o755); err != nil {
 		return "", fmt.Errorf("keep the file: %w", err)
 	}
@@ -279,7 +314,7 @@ func store(dataDir, from string) (string, error) {
 	if err := errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err != nil {
 		return "", fmt.Errorf("keep the file: %w", err)
 	}
-	name := hex.EncodeToString(hash.Sum(nil))[:32] + filepath.Ext(from)
+	name := hex.EncodeToString(hash.Sum(nil))[:32] + ext
 	to, err := filepath.Abs(filepath.Join(dataDir, name))
 	if err != nil {
 		return "", fmt.Errorf("keep the file: %w", err)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/orchis-run/orchis/internal/executable"
 	"github.com/orchis-run/orchis/internal/expr"
 	"github.com/orchis-run/orchis/pkg/job"
 )
@@ -21,8 +22,18 @@ type Config struct {
 	DataDir string
 	// AllowPrivate lets http and download reach private addresses.
 	AllowPrivate bool
+	// Files are folders from which download takes local files; DataDir is one
+	// anyway.
+	Files []string
+	// Limits bound the programs that exec starts.
+	Limits executable.Limits
 	// MaxDownload bounds a download, in bytes; 10 GiB.
 	MaxDownload int64
+}
+
+// Names are those of all handlers here, disabled or not.
+func Names() []string {
+	return []string{"exec", "http", "download", "sleep", "fail", "eval", "debug"}
 }
 
 // Register adds the handlers.

@@ -114,7 +114,7 @@ func TestDownloadTakesALocalFile(t *testing.T) {
 	if err := os.WriteFile(file, []byte("hello"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	got, failure, _ := runHandler(t, Config{}, "download", `{"url":"`+file+`","table":"t"}`)
+	got, failure, _ := runHandler(t, Config{Files: []string{filepath.Dir(file)}}, "download", `{"url":"`+file+`","table":"t"}`)
 	var out struct {
 		File, Mime string
 		Size       int
@@ -162,7 +162,7 @@ func TestExecutableFilesAreHandlers(t *testing.T) {
 	write("text.sh", `echo this is no JSON`, 0o755)
 	write("README.md", ``, 0o644)
 	r := job.NewRegistry()
-	if err := executable.Register(r, dir); err != nil {
+	if err := executable.Register(r, dir, executable.Limits{}); err != nil {
 		t.Fatal(err)
 	}
 	run := func(name string) (string, error) {
@@ -186,7 +186,7 @@ func TestExecutableFilesAreHandlers(t *testing.T) {
 		t.Errorf("there are %d handlers", n)
 	}
 	write("hello.py", ``, 0o755)
-	if err := executable.Register(job.NewRegistry(), dir); err == nil {
+	if err := executable.Register(job.NewRegistry(), dir, executable.Limits{}); err == nil {
 		t.Error("two files of one name were accepted")
 	}
 }

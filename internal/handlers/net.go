@@ -34,14 +34,49 @@ func (c Config) client() *http.Client {
 		if err != nil {
 			return err
 		}
-		ip := ap.Addr().Unmap()
-		if !c.AllowPrivate && (!ip.IsGlobalUnicast() || ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() ||
-			netip.MustParsePrefix("100.64.0.0/10").Contains(ip)) {
+		ip := ap.Addr().Unmap().WithZone("")
+		if !c.AllowPrivate && private(ip) {
 			return job.Permanent(job.Code(fmt.Errorf("the address %s is private; set ORCHIS_ALLOW_PRIVATE=true to allow it", ip), "privateAddress"))
 		}
 		return nil
 	}}
-	return &http.Client{Transport: &http.Transport{DialContext: dialer.DialContext, TLSHandshakeTimeout: 30 * time.Second, ResponseHeaderTimeout: 5 * time.Minute}}
+	return &http.Client{
+		CheckRedirect: redirect,
+		// No Proxy: what a proxy dials cannot be checked here.
+		Transport: &http.Transport{DialContext: dialer.DialContext, TLSHandshakeTimeout: 30 * time.Second, ResponseHeaderTimeout: 5 * time.Minute},
+	}
+}
+
+// private reports whether an address belongs to this machine, to a network
+// that is not public, or leads to one.
+func private(ip netip.Addr) bool {
+	if !ip.IsGlobalUnicast() || ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() {
+		return true
+	}
+	for _, network := range []string{
+		"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
+		"::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/32", "2001:db8::/32", "2002::/16", "fec0::/10", // what holds IPv4 addresses among them
+	} {
+		if netip.MustParsePrefix(network).Contains(ip) {
+			return true
+		}
+	}
+	return false
+}
+
+// redirect lets a request follow ten redirects. To another host it takes no
+// headers along: they may hold secrets.
+func redirect(next *http.Request, before []*http.Request) error {
+	if len(before) >= 10 {
+		return errors.New("more than 10 redirects")
+	}
+	if next.URL.Scheme != "http" && next.URL.Scheme != "https" {
+		return job.Permanent(job.Code(fmt.Errorf("a redirect leads to %s://", next.URL.Scheme), "badInput"))
+	}
+	if first := before[0].URL; next.URL.Host != first.Host || first.Scheme == "https" && next.URL.Scheme != "https" {
+		clear(next.Header)
+	}
+	return nil
 }
 
 func (c Config) request(ctx context.Context, method, address string, headers map[string]string, body []byte) (*http.Response, error) {
@@ -64,7 +99,7 @@ func (c Config) request(ctx context.Context, method, address string, headers map
 		if errors.As(err, &u) { // its URL may hold a password
 			err = u.Err
 		}
-		if job.Classify(err).Code == "privateAddress" {
+		if code := job.Classify(err).Code; code == "privateAddress" || code == "badInput" {
 			return nil, err
 		}
 		if ctx.Err() != nil {
@@ -198,18 +233,45 @@ func (c Config) download(ctx context.Context, in downloadIn) (map[string]any, er
 			name = path.Base(u.Path)
 		}
 	} else {
-		f, err := os.Open(strings.TrimPrefix(in.URL, "file://"))
+		f, err := c.local(strings.TrimPrefix(in.URL, "file://"))
 		if err != nil {
-			return nil, badInput("the file %s cannot be read", in.URL)
+			return nil, err
 		}
 		defer func() { _ = f.Close() }()
 		info, err := f.Stat()
-		if err != nil || !info.Mode().IsRegular() {
+		if err != nil {
 			return nil, badInput("%s is not a regular file", in.URL)
 		}
 		from, size = f, info.Size()
 	}
 	return c.fetch(ctx, from, size, name, dir)
+}
+
+// local opens a file of the folders from which files may be taken.
+func (c Config) local(path string) (*os.File, error) {
+	if strings.Contains(path, "://") {
+		return nil, badInput("url must begin with http:// or https://, or be the path of a file")
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, badInput("the file %s cannot be read", path)
+	}
+	for _, dir := range append([]string{c.DataDir}, c.Files...) {
+		from, err := filepath.Abs(dir)
+		if err != nil {
+			continue
+		}
+		name, err := filepath.Rel(from, abs)
+		if err != nil || !filepath.IsLocal(name) {
+			continue
+		}
+		f, err := openIn(from, name)
+		if err != nil {
+			return nil, badInput("the file cannot be read: %v", err)
+		}
+		return f, nil
+	}
+	return nil, badInput("the file %s is neither in the project, nor in ORCHIS_DATA, nor in ORCHIS_FILES", path)
 }
 
 func (c Config) fetch(ctx context.Context, from io.Reader, size int64, name, dir string) (map[string]any, error) {

@@ -54,6 +54,10 @@ func mutants() []mutant {
 		{"a stopping worker keeps what it has", "pkg/worker/worker.go", "a.cancel(ErrDraining)", "_ = a", work, "Stopping"},
 		{"a new worker ignores what its predecessor held", "pkg/worker/worker.go", "if len(done) == 0 {", "if true {", work, "Predecessor"},
 		{"the timeout is no limit", "pkg/worker/attempt.go", "if ms := a.ticket.TimeoutMs; ms > 0 {\n		ctx", "if ms := a.ticket.TimeoutMs; ms > 1<<40 {\n		ctx", work, "Outcome"},
+		{"what is wrongly signed counts as signed", "internal/wire/sign.go", "if !hmac.Equal(sum, t.mac(key)) {", "if sum == nil || len(t.mac(key)) == 0 {", "./internal/wire", ""},
+		{"unsigned tickets are worked on", "pkg/worker/attempt.go", "		a.refuse(err)\n		return nil\n", "", work, "Signed"},
+		{"the end of a long line tells the beginning of a secret", "pkg/job/attempt.go", "end -= hides.Begun(line[:end])", "_ = hides", work, "NeverTold"},
+		{"results tell secrets", "pkg/worker/attempt.go", "a.mask.JSON(out)", "(*secret.Mask)(nil).JSON(out)", work, "NeverTold"},
 		{"results may be of any size", "pkg/worker/attempt.go", "if len(out) > a.w.cfg.MaxResult {", "if len(out) < 0 {", work, "Outcome"},
 	}
 }

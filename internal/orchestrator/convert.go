@@ -53,7 +53,7 @@ func toCommit(id string, version int64, before *run.Run, fx *engine.Effects, now
 	for _, k := range fx.Tickets {
 		c.Tickets = append(c.Tickets, wire.Ticket{
 			Queue: k.Queue, Priority: wire.LaneOf(k.Priority), Run: id, Task: k.Task, Pub: k.Pub, Attempt: k.Attempt,
-			Handler: k.Handler, Inputs: k.Inputs, Env: k.Env, TimeoutMs: k.TimeoutMs, HeartbeatMs: k.HeartbeatMs,
+			Handler: k.Handler, Inputs: k.Inputs, Env: k.Env, Secrets: k.Secrets, TimeoutMs: k.TimeoutMs, HeartbeatMs: k.HeartbeatMs,
 			Recipe: fx.Run.Recipe, PublishedMs: now,
 		})
 	}

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/flow"
 )
 
@@ -38,6 +39,8 @@ type Config struct {
 	RetentionAge   time.Duration
 	RetentionCount int
 	Limits         engine.Limits
+	// Signing, when it has keys, signs the tickets.
+	Signing wire.Keys
 	// Poll is how long one read waits for something to do; 1 s. A shorter time
 	// lets an idle orchestrator stop sooner and asks Redis more often.
 	Poll time.Duration
@@ -97,6 +100,9 @@ func New(store Store, cfg Config, log *zap.Logger) (*Orchestrator, error) {
 	}
 	if log == nil {
 		log = zap.NewNop()
+	}
+	if !cfg.Signing.Empty() {
+		store = signing{store, cfg.Signing}
 	}
 	return &Orchestrator{
 		cfg: cfg, store: store, loader: loader, owned: map[int]bool{},

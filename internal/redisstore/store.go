@@ -4,12 +4,14 @@ package redisstore
 
 import (
 	"context"
+	"crypto/tls"
 	_ "embed"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,6 +34,8 @@ type Config struct {
 	Partitions int
 	// Name is shown in CLIENT LIST.
 	Name string
+	// TLS, if given, holds the certificates for rediss://; see LoadTLS.
+	TLS *tls.Config
 }
 
 // Store is a connection to Redis. It is safe for concurrent use.
@@ -58,6 +62,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the Redis URL: %w", hideURL(err, c.URL))
 	}
+	c.secure(o)
 	o.ClientName = c.Name
 	// A command that is sent again by the client could count twice; callers
 	// retry what they know to be harmless.
@@ -88,16 +93,18 @@ func hideURL(err error, raw string) error {
 	return errors.New(strings.ReplaceAll(err.Error(), raw, Masked(raw)))
 }
 
+// prepare reads what Redis says of itself, and creates it where it is missing.
+// A user who may only submit, or work, finds it there.
 func (s *Store) prepare(ctx context.Context) error {
-	pipe := s.client.TxPipeline()
-	pipe.HSetNX(ctx, s.meta(), "schema", "1")
-	pipe.HSetNX(ctx, s.meta(), "partitions", s.partitions)
-	pipe.HSetNX(ctx, s.meta(), "epoch", uuid.NewString())
-	all := pipe.HGetAll(ctx, s.meta())
-	if _, err := pipe.Exec(ctx); err != nil {
+	meta, err := s.client.HGetAll(ctx, s.meta()).Result()
+	if err != nil {
 		return err
 	}
-	meta := all.Val()
+	if meta["schema"] == "" || meta["partitions"] == "" || meta["epoch"] == "" {
+		if meta, err = s.begin(ctx); err != nil {
+			return err
+		}
+	}
 	if meta["schema"] != "1" {
 		return fmt.Errorf("the data has schema %q, this program knows schema 1", meta["schema"])
 	}
@@ -107,6 +114,20 @@ func (s *Store) prepare(ctx context.Context) error {
 	}
 	s.partitions, s.epoch = n, meta["epoch"]
 	return s.Ensure(ctx, nil)
+}
+
+// begin writes what every other user of this Redis relies on.
+func (s *Store) begin(ctx context.Context) (map[string]string, error) {
+	pipe := s.client.TxPipeline()
+	pipe.HSetNX(ctx, s.meta(), "schema", "1")
+	pipe.HSetNX(ctx, s.meta(), "partitions", s.partitions)
+	pipe.HSetNX(ctx, s.meta(), "epoch", uuid.NewString())
+	all := pipe.HGetAll(ctx, s.meta())
+	cmds, err := pipe.Exec(ctx)
+	if slices.ContainsFunc(cmds, func(c redis.Cmder) bool { return isNoPerm(c.Err()) }) {
+		return nil, fmt.Errorf("there is nothing of Orchis in it yet and this user may not begin it, so an orchestrator must start first: %w", err)
+	}
+	return all.Val(), err
 }
 
 // Close ends all connections.
@@ -159,7 +180,9 @@ func (s *Store) Ensure(ctx context.Context, queues []string) error {
 		return err
 	}
 	for _, c := range cmds {
-		if err := c.Err(); err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP") {
+		// Who may not create a group is not the one who reads it, or is told so
+		// when reading.
+		if err := c.Err(); err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP") && !isNoPerm(err) {
 			return fmt.Errorf("create consumer groups: %w", err)
 		}
 	}
@@ -169,7 +192,7 @@ func (s *Store) Ensure(ctx context.Context, queues []string) error {
 // IsRetryable reports whether the same command may work later: Redis is away,
 // starting, full or changing roles.
 func IsRetryable(err error) bool {
-	if err == nil || errors.Is(err, redis.Nil) || errors.Is(err, context.Canceled) {
+	if err == nil || errors.Is(err, redis.Nil) || errors.Is(err, context.Canceled) || tlsAdvice(err) != "" {
 		return false
 	}
 	var n net.Error
@@ -190,6 +213,9 @@ func IsFatal(err error) (advice string, fatal bool) {
 	if err == nil {
 		return "", false
 	}
+	if advice := tlsAdvice(err); advice != "" {
+		return advice, true
+	}
 	for word, advice := range map[string]string{
 		"NOAUTH":    "give the password in the Redis URL",
 		"WRONGPASS": "check user and password in the Redis URL",
@@ -209,5 +235,9 @@ func (s *Store) Retryable(err error) bool { return IsRetryable(err) }
 
 // Fatal is IsFatal.
 func (s *Store) Fatal(err error) (advice string, fatal bool) { return IsFatal(err) }
+
+func isNoPerm(err error) bool {
+	return err != nil && strings.HasPrefix(err.Error(), "NOPERM")
+}
 
 func isNoGroup(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "NOGROUP") }

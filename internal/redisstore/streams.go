@@ -232,16 +232,26 @@ func (s *Store) parseEvents(ctx context.Context, p int, got []redis.XMessage, de
 
 // bury moves an entry that nobody can read to the dead letters.
 func (s *Store) bury(ctx context.Context, p int, stream, group string, m redis.XMessage, why error) error {
+	values := []any{"stream", stream, "entry", m.ID, "error", why.Error()}
+	for _, name := range []string{"run", "task", "handler"} {
+		if v, ok := m.Values[name].(string); ok && len(v) <= 256 {
+			values = append(values, name, v)
+		}
+	}
 	pipe := s.client.TxPipeline()
-	pipe.XAdd(ctx, &redis.XAddArgs{Stream: s.base(p) + "dead", MaxLen: 10000, Approx: true, Values: []any{
-		"stream", stream, "entry", m.ID, "error", why.Error(),
-	}})
+	pipe.XAdd(ctx, &redis.XAddArgs{Stream: s.base(p) + "dead", MaxLen: 10000, Approx: true, Values: values})
 	pipe.XAck(ctx, stream, group, m.ID)
 	pipe.XDel(ctx, stream, m.ID)
 	if _, err := pipe.Exec(ctx); err != nil {
 		return fmt.Errorf("bury entry %s of %s: %w", m.ID, stream, err)
 	}
 	return nil
+}
+
+// RefuseTicket moves a ticket that must not be worked on to the dead letters.
+func (s *Store) RefuseTicket(ctx context.Context, t wire.Ticket, why error) error {
+	m := redis.XMessage{ID: t.ID, Values: map[string]any{"run": t.Run, "task": t.Task, "handler": t.Handler}}
+	return s.bury(ctx, t.Partition, s.tickets(t.Partition, t.Queue, t.Priority), groupWorkers, m, why)
 }
 
 // SendEvents adds events to a partition's stream.

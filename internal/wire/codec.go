@@ -42,11 +42,13 @@ func (t *Ticket) Fields() []any {
 	f.text("handler", t.Handler)
 	f.text("inputs", string(t.Inputs))
 	f.text("env", string(t.Env))
+	f.text("secrets", string(t.Secrets))
 	f.number("timeout", t.TimeoutMs)
 	f.number("heartbeat", t.HeartbeatMs)
 	f.text("recipe", t.Recipe)
 	f.text("trace", t.Trace)
 	f.number("at", t.PublishedMs)
+	f.text("signature", t.Signature)
 	return f
 }
 
@@ -105,9 +107,10 @@ func ParseTicket(id string, values map[string]any) (Ticket, error) {
 	r.version()
 	t := Ticket{
 		ID: id, Run: r.must("run"), Task: r.must("task"), Pub: r.must("pub"), Handler: r.must("handler"),
-		Attempt: int(r.number("attempt")), Inputs: r.json("inputs"), Env: r.json("env"),
+		Attempt: int(r.number("attempt")), Inputs: r.json("inputs"), Env: r.json("env"), Secrets: r.json("secrets"),
 		TimeoutMs: r.number("timeout"), HeartbeatMs: r.number("heartbeat"),
 		Recipe: r.text("recipe"), Trace: r.text("trace"), PublishedMs: r.number("at"),
+		Signature: r.text("signature"),
 	}
 	return t, r.err
 }

@@ -43,6 +43,8 @@ type Ticket struct {
 	// Inputs is a JSON value; Env a JSON object of strings, or empty.
 	Inputs json.RawMessage
 	Env    json.RawMessage
+	// Secrets says where in Inputs and Env which secrets belong, or is empty.
+	Secrets json.RawMessage
 	// TimeoutMs bounds the attempt, counted from its start on the worker; 0
 	// is none. HeartbeatMs is the longest time between two progress reports.
 	TimeoutMs   int64
@@ -53,6 +55,8 @@ type Ticket struct {
 	Trace string
 	// PublishedMs is when the orchestrator published it (clock of Redis).
 	PublishedMs int64
+	// Signature is an orchestrator's, or empty; see Keys.
+	Signature string
 }
 
 // Priority is the lane of a queue a ticket is in.

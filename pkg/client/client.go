@@ -3,6 +3,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,14 +27,18 @@ type RejectedError struct{ Reason string }
 func (e *RejectedError) Error() string { return e.Reason }
 
 // Config says which Redis is meant.
-type Config struct{ URL, Prefix string }
+type Config struct {
+	URL, Prefix string
+	// TLS, if given, holds the certificates for a rediss:// URL.
+	TLS *tls.Config
+}
 
 // Client talks to Orchis through Redis. It is safe for concurrent use.
 type Client struct{ store *redisstore.Store }
 
 // Open connects.
 func Open(ctx context.Context, c Config) (*Client, error) {
-	store, err := redisstore.Open(ctx, redisstore.Config{URL: c.URL, Prefix: c.Prefix, Name: "orchis-client"})
+	store, err := redisstore.Open(ctx, redisstore.Config{URL: c.URL, TLS: c.TLS, Prefix: c.Prefix, Name: "orchis-client"})
 	if err != nil {
 		return nil, err
 	}

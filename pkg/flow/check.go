@@ -48,6 +48,10 @@ func (d *draft) checkUses(i int, names []string, index map[string]int) {
 	var order []string
 	for _, u := range jd.uses {
 		for _, ref := range references(u) {
+			if ref.Path[0] == "secrets" {
+				d.checkSecret(ref, j, u)
+				continue
+			}
 			if !d.checkRef(ref, names, index, u.items && iterated, true) || ref.Path[0] != "jobs" {
 				continue
 			}
@@ -165,7 +169,7 @@ func (d *draft) checkRef(ref place, names []string, index map[string]int, items,
 			return false
 		}
 	case "secrets":
-		d.report(SeverityError, "E103", ref.v.line, ref.v.column, len(ref.v.text), `"secrets" is not supported yet`, "")
+		d.refError(ref, "secrets can be read only in the inputs and the env of a job", "")
 		return false
 	case "item", "self":
 		d.refError(ref, fmt.Sprintf("%s does not exist here", ref.Path[0]), map[string]string{"item": "write iterate.item"}[ref.Path[0]])

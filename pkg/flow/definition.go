@@ -33,11 +33,13 @@ type jobDraft struct {
 	isSet map[string]bool
 }
 
-// use is a value with expressions, and whether iterate may be read in it.
+// use is a value with expressions, and what may be read in it.
 type use struct {
 	v         *value
 	condition bool
-	items     bool
+	items     bool // iterate
+	secrets   bool
+	defaults  bool // it is not the job's own
 }
 
 // defaults are the job fields that a definition sets for all jobs below it.
@@ -123,7 +125,7 @@ func (d *draft) readDefaults(o Options) field {
 			"heartbeatTimeout": func(k, v *value) { d.duration(&heartbeat)(k, v); df.heartbeat = &heartbeat },
 			"queue":            d.queue(&df.queue),
 			"priority":         func(k, v *value) { d.priority(&priority)(k, v); df.priority = &priority },
-			"env":              func(k, v *value) { df.envValue = v; d.env(&df.env)(k, v) },
+			"env":              func(k, v *value) { df.envValue = v; d.env(&df.env)(k, v); d.noSecrets(v) },
 		})
 	}
 }

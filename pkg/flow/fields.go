@@ -20,7 +20,7 @@ type field func(key, v *value)
 func notYet() []string {
 	return []string{
 		"onFailure", "onSuccess", "onCancel", "finally", "concurrency", "rateLimit", "cache",
-		"approval", "waitFor", "delay", "schedule", "secrets", "artifacts", "batch", "retention",
+		"approval", "waitFor", "delay", "schedule", "artifacts", "batch", "retention",
 	}
 }
 

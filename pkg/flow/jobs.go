@@ -117,6 +117,7 @@ func (d *draft) inherit(j *Job, jd *jobDraft, o Options) {
 		if j.Retries.Max < 0 {
 			j.Retries.Max = 0
 		}
+		d.noSecretsFor(j, jd)
 	} else {
 		if !jd.isSet["retries"] && df.retries != nil {
 			j.Retries = *df.retries
@@ -151,16 +152,17 @@ func (d *draft) inherit(j *Job, jd *jobDraft, o Options) {
 		maps.Copy(all, j.Env)
 		j.Env = all
 		if df.envValue != nil {
-			jd.uses = append(jd.uses, use{v: df.envValue, items: true})
+			jd.uses = append(jd.uses, use{v: df.envValue, items: true, defaults: true})
 		}
 	}
 }
 
 // jobFields is what a job may say.
 func (d *draft) jobFields(j *Job, jd *jobDraft, inRecipe bool) map[string]field {
-	used := func(f field, condition, items bool) field {
+	used := func(f field, u use) field {
 		return func(k, v *value) {
-			jd.uses = append(jd.uses, use{v: v, condition: condition, items: items})
+			u.v = v
+			jd.uses = append(jd.uses, u)
 			f(k, v)
 		}
 	}
@@ -175,8 +177,8 @@ func (d *draft) jobFields(j *Job, jd *jobDraft, inRecipe bool) map[string]field 
 		jd.calls, jd.byWay = v, k.text
 	}
 	fields := map[string]field{
-		"flow": calls, "dependsOn": set(d.dependsOn(j, jd)), "inputs": used(d.template(&j.Inputs), false, true),
-		"if": used(d.condition(&j.If), true, false), "iterate": set(used(d.iterate(j), false, false)),
+		"flow": calls, "dependsOn": set(d.dependsOn(j, jd)), "inputs": used(d.template(&j.Inputs), use{items: true, secrets: true}),
+		"if": used(d.condition(&j.If), use{condition: true}), "iterate": set(used(d.iterate(j), use{})),
 		"iteratePick": d.text(&j.IteratePick), "parallelism": d.count(&j.Parallelism, 1),
 		"failFast": d.boolean(&j.FailFast), "maxFailures": d.maxFailures(j),
 		"retries": set(d.retries(&j.Retries)), "timeout": set(d.duration(&j.Timeout)),
@@ -191,7 +193,8 @@ func (d *draft) jobFields(j *Job, jd *jobDraft, inRecipe bool) map[string]field 
 		"job": d.handler(j), "workflowPath": calls, "queue": d.queue(&j.Queue),
 		"queueTimeout":     set(d.duration(&j.QueueTimeout)),
 		"heartbeatTimeout": set(d.duration(&j.HeartbeatTimeout)),
-		"env":              used(d.env(&j.Env), false, true),
+		"env":              used(d.env(&j.Env), use{items: true, secrets: true}),
+		"secrets":          d.secrets(j),
 	})
 	return fields
 }

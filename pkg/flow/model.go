@@ -134,6 +134,8 @@ type Job struct {
 	Queue            string                    `json:"queue"`
 	Priority         int                       `json:"priority"`
 	Env              map[string]*expr.Template `json:"env,omitempty"`
+	// Secrets names those that Inputs and Env may mention.
+	Secrets []string `json:"secrets,omitempty"`
 	// Outputs, when given, is a contract the result must keep: name -> type.
 	Outputs []Input `json:"outputs,omitempty"`
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 // Attempt tells a handler which try at which task this is.
@@ -28,7 +29,9 @@ type Attempt struct {
 	Dir string
 }
 
-// Reporter takes what a handler says while it works.
+// Reporter takes what a handler says while it works. One that hides secrets
+// also has a method Begun(text []byte) int: how many bytes at the end of a text
+// may be the beginning of one, so that no line is cut there.
 type Reporter interface {
 	Progress(percent float64, note string)
 	Log(source, text string)
@@ -87,23 +90,42 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.rest = append(w.rest, p...)
+	done := 0
 	for {
-		i := bytes.IndexByte(w.rest, '\n')
-		if i < 0 && len(w.rest) < maxLine {
-			return len(p), nil
+		rest := w.rest[done:]
+		end := bytes.IndexByte(rest, '\n')
+		skip := 1
+		if end < 0 || end > maxLine {
+			skip = 0
+			if end = w.cut(rest); end == 0 {
+				break
+			}
 		}
-		line := w.rest
-		if i >= 0 {
-			line = w.rest[:i]
-		}
-		line = line[:min(len(line), maxLine)]
-		w.put(line)
-		cut := len(line)
-		if cut == i {
-			cut++
-		}
-		w.rest = append(w.rest[:0], w.rest[cut:]...)
+		w.put(rest[:end])
+		done += end + skip
 	}
+	w.rest = append(w.rest[:0], w.rest[done:]...)
+	return len(p), nil
+}
+
+// cut returns where a line that is too long may be cut: neither inside a
+// letter nor inside something that the reporter has to hide. It is 0 when more
+// of the line must come first.
+func (w *lineWriter) cut(line []byte) int {
+	hides, ok := w.to.(interface{ Begun(text []byte) int })
+	for size := maxLine; size <= len(line); size *= 2 {
+		end := size
+		for end > size-utf8.UTFMax && end < len(line) && !utf8.RuneStart(line[end]) {
+			end--
+		}
+		if ok {
+			end -= hides.Begun(line[:end])
+		}
+		if end > 0 {
+			return end
+		}
+	}
+	return 0
 }
 
 func (w *lineWriter) put(line []byte) {

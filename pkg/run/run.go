@@ -115,6 +115,7 @@ const (
 	CodePanic        = "panic"        // the handler panicked
 	CodeInternal     = "internal"     // an event could not be processed
 	CodeOutputs      = "outputs"      // a result does not keep the job's declared outputs
+	CodeSecret       = "secret"       // the worker does not have a secret that the job uses
 	CodeCancelled    = "cancelled"    // somebody cancelled the run
 )
 

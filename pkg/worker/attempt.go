@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/internal/secret"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/job"
 	"github.com/orchis-run/orchis/pkg/run"
@@ -33,6 +34,9 @@ type attempt struct {
 	ctx    context.Context //nolint:containedctx // the attempt's life
 	cancel context.CancelCauseFunc
 	began  time.Time
+	// inputs and env have their secrets in, which mask hides again.
+	inputs, env json.RawMessage
+	mask        *secret.Mask
 
 	mu       sync.Mutex
 	lines    []wire.Line
@@ -44,7 +48,7 @@ type attempt struct {
 }
 
 func newAttempt(ctx context.Context, w *Worker, t wire.Ticket) *attempt {
-	a := &attempt{w: w, ticket: t}
+	a := &attempt{w: w, ticket: t, mask: w.mask}
 	a.ctx, a.cancel = context.WithCancelCause(ctx)
 	return a
 }
@@ -72,7 +76,8 @@ func (a *attempt) event(t wire.EventType) wire.Event {
 
 func (a *attempt) failed(code, message string, permanent bool) *wire.Event {
 	ev := a.event(wire.Failed)
-	ev.Error = &run.Error{Code: code, Message: message[:min(len(message), 8<<10)]}
+	message = a.mask.Text(message)
+	ev.Error = &run.Error{Code: a.mask.Text(code), Message: message[:min(len(message), 8<<10)]}
 	ev.Permanent = permanent
 	return &ev
 }
@@ -80,6 +85,10 @@ func (a *attempt) failed(code, message string, permanent bool) *wire.Event {
 // perform runs the handler and returns what to report; nothing when the ticket
 // is somebody else's now.
 func (a *attempt) perform() *wire.Event {
+	if err := a.w.keys.Verify(&a.ticket, time.Now(), a.w.cfg.SignedWithin); err != nil {
+		a.refuse(err)
+		return nil
+	}
 	h, ok := a.w.jobs.Lookup(a.ticket.Handler)
 	if !ok {
 		ev := a.event(wire.Released)
@@ -88,6 +97,9 @@ func (a *attempt) perform() *wire.Event {
 	}
 	if a.ctx.Err() != nil {
 		return a.interrupted()
+	}
+	if err := a.unseal(); err != nil {
+		return a.failed(run.CodeSecret, err.Error(), true)
 	}
 	dir, err := os.MkdirTemp("", "orchis-attempt-")
 	if err != nil {
@@ -112,6 +124,9 @@ func (a *attempt) perform() *wire.Event {
 		ev := a.failed(f.Code, f.Message, f.Permanent)
 		ev.RetryAfterMs = f.RetryAfter.Milliseconds()
 		return ev
+	}
+	if out, err = a.mask.JSON(out); err != nil {
+		return a.failed(run.CodeError, "the result is not JSON: "+err.Error(), true)
 	}
 	if len(out) > a.w.cfg.MaxResult {
 		return a.failed(run.CodeTooLarge, fmt.Sprintf("the result has %d bytes, more than the limit of %d: return a path or a URL", len(out), a.w.cfg.MaxResult), true)
@@ -154,8 +169,8 @@ func (a *attempt) info(dir string) job.Attempt {
 	if a.ticket.TimeoutMs > 0 {
 		i.Deadline = a.began.Add(time.Duration(a.ticket.TimeoutMs) * time.Millisecond)
 	}
-	if len(a.ticket.Env) > 0 {
-		if err := json.Unmarshal(a.ticket.Env, &i.Env); err != nil {
+	if len(a.env) > 0 {
+		if err := json.Unmarshal(a.env, &i.Env); err != nil {
 			a.w.log.Warn("the ticket's env is not understood", append(a.fields(), zap.Error(err))...)
 		}
 	}
@@ -167,16 +182,15 @@ func (a *attempt) call(ctx context.Context, h job.Handler) (out json.RawMessage,
 	defer func() {
 		if v := recover(); v != nil {
 			stack := debug.Stack()
-			a.w.log.Error("the handler panicked", append(a.fields(), zap.Any("panic", v), zap.ByteString("stack", stack))...)
+			a.w.log.Error("the handler panicked", append(a.fields(), zap.String("panic", a.mask.Text(fmt.Sprint(v))), zap.String("stack", a.mask.Text(string(stack))))...)
 			a.Log("log", fmt.Sprintf("panic: %v\n%s", v, stack))
 			err = job.Code(fmt.Errorf("panic: %v", v), run.CodePanic)
 		}
 	}()
-	inputs := a.ticket.Inputs
-	if len(inputs) == 0 {
-		inputs = json.RawMessage("{}")
+	if len(a.inputs) == 0 {
+		a.inputs = json.RawMessage("{}")
 	}
-	return h.Run(ctx, inputs)
+	return h.Run(ctx, a.inputs)
 }
 
 func (a *attempt) interrupted() *wire.Event { return a.outOf(context.Cause(a.ctx)) }
@@ -241,6 +255,7 @@ func (a *attempt) Progress(percent float64, note string) {
 	}
 	a.reported = now
 	a.mu.Unlock()
+	note = a.mask.Text(note)
 	ev := a.event(wire.Progress)
 	ev.Progress, ev.Note = percent, note[:min(len(note), 1<<10)]
 	a.send(ev)
@@ -248,6 +263,7 @@ func (a *attempt) Progress(percent float64, note string) {
 
 // Log keeps a line for the next flush.
 func (a *attempt) Log(source, text string) {
+	text = a.mask.Text(text)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.logged > maxLog {

@@ -9,6 +9,7 @@ package worker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/internal/secret"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/job"
 )
@@ -29,6 +31,8 @@ import (
 type Config struct {
 	// URL of Redis, and the Prefix of the keys ("orchis").
 	URL, Prefix string
+	// TLS, if given, holds the certificates for a rediss:// URL.
+	TLS *tls.Config
 	// Name must be unique; the host's name and a random part by default.
 	Name string
 	// Queues it serves; "default".
@@ -45,8 +49,19 @@ type Config struct {
 	Poll time.Duration
 	// MaxResult bounds a result in bytes; 64 KiB.
 	MaxResult int
-	Version   string
-	Logger    *zap.Logger
+	// SigningKeys are keys with commas between. A worker with keys works only on
+	// tickets that an orchestrator with one of them signed, at most SignedWithin
+	// (0: any time) ago; others become dead letters.
+	SigningKeys  string
+	SignedWithin time.Duration
+	// Secrets finds the value of a secret that a job may use; by default in the
+	// environment variable ORCHIS_SECRET_<NAME>. Its errors must not hold values.
+	Secrets func(name string) (value string, err error)
+	// Hide lists values that must never stand in logs, errors and results, as
+	// the secrets that a job uses do not. The password of URL is one anyway.
+	Hide    []string
+	Version string
+	Logger  *zap.Logger
 }
 
 func (c Config) withDefaults() Config {
@@ -75,6 +90,9 @@ func (c Config) withDefaults() Config {
 	if c.MaxResult <= 0 {
 		c.MaxResult = 64 << 10
 	}
+	if c.Secrets == nil {
+		c.Secrets = secret.From("")
+	}
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()
 	}
@@ -97,6 +115,8 @@ type Worker struct {
 	log     *zap.Logger
 	store   *redisstore.Store
 	slots   chan struct{}
+	keys    wire.Keys
+	mask    *secret.Mask // of what no attempt may tell
 	started time.Time
 
 	mu       sync.Mutex
@@ -115,9 +135,14 @@ func New(cfg Config, jobs *job.Registry) (*Worker, error) {
 		return nil, errors.New("make a worker: the URL of Redis is not given")
 	}
 	cfg = cfg.withDefaults()
+	keys, err := wire.ParseKeys(cfg.SigningKeys)
+	if err != nil {
+		return nil, fmt.Errorf("make a worker: signing keys: %w", err)
+	}
 	return &Worker{
-		cfg: cfg, jobs: jobs, log: cfg.Logger.With(zap.String("worker", cfg.Name)),
-		slots: make(chan struct{}, cfg.Slots), hand: map[*attempt]bool{}, kill: make(chan struct{}),
+		keys: keys,
+		cfg:  cfg, jobs: jobs, log: cfg.Logger.With(zap.String("worker", cfg.Name)),
+		mask: secret.NewMask(cfg.hidden()...), slots: make(chan struct{}, cfg.Slots), hand: map[*attempt]bool{}, kill: make(chan struct{}),
 	}, nil
 }
 
@@ -185,7 +210,7 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // begin connects, and hands back what a worker of this name held when it died.
 func (w *Worker) begin(ctx context.Context) (*redisstore.Store, error) {
-	store, err := redisstore.Open(ctx, redisstore.Config{URL: w.cfg.URL, Prefix: w.cfg.Prefix, Name: "orchis-worker-" + w.cfg.Name})
+	store, err := redisstore.Open(ctx, redisstore.Config{URL: w.cfg.URL, TLS: w.cfg.TLS, Prefix: w.cfg.Prefix, Name: "orchis-worker-" + w.cfg.Name})
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package daemon
+
+// closeOff does nothing here.
+func closeOff() {}

@@ -1,0 +1,99 @@
+package wire
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// MinKey is the least length of a signing key, in bytes.
+const MinKey = 32
+
+// ErrSignature says that a ticket does not come from an orchestrator that has
+// the key, or has been changed since, or is too old.
+var ErrSignature = errors.New("the ticket is not to be trusted")
+
+// Keys sign tickets, and verify them. The first key signs, all verify, so that
+// a key can be replaced without a pause. No keys at all sign and verify
+// nothing.
+type Keys struct{ keys [][]byte }
+
+// ParseKeys reads keys with commas between.
+func ParseKeys(text string) (Keys, error) {
+	var k Keys
+	if strings.TrimSpace(text) == "" {
+		return k, nil
+	}
+	for i, key := range strings.Split(text, ",") {
+		key = strings.TrimSpace(key)
+		if len(key) < MinKey {
+			return Keys{}, fmt.Errorf("key %d has %d bytes, want at least %d, as of openssl rand -hex 32", i+1, len(key), MinKey)
+		}
+		k.keys = append(k.keys, []byte(key))
+	}
+	return k, nil
+}
+
+// Empty reports whether there are no keys.
+func (k Keys) Empty() bool { return len(k.keys) == 0 }
+
+const signatureForm = "1:"
+
+// Sign signs a ticket with the first key.
+func (k Keys) Sign(t *Ticket) {
+	if !k.Empty() {
+		t.Signature = signatureForm + base64.RawStdEncoding.EncodeToString(t.mac(k.keys[0]))
+	}
+}
+
+// Verify checks a ticket's signature against all keys, and that it was made at
+// most maxAge (0 is any time) before now. Its error is an ErrSignature.
+func (k Keys) Verify(t *Ticket, now time.Time, maxAge time.Duration) error {
+	if k.Empty() {
+		return nil
+	}
+	if t.Signature == "" {
+		return fmt.Errorf("%w: it is not signed", ErrSignature)
+	}
+	text, ok := strings.CutPrefix(t.Signature, signatureForm)
+	sum, err := base64.RawStdEncoding.DecodeString(text)
+	if !ok || err != nil {
+		return fmt.Errorf("%w: its signature is of no form known here", ErrSignature)
+	}
+	for _, key := range k.keys {
+		if !hmac.Equal(sum, t.mac(key)) {
+			continue
+		}
+		if age := now.Sub(time.UnixMilli(t.PublishedMs)); maxAge > 0 && age > maxAge {
+			return fmt.Errorf("%w: it was signed %s ago, longer than %s", ErrSignature, age.Round(time.Second), maxAge)
+		}
+		return nil
+	}
+	return fmt.Errorf("%w: its signature is wrong: it was changed, or signed with another key", ErrSignature)
+}
+
+// mac is the HMAC-SHA256 of everything a worker goes by: the ticket's fields
+// and its place, each with its length in front.
+func (t *Ticket) mac(key []byte) []byte {
+	h := hmac.New(sha256.New, key)
+	for _, field := range [][]byte{
+		[]byte("orchis ticket " + signatureForm),
+		[]byte(strconv.Itoa(t.Partition)), []byte(t.Queue), []byte(t.Priority),
+		[]byte(t.Run), []byte(t.Task), []byte(t.Pub), []byte(strconv.Itoa(t.Attempt)), []byte(t.Handler),
+		t.Inputs, t.Env, t.Secrets,
+		[]byte(strconv.FormatInt(t.TimeoutMs, 10)), []byte(strconv.FormatInt(t.HeartbeatMs, 10)),
+		[]byte(t.Recipe), []byte(t.Trace), []byte(strconv.FormatInt(t.PublishedMs, 10)),
+	} {
+		var size [8]byte
+		binary.BigEndian.PutUint64(size[:], uint64(len(field)))
+		_, _ = h.Write(size[:]) // writing to a hash gives no errors
+		_, _ = h.Write(field)
+	}
+	return h.Sum(nil)
+}
