@@ -53,7 +53,7 @@ func StartCluster(path string, replicas bool) (*Cluster, error) {
 	c := &Cluster{nodes: nodes}
 	var hosts []string
 	for _, n := range nodes {
-		hosts = append(hosts, n.addr())
+		hosts = append(hosts, n.Addr())
 	}
 	c.Server = Server{URL: "redis+cluster://" + strings.Join(hosts, ","), Real: true, Partitions: 16}
 	c.cli = func() []string { return []string{"-c", "-p", strconv.Itoa(c.Masters()[0].port)} }

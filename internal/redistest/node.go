@@ -100,11 +100,12 @@ func (n *Node) stop() {
 	_ = os.RemoveAll(n.dir)
 }
 
-func (n *Node) addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(n.port)) }
+// Addr is host and port.
+func (n *Node) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(n.port)) }
 
 // do connects for one purpose.
 func (n *Node) do(what func(c *redis.Client) error) error {
-	c := redis.NewClient(&redis.Options{Addr: n.addr(), MaxRetries: -1, DisableIdentity: true, DialerRetries: 1, DialTimeout: time.Second, ReadTimeout: 10 * time.Second})
+	c := redis.NewClient(&redis.Options{Addr: n.Addr(), MaxRetries: -1, DisableIdentity: true, DialerRetries: 1, DialTimeout: time.Second, ReadTimeout: 10 * time.Second})
 	defer func() { _ = c.Close() }()
 	return what(c)
 }

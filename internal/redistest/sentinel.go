@@ -55,7 +55,7 @@ func StartSentinels(path string) (*Sentinels, error) {
 	s.data, s.watch = append(s.data, more[0]), more[1:]
 	var hosts []string
 	for _, n := range s.watch {
-		hosts = append(hosts, n.addr())
+		hosts = append(hosts, n.Addr())
 	}
 	s.Server = Server{URL: "redis+sentinel://" + strings.Join(hosts, ",") + "/" + masterName, Real: true, Partitions: 1}
 	s.cli = func() []string {
@@ -99,7 +99,7 @@ func (s *Sentinels) Master() (*Node, error) {
 				return errors.Join(err, errors.New("no answer"))
 			}
 			for _, n := range s.data {
-				if n.addr() != net.JoinHostPort(text[0], text[1]) {
+				if n.Addr() != net.JoinHostPort(text[0], text[1]) {
 					continue
 				}
 				if found != nil && found != n {
@@ -126,7 +126,7 @@ func (s *Sentinels) Healthy() error {
 			return err
 		}
 		for _, w := range s.watch {
-			c := redis.NewSentinelClient(&redis.Options{Addr: w.addr()})
+			c := redis.NewSentinelClient(&redis.Options{Addr: w.Addr()})
 			m, err := c.Master(ctx, masterName).Result()
 			_ = c.Close()
 			if err != nil || m["flags"] != "master" || m["num-other-sentinels"] != "2" || m["num-slaves"] != "1" {
