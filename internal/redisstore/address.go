@@ -207,7 +207,10 @@ func Masked(raw string) string {
 	rest, query, asks := strings.Cut(rest, "?")
 	// A password that should have been encoded may hold any of /, @ and ?.
 	if i := strings.LastIndex(query, "@"); i >= 0 {
-		rest, query, asks = rest+"?"+query[:i+1], "", false
+		var host string
+		rest += "?" + query[:i]
+		host, query, asks = strings.Cut(query[i:], "?")
+		rest += host
 	}
 	if i := strings.LastIndex(rest, "@"); i >= 0 {
 		if user, _, has := strings.Cut(rest[:i], ":"); has {

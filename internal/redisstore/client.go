@@ -34,10 +34,12 @@ func (t *target) connect(name string, partitions int) redis.UniversalClient {
 	case t.sentinel != nil:
 		o := *t.sentinel
 		o.ClientName, o.MaxRetries, o.DisableIdentity, o.PoolSize = name, never, true, poolSize(partitions)
+		o.DialerRetries = 1
 		return redis.NewFailoverClient(&o)
 	case t.cluster != nil:
 		o := *t.cluster
 		o.ClientName, o.MaxRetries, o.DisableIdentity, o.PoolSize = name, never, true, poolSize(partitions)
+		o.DialerRetries = 1
 		o.DisableRoutingPolicies = true // a command goes to the node of its key
 		o.ClusterStateReloadInterval = 10 * time.Second
 		c := redis.NewClusterClient(&o)
@@ -46,6 +48,7 @@ func (t *target) connect(name string, partitions int) redis.UniversalClient {
 	}
 	o := *t.single
 	o.ClientName, o.MaxRetries, o.DisableIdentity, o.PoolSize = name, never, true, poolSize(partitions)
+	o.DialerRetries = 1
 	return redis.NewClient(&o)
 }
 

@@ -209,8 +209,10 @@ func (c *Cluster) MasterOf(key string) (*Node, error) {
 }
 
 // serves reports whether a node believes a slot to be its own.
-func (n *Node) serves(slot int64) bool {
-	own := false
+func (n *Node) serves(slot int64) bool { return n.servant(slot) == n.port }
+
+// servant is the port of the master that serves a slot, as a node sees it.
+func (n *Node) servant(slot int64) (port int) {
 	_ = n.do(func(r *redis.Client) error {
 		shards, err := r.ClusterShards(context.Background()).Result()
 		for _, shard := range shards {
@@ -219,11 +221,13 @@ func (n *Node) serves(slot int64) bool {
 					continue
 				}
 				for _, node := range shard.Nodes {
-					own = own || node.Role == "master" && int(node.Port) == n.port
+					if node.Role == "master" {
+						port = int(node.Port)
+					}
 				}
 			}
 		}
 		return err
 	})
-	return own
+	return port
 }

@@ -85,7 +85,23 @@ func (m *Move) End() error {
 			errs = append(errs, master.command("CLUSTER", "SETSLOT", m.slot, "NODE", m.ids[1]))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(errors.Join(errs...), m.known())
+}
+
+// known waits until all nodes, replicas too, know who serves the slot.
+func (m *Move) known() error {
+	for _, n := range m.c.nodes {
+		err := until("all know where the slot is", func() error {
+			if n.servant(m.slot) != m.to.port {
+				return fmt.Errorf("port %d knows another node for slot %d", n.port, m.slot)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // MoveSlot moves the slot of a key, with all its keys, to another master.

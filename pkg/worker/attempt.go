@@ -33,6 +33,7 @@ type attempt struct {
 	ctx    context.Context //nolint:containedctx // the attempt's life
 	cancel context.CancelCauseFunc
 	began  time.Time
+	heard  time.Time // when Redis last said that the ticket is ours; under w.mu
 
 	mu       sync.Mutex
 	lines    []wire.Line
