@@ -24,7 +24,7 @@ const Off = "off"
 
 // Settings are those of all programs. The why of each stands in .env-example.
 type Settings struct {
-	RedisURL  string `env:"REDIS_URL" why:"Redis, as redis://, rediss:// or unix://. Empty: orchis run uses an embedded one, daemons redis://localhost:6379. ORCHIS_REDIS_URL goes first, REDIS_URL_FILE names a file that holds it."`
+	RedisURL  string `env:"REDIS_URL" why:"Redis, as redis://, rediss:// (TLS) or unix://; redis+sentinel://host1,host2/master; redis+cluster://host1,host2; rediss+ with TLS. Empty: orchis run uses an embedded one, daemons redis://localhost:6379. ORCHIS_REDIS_URL goes first, REDIS_URL_FILE names a file that holds it."`
 	Prefix    string `env:"ORCHIS_PREFIX" envDefault:"orchis" why:"Begins every key, so that several installations can share a Redis."`
 	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" why:"debug, info, warn or error."`
 	LogFormat string `env:"ORCHIS_LOG_FORMAT" envDefault:"auto" why:"console, json, or auto: console on a terminal."`

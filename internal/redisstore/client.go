@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -124,4 +126,45 @@ func (s *Store) Now(ctx context.Context) (time.Time, error) {
 		return time.Time{}, err
 	}
 	return node.Time(ctx).Result()
+}
+
+func (s *Store) clustered() bool { _, is := s.client.(*redis.ClusterClient); return is }
+
+// master is a master and what INFO says of it.
+type master struct {
+	addr string
+	info map[string]string
+}
+
+// masters asks all masters of a Cluster, or the one there is.
+func (s *Store) masters(ctx context.Context) ([]master, error) {
+	var mu sync.Mutex
+	var out []master
+	ask := func(ctx context.Context, c *redis.Client) error {
+		text, err := c.Info(ctx).Result()
+		if err != nil {
+			return err
+		}
+		m := master{addr: c.Options().Addr, info: map[string]string{}}
+		for line := range strings.Lines(text) {
+			if k, v, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+				m.info[k] = v
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		out = append(out, m)
+		return nil
+	}
+	if c, ok := s.client.(*redis.ClusterClient); ok {
+		err := c.ForEachMaster(ctx, ask)
+		slices.SortFunc(out, func(a, b master) int { return strings.Compare(a.addr, b.addr) })
+		return out, err
+	}
+	c, ok := s.client.(*redis.Client)
+	if !ok {
+		return nil, errors.New("the connection is of an unknown kind")
+	}
+	err := ask(ctx, c)
+	return out, err
 }

@@ -39,6 +39,7 @@ type Store struct {
 	client     redis.UniversalClient
 	prefix     string
 	partitions int
+	redundant  bool // a master can be lost
 	epoch      string
 	commit     *redis.Script
 }
@@ -64,7 +65,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Partitions <= 0 {
 		c.Partitions = t.partitions()
 	}
-	s := &Store{client: t.connect(c.Name, c.Partitions), prefix: c.Prefix, partitions: c.Partitions, commit: redis.NewScript(commitSource)}
+	s := &Store{client: t.connect(c.Name, c.Partitions), prefix: c.Prefix, partitions: c.Partitions, redundant: t.single == nil, commit: redis.NewScript(commitSource)}
 	err = s.prepare(ctx)
 	if err == nil && s.partitions > c.Partitions { // more will wait for connections
 		err = s.client.Close()

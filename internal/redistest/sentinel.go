@@ -75,7 +75,7 @@ func StartSentinels(path string) (*Sentinels, error) {
 // sentinelArgs writes the file in which a Sentinel keeps what it knows.
 func sentinelArgs(n *Node, master int) []string {
 	file := filepath.Join(n.dir, "sentinel.conf")
-	text := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]d 2\nsentinel down-after-milliseconds %[1]s 500\nsentinel failover-timeout %[1]s 4000\n", masterName, master)
+	text := fmt.Sprintf("sentinel monitor %[1]s 127.0.0.1 %[2]d 2\nsentinel down-after-milliseconds %[1]s 500\nsentinel failover-timeout %[1]s 1500\n", masterName, master)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return []string{file} // redis-server says that it is not there
 	}
