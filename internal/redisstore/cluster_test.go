@@ -3,7 +3,7 @@ package redisstore_test
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -64,7 +64,7 @@ func TestACommitIsWholeWhileItsSlotMoves(t *testing.T) {
 	ok(t, move.End())
 	ok(t, try())
 	stored := must[*wire.Stored](t)(s.Load(ctx, r))
-	if got := stored.Run["version"]; got != fmt.Sprint(version) {
+	if got := stored.Run["version"]; got != strconv.FormatInt(version, 10) {
 		t.Errorf("the version is %s after %d commits", got, version)
 	}
 	if got := must[[]wire.Ticket](t)(s.ScanTickets(ctx, 0, "default", wire.Normal, "", 100)); len(got) != tickets {
@@ -87,9 +87,9 @@ func TestSubmissionsSurviveAMovingSlotAndALostMaster(t *testing.T) {
 	var wait sync.WaitGroup
 	wait.Go(func() {
 		for n := 0; work.Err() == nil; n++ {
-			id, err := s.Submit(ctx, wire.Submission{Recipe: fmt.Sprint(n)})
+			id, err := s.Submit(ctx, wire.Submission{Recipe: strconv.Itoa(n)})
 			if err == nil {
-				sent.Store(fmt.Sprint(n), id)
+				sent.Store(strconv.Itoa(n), id)
 			} else if !redisstore.IsRetryable(err) {
 				t.Errorf("submit %d gives %v", n, err)
 				return
