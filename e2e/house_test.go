@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -171,9 +172,9 @@ func (h *house) succeeded(id string) run.Run {
 func (h *house) redisCLI(args ...string) string {
 	h.t.Helper()
 	// A large last argument goes in by standard input, as the shell's limits want.
-	cmd := exec.Command("redis-cli", append([]string{"-s", h.redis.Socket()}, args...)...)
+	cmd := exec.Command("redis-cli", append(h.redis.CLI(), args...)...)
 	if last := len(args) - 1; len(args[last]) > 100_000 {
-		cmd = exec.Command("redis-cli", append([]string{"-s", h.redis.Socket(), "-x"}, args[:last]...)...)
+		cmd = exec.Command("redis-cli", slices.Concat(h.redis.CLI(), []string{"-x"}, args[:last])...)
 		cmd.Stdin = strings.NewReader(args[last])
 	}
 	out, err := cmd.CombinedOutput()

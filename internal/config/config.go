@@ -27,7 +27,7 @@ const Off = "off"
 
 // Settings are those of all programs. The why of each stands in .env-example.
 type Settings struct {
-	RedisURL  string `env:"REDIS_URL" why:"Redis, as redis://, rediss:// or unix://. Empty: orchis run uses an embedded one, daemons redis://localhost:6379. ORCHIS_REDIS_URL goes first, REDIS_URL_FILE names a file that holds it."`
+	RedisURL  string `env:"REDIS_URL" why:"Redis, as redis://, rediss:// (TLS) or unix://; redis+sentinel://host1,host2/master; redis+cluster://host1,host2; rediss+ with TLS. Empty: orchis run uses an embedded one, daemons redis://localhost:6379. ORCHIS_REDIS_URL goes first, REDIS_URL_FILE names a file that holds it."`
 	RedisCA   string `env:"ORCHIS_REDIS_CA" why:"File with the CA that signed the certificate of Redis, for rediss://; empty: what the system trusts."`
 	RedisCert string `env:"ORCHIS_REDIS_CERT" why:"File with a client certificate, where Redis asks for one."`
 	RedisKey  string `env:"ORCHIS_REDIS_KEY" why:"File with the key of that certificate."`

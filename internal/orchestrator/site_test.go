@@ -38,7 +38,7 @@ func newSite(t *testing.T, srv redistest.Server) *site {
 
 func (s *site) open() *redisstore.Store {
 	s.t.Helper()
-	store, err := redisstore.Open(s.t.Context(), redisstore.Config{URL: s.srv.URL})
+	store, err := redisstore.Open(s.t.Context(), redisstore.Config{URL: s.srv.URL, Prefix: s.srv.Prefix})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func (s *site) persist(what func(context.Context) error) {
 
 // driveRuns is the life of an orchestrator with a connection of its own.
 func (s *site) driveRuns(ctx context.Context) error {
-	store, err := redisstore.Open(ctx, redisstore.Config{URL: s.srv.URL})
+	store, err := redisstore.Open(ctx, redisstore.Config{URL: s.srv.URL, Prefix: s.srv.Prefix})
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func (s *Store) commitSome(ctx context.Context, p int, changes []wire.Commit) ([
 	for i := range changes {
 		args.commit(&changes[i])
 	}
-	reply, err := s.commit.Run(ctx, s.client, []string{s.events(p)}, args...).Slice()
+	reply, err := s.commit.Run(ctx, s.client, s.commitKeys(p, changes), args...).Slice()
 	if err != nil {
 		return nil, fmt.Errorf("commit %d changes: %w", len(changes), err)
 	}
@@ -64,6 +64,42 @@ func (s *Store) commitSome(ctx context.Context, p int, changes []wire.Commit) ([
 		}
 	}
 	return results, nil
+}
+
+// commitKeys names every key that changes touch, the events first. While a slot
+// moves from one node of a Cluster to another, Redis refuses the script unless
+// all of them are on one node; without their names it would find out half way.
+func (s *Store) commitKeys(p int, changes []wire.Commit) []string {
+	keys := []string{s.events(p)}
+	known := map[string]bool{}
+	add := func(touched bool, names ...string) {
+		for _, k := range names {
+			if touched && !known[k] {
+				known[k] = true
+				keys = append(keys, k)
+			}
+		}
+	}
+	for i := range changes {
+		c := &changes[i]
+		add(true, s.run(p, c.Run))
+		add(len(c.Tasks)+len(c.Forget) > 0, s.runTasks(p, c.Run))
+		add(len(c.Outputs)+len(c.Forget) > 0, s.runOutputs(p, c.Run))
+		add(len(c.Log) > 0, s.runLog(p, c.Run))
+		add(c.Digest != "", s.definition(p, c.Digest), s.definition(p, c.Digest)+":runs")
+		add(len(c.SetTimers)+len(c.ClearTimers) > 0, s.timers(p))
+		add(len(c.Tickets) > 0, s.queues(p))
+		for k := range c.Tickets {
+			add(true, s.tickets(p, c.Tickets[k].Queue, c.Tickets[k].Priority))
+		}
+		for _, r := range c.Revokes {
+			add(true, s.tickets(p, r.Queue, r.Priority))
+		}
+		add(len(c.Dead) > 0, s.dead(p))
+		add(c.Active != 0 || c.Done != 0, s.active(p))
+		add(c.Done != 0, s.done(p))
+	}
+	return keys
 }
 
 // arguments are those of the script, in the order in which it reads them.

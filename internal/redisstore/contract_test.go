@@ -3,6 +3,8 @@ package redisstore_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
 	"testing"
 	"time"
 
@@ -15,9 +17,26 @@ import (
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
+var shared redistest.Shared
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	shared.Stop()
+	os.Exit(code)
+}
+
+// runOf returns an id that begins with a name, of a run of partition 0.
+func runOf(s *redisstore.Store, name string) string {
+	id := name
+	for n := 1; s.PartitionOf(id) != 0; n++ {
+		id = fmt.Sprint(name, "-", n)
+	}
+	return id
+}
+
 func open(t *testing.T, s redistest.Server) *redisstore.Store {
 	t.Helper()
-	store, err := redisstore.Open(t.Context(), redisstore.Config{URL: s.URL})
+	store, err := redisstore.Open(t.Context(), redisstore.Config{URL: s.URL, Prefix: s.Prefix})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,17 +77,18 @@ func aCommit(runID string, version int64) wire.Commit {
 
 func TestACommitIsWholeOrNothing(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+	shared.Each(t, func(t *testing.T, srv redistest.Server) {
 		s, ctx := open(t, srv), t.Context()
-		res := must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit("r1", 0), aCommit("r2", 0)}))
+		r1, r2 := runOf(s, "r1"), runOf(s, "r2")
+		res := must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit(r1, 0), aCommit(r2, 0)}))
 		if len(res) != 2 || res[0].Err != nil || len(res[0].TicketIDs) != 1 {
 			t.Fatalf("results are %+v", res)
 		}
-		again := must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit("r1", 0)}))
+		again := must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit(r1, 0)}))
 		if !errors.Is(again[0].Err, wire.ErrConflict) {
 			t.Fatalf("a commit of an old version gives %v", again[0].Err)
 		}
-		stored := must[*wire.Stored](t)(s.Load(ctx, "r1"))
+		stored := must[*wire.Stored](t)(s.Load(ctx, r1))
 		if stored.Run["version"] != "1" || stored.Outputs["b"] != `{"n":1}` {
 			t.Errorf("stored is %+v", stored)
 		}
@@ -81,12 +101,12 @@ func TestACommitIsWholeOrNothing(t *testing.T) {
 			t.Errorf("due are %v, next %v", due, next)
 		}
 		ref := wire.TicketRef{Queue: "default", Priority: wire.Normal, ID: res[0].TicketIDs[0]}
-		end := wire.Commit{Run: "r1", Version: 1, Forget: []string{"a"}, Revokes: []wire.TicketRef{ref}, ClearTimers: []wire.Timer{{Run: "r1", Kind: "retry", Task: "a"}}, Done: 9, More: true}
+		end := wire.Commit{Run: r1, Version: 1, Forget: []string{"a"}, Revokes: []wire.TicketRef{ref}, ClearTimers: []wire.Timer{{Run: r1, Kind: "retry", Task: "a"}}, Done: 9, More: true}
 		must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{end}))
-		if tasks := must[[]run.Task](t)(s.Tasks(ctx, "r1")); len(tasks) != 0 {
+		if tasks := must[[]run.Task](t)(s.Tasks(ctx, r1)); len(tasks) != 0 {
 			t.Errorf("forgotten tasks are %v", tasks)
 		}
-		if left := must[[]wire.Ticket](t)(s.ScanTickets(ctx, 0, "default", wire.Normal, "", 10)); len(left) != 1 || left[0].Run != "r2" {
+		if left := must[[]wire.Ticket](t)(s.ScanTickets(ctx, 0, "default", wire.Normal, "", 10)); len(left) != 1 || left[0].Run != r2 {
 			t.Errorf("tickets left are %v", left)
 		}
 		if ev := must[[]wire.Event](t)(s.ReadEvents(ctx, 0, "o1", 10, 0)); len(ev) != 1 || ev[0].Type != wire.Continue {
@@ -96,8 +116,8 @@ func TestACommitIsWholeOrNothing(t *testing.T) {
 		if len(list) != 2 {
 			t.Errorf("runs are %v", list)
 		}
-		ok(t, s.DeleteRuns(ctx, 0, []string{"r1", "r2"}))
-		if _, err := s.Load(ctx, "r1"); !errors.Is(err, wire.ErrNotFound) {
+		ok(t, s.DeleteRuns(ctx, 0, []string{r1, r2}))
+		if _, err := s.Load(ctx, r1); !errors.Is(err, wire.ErrNotFound) {
 			t.Errorf("a deleted run gives %v", err)
 		}
 		if _, err := s.Definition(ctx, 0, "sha256:d"); !errors.Is(err, wire.ErrNotFound) {
@@ -108,10 +128,11 @@ func TestACommitIsWholeOrNothing(t *testing.T) {
 
 func TestATicketIsHeldReportedAndGone(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+	shared.Each(t, func(t *testing.T, srv redistest.Server) {
 		s, ctx := open(t, srv), t.Context()
+		r1 := runOf(s, "r1")
 		ok(t, s.Ensure(ctx, []string{"default"}))
-		must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit("r1", 0)}))
+		must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit(r1, 0)}))
 		got := must[[]wire.Ticket](t)(s.ReadTickets(ctx, 0, []string{"default"}, "w1", 5, time.Second))
 		if len(got) != 1 || string(got[0].Inputs) != `{"k":"ä"}` || got[0].Queue != "default" {
 			t.Fatalf("tickets are %+v", got)
@@ -125,7 +146,7 @@ func TestATicketIsHeldReportedAndGone(t *testing.T) {
 		if p := must[[]wire.Pending](t)(s.PendingTickets(ctx, 0, "default", wire.Normal, 0, 10)); len(p) != 1 || p[0].Consumer != "w1" {
 			t.Errorf("pending are %v", p)
 		}
-		done := redisstore.Completion{Ticket: got[0], Event: wire.Event{Type: wire.Failed, Run: "r1", Task: "a", Pub: "p1", Error: &run.Error{Code: "x", Message: "y"}, Permanent: true}}
+		done := redisstore.Completion{Ticket: got[0], Event: wire.Event{Type: wire.Failed, Run: r1, Task: "a", Pub: "p1", Error: &run.Error{Code: "x", Message: "y"}, Permanent: true}}
 		ok(t, s.Complete(ctx, 0, []redisstore.Completion{done}))
 		if kept := must[[]wire.Ticket](t)(s.Heartbeat(ctx, "w1", got)); len(kept) != 0 {
 			t.Errorf("a finished ticket is kept: %v", kept)
@@ -149,7 +170,7 @@ func TestATicketIsHeldReportedAndGone(t *testing.T) {
 
 func TestASubmissionIsAnswered(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+	shared.Each(t, func(t *testing.T, srv redistest.Server) {
 		s, ctx := open(t, srv), t.Context()
 		good := must[string](t)(s.Submit(ctx, wire.Submission{Recipe: "r", Inputs: json.RawMessage(`{"a":1}`), Single: map[string]string{"b": "2"}}))
 		bad := must[string](t)(s.Submit(ctx, wire.Submission{Recipe: "r", Inputs: json.RawMessage(`{"a":`)}))
@@ -173,7 +194,7 @@ func TestASubmissionIsAnswered(t *testing.T) {
 
 func TestAPartitionHasOneOwner(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+	shared.Each(t, func(t *testing.T, srv redistest.Server) {
 		s, ctx := open(t, srv), t.Context()
 		own := func(who string) bool { return must[bool](t)(s.Own(ctx, 0, who, time.Minute)) }
 		if !own("a") || own("b") || !own("a") {
@@ -192,21 +213,22 @@ func TestAPartitionHasOneOwner(t *testing.T) {
 
 func TestWorkersAndQueuesAreListed(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+	shared.Each(t, func(t *testing.T, srv redistest.Server) {
 		s, ctx := open(t, srv), t.Context()
+		r1 := runOf(s, "r1")
 		ok(t, s.PutWorker(ctx, wire.Worker{Name: "w1", Slots: 2, Queues: []string{"default"}}))
 		if w := must[[]wire.Worker](t)(s.Workers(ctx)); len(w) != 1 || w[0].Seen == 0 {
 			t.Errorf("workers are %+v", w)
 		}
-		must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit("r1", 0)}))
+		must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit(r1, 0)}))
 		if q := must[[]redisstore.QueueStat](t)(s.QueueStats(ctx)); len(q) != 1 || q[0].Waiting != 1 {
 			t.Errorf("queues are %+v", q)
 		}
-		ok(t, s.AppendLines(ctx, "r1", []wire.Line{{Task: "a", Attempt: 1, Source: "stdout", Text: "hello"}}))
-		if l := must[[]wire.Line](t)(s.Lines(ctx, "r1", "a", "", 10, 0)); len(l) != 1 || l[0].Text != "hello" || l[0].Attempt != 1 {
+		ok(t, s.AppendLines(ctx, r1, []wire.Line{{Task: "a", Attempt: 1, Source: "stdout", Text: "hello"}}))
+		if l := must[[]wire.Line](t)(s.Lines(ctx, r1, "a", "", 10, 0)); len(l) != 1 || l[0].Text != "hello" || l[0].Attempt != 1 {
 			t.Errorf("lines are %+v", l)
 		}
-		if l := must[[]redisstore.LogEntry](t)(s.Log(ctx, "r1", "", 10, 0)); len(l) != 1 || l[0].Changes[0].Run != run.Running {
+		if l := must[[]redisstore.LogEntry](t)(s.Log(ctx, r1, "", 10, 0)); len(l) != 1 || l[0].Changes[0].Run != run.Running {
 			t.Errorf("log is %+v", l)
 		}
 		ok(t, s.RemoveWorker(ctx, "w1", []string{"default"}))
@@ -220,16 +242,17 @@ func TestWorkersAndQueuesAreListed(t *testing.T) {
 // what was refused is still there for the next try.
 func TestACommitDealsWithItsEvents(t *testing.T) {
 	t.Parallel()
-	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+	shared.Each(t, func(t *testing.T, srv redistest.Server) {
 		s, ctx := open(t, srv), t.Context()
-		must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit("r", 0)}))
-		ok(t, s.SendEvents(ctx, 0, []wire.Event{{Type: wire.Started, Run: "r", Task: "a", Pub: "p1"}}))
+		r := runOf(s, "r")
+		must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit(r, 0)}))
+		ok(t, s.SendEvents(ctx, 0, []wire.Event{{Type: wire.Started, Run: r, Task: "a", Pub: "p1"}}))
 		events := must[[]wire.Event](t)(s.ReadEvents(ctx, 0, "o", 10, 0))
 		if len(events) != 1 {
 			t.Fatalf("events are %+v", events)
 		}
-		timer := wire.Timer{Run: "r", Kind: "retry", Task: "a", Due: 100}
-		change := wire.Commit{Run: "r", Version: 7, Fields: []string{"state", "running"}, Events: []string{events[0].ID}, ClearTimers: []wire.Timer{timer}}
+		timer := wire.Timer{Run: r, Kind: "retry", Task: "a", Due: 100}
+		change := wire.Commit{Run: r, Version: 7, Fields: []string{"state", "running"}, Events: []string{events[0].ID}, ClearTimers: []wire.Timer{timer}}
 		if res := must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{change})); !errors.Is(res[0].Err, wire.ErrConflict) {
 			t.Fatalf("a commit on a wrong version gives %v", res[0].Err)
 		}
@@ -246,14 +269,14 @@ func TestACommitDealsWithItsEvents(t *testing.T) {
 		if due, _, err := s.DueTimers(ctx, 0, time.UnixMilli(1000), 10); err != nil || len(due) != 0 {
 			t.Errorf("the timers are %v, %v", due, err)
 		}
-		o, err := redis.ParseURL(srv.URL)
-		ok(t, err)
-		raw := redis.NewClient(o)
-		defer func() { _ = raw.Close() }()
-		if n := must[int64](t)(raw.XLen(ctx, "orchis:{0}:events").Result()); n != 0 {
+		raw, stream := s.Client(), srv.Prefix+":{0}:events"
+		if srv.Prefix == "" {
+			stream = "orchis" + stream
+		}
+		if n := must[int64](t)(raw.XLen(ctx, stream).Result()); n != 0 {
 			t.Errorf("%d events are left", n)
 		}
-		if p := must[*redis.XPending](t)(raw.XPending(ctx, "orchis:{0}:events", "orchestrators").Result()); p.Count != 0 {
+		if p := must[*redis.XPending](t)(raw.XPending(ctx, stream, "orchestrators").Result()); p.Count != 0 {
 			t.Errorf("%d events are pending", p.Count)
 		}
 	})

@@ -45,6 +45,9 @@ func (s *Store) done(p int) string { return s.base(p) + "done" }
 // owner is a string: the orchestrator that looks after the partition; expires.
 func (s *Store) owner(p int) string { return s.base(p) + "owner" }
 
+// dead is a stream: what nobody can read or do, about 10,000 at most.
+func (s *Store) dead(p int) string { return s.base(p) + "dead" }
+
 // queues is a set: the queues that ever had a ticket in the partition.
 func (s *Store) queues(p int) string { return s.base(p) + "queues" }
 

@@ -10,12 +10,10 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
@@ -26,11 +24,13 @@ var commitSource string
 
 // Config says which Redis is meant.
 type Config struct {
-	// URL is redis://, rediss:// or unix://, with user, password and database.
+	// URL leads to a single Redis (redis://, rediss://, unix://), to one that is
+	// watched by Sentinels (redis+sentinel://) or to a Cluster (redis+cluster://).
 	URL string
 	// Prefix begins every key; "orchis" when empty.
 	Prefix string
-	// Partitions is used when Redis is still empty; 1 when zero.
+	// Partitions is used when Redis is still empty; when zero, 1, and 16 on a
+	// Cluster.
 	Partitions int
 	// Name is shown in CLIENT LIST.
 	Name string
@@ -40,9 +40,10 @@ type Config struct {
 
 // Store is a connection to Redis. It is safe for concurrent use.
 type Store struct {
-	client     *redis.Client
+	client     redis.UniversalClient
 	prefix     string
 	partitions int
+	redundant  bool // a master can be lost
 	epoch      string
 	commit     *redis.Script
 }
@@ -58,39 +59,28 @@ func (quiet) Printf(context.Context, string, ...any) {}
 // Open connects, and creates what must be there once.
 func Open(ctx context.Context, c Config) (*Store, error) {
 	silence()
-	o, err := redis.ParseURL(c.URL)
+	t, err := parseURL(c.URL)
 	if err != nil {
-		return nil, fmt.Errorf("read the Redis URL: %w", hideURL(err, c.URL))
+		return nil, fmt.Errorf("read the Redis URL %s: %w", Masked(c.URL), err)
 	}
-	c.secure(o)
-	o.ClientName = c.Name
-	// A command that is sent again by the client could count twice; callers
-	// retry what they know to be harmless.
-	o.MaxRetries = -1
-	o.DisableIdentity = true
-	o.PoolSize = 32
+	c.secure(&t)
 	if c.Prefix == "" {
 		c.Prefix = "orchis"
 	}
-	s := &Store{client: redis.NewClient(o), prefix: c.Prefix, partitions: max(c.Partitions, 1), commit: redis.NewScript(commitSource)}
-	if err := s.prepare(ctx); err != nil {
+	if c.Partitions <= 0 {
+		c.Partitions = t.partitions()
+	}
+	s := &Store{client: t.connect(c.Name, c.Partitions), prefix: c.Prefix, partitions: c.Partitions, redundant: t.single == nil, commit: redis.NewScript(commitSource)}
+	err = s.prepare(ctx)
+	if err == nil && s.partitions > c.Partitions { // more will wait for connections
+		err = s.client.Close()
+		s.client = t.connect(c.Name, s.partitions)
+	}
+	if err != nil {
 		_ = s.client.Close()
-		return nil, fmt.Errorf("open Redis at %s: %w", Masked(c.URL), err)
+		return nil, fmt.Errorf("open Redis at %s: %w", Masked(c.URL), t.advise(err))
 	}
 	return s, nil
-}
-
-// Masked returns a URL without its password.
-func Masked(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return "(unreadable URL)"
-	}
-	return u.Redacted()
-}
-
-func hideURL(err error, raw string) error {
-	return errors.New(strings.ReplaceAll(err.Error(), raw, Masked(raw)))
 }
 
 // prepare reads what Redis says of itself, and creates it where it is missing.
@@ -142,9 +132,6 @@ func (s *Store) PartitionOf(run string) int {
 	_, _ = h.Write([]byte(run))
 	return int(h.Sum32() % uint32(s.partitions))
 }
-
-// Now is the clock of Redis.
-func (s *Store) Now(ctx context.Context) (time.Time, error) { return s.client.Time(ctx).Result() }
 
 // Epoch returns the epoch now in Redis and the one of when the store was
 // opened; they differ after Redis came back empty.
@@ -199,8 +186,15 @@ func IsRetryable(err error) bool {
 	if errors.As(err, &n) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, redis.ErrPoolTimeout) {
 		return true
 	}
+	if isRedirect(err) {
+		return true
+	}
 	text := err.Error()
-	for _, word := range []string{"LOADING", "READONLY", "BUSY ", "MISCONF", "OOM", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "max number of clients"} {
+	for _, word := range []string{
+		"LOADING", "READONLY", "BUSY ", "MISCONF", "OOM", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "UNBLOCKED",
+		"max number of clients",
+		"non local key", "cluster has no nodes", "all sentinels specified",
+	} {
 		if strings.Contains(text, word) {
 			return true
 		}
@@ -238,6 +232,17 @@ func (s *Store) Fatal(err error) (advice string, fatal bool) { return IsFatal(er
 
 func isNoPerm(err error) bool {
 	return err != nil && strings.HasPrefix(err.Error(), "NOPERM")
+}
+
+// isUnblocked reports whether a stream went away while it was waited for: it was
+// deleted, or its slot has moved to another node.
+func isUnblocked(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "UNBLOCKED") }
+
+// isRedirect reports whether another node of the Cluster is the one to ask.
+func isRedirect(err error) bool {
+	_, moved := redis.IsMovedError(err)
+	_, ask := redis.IsAskError(err)
+	return moved || ask
 }
 
 func isNoGroup(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "NOGROUP") }

@@ -23,7 +23,7 @@ func (s *Store) read(ctx context.Context, streams []string, group, consumer stri
 		args.Streams = append(args.Streams, ">")
 	}
 	got, err := s.client.XReadGroup(ctx, args).Result()
-	if errors.Is(err, redis.Nil) {
+	if errors.Is(err, redis.Nil) || isUnblocked(err) {
 		return nil, nil
 	}
 	if isNoGroup(err) {
@@ -120,6 +120,11 @@ func (s *Store) ClaimSubmissions(ctx context.Context, consumer string, idle time
 func (s *Store) submissions(ctx context.Context, got []redis.XMessage, deliveries map[string]int64) ([]wire.Submission, error) {
 	var out []wire.Submission
 	for _, m := range got {
+		if done, err := s.answered(ctx, m.ID, deliveries[m.ID]); err != nil {
+			return out, err
+		} else if done {
+			continue
+		}
 		sub, err := wire.ParseSubmission(m.ID, m.Values)
 		if err != nil {
 			a := wire.Answer{State: wire.Rejected, Error: err.Error()}
@@ -134,17 +139,31 @@ func (s *Store) submissions(ctx context.Context, got []redis.XMessage, deliverie
 	return out, nil
 }
 
-// AnswerSubmission records what became of a submission and deletes it.
+// answered deletes a submission that somebody answered before he died.
+func (s *Store) answered(ctx context.Context, entry string, deliveries int64) (bool, error) {
+	if deliveries < 2 {
+		return false, nil
+	}
+	if _, err := s.Answer(ctx, entry); err != nil {
+		if errors.Is(err, wire.ErrNotFound) {
+			err = nil
+		}
+		return false, err
+	}
+	return true, s.remove(ctx, s.submit(), groupOrchestrators, []string{entry})
+}
+
+// AnswerSubmission records what became of a submission, then deletes it. In a
+// Cluster the two lie on different nodes; a submission that was answered and
+// not deleted is met again and deleted then.
 func (s *Store) AnswerSubmission(ctx context.Context, entry string, a wire.Answer, ttl time.Duration) error {
 	pipe := s.client.TxPipeline()
 	pipe.HSet(ctx, s.answer(entry), "state", a.State, "run", a.Run, "error", a.Error)
 	pipe.Expire(ctx, s.answer(entry), ttl)
-	pipe.XAck(ctx, s.submit(), groupOrchestrators, entry)
-	pipe.XDel(ctx, s.submit(), entry)
 	if _, err := pipe.Exec(ctx); err != nil {
 		return fmt.Errorf("answer submission %s: %w", entry, err)
 	}
-	return nil
+	return s.remove(ctx, s.submit(), groupOrchestrators, []string{entry})
 }
 
 // Answer returns what became of a submission; wire.ErrNotFound while nothing
@@ -239,7 +258,7 @@ func (s *Store) bury(ctx context.Context, p int, stream, group string, m redis.X
 		}
 	}
 	pipe := s.client.TxPipeline()
-	pipe.XAdd(ctx, &redis.XAddArgs{Stream: s.base(p) + "dead", MaxLen: 10000, Approx: true, Values: values})
+	pipe.XAdd(ctx, &redis.XAddArgs{Stream: s.dead(p), MaxLen: 10000, Approx: true, Values: values})
 	pipe.XAck(ctx, stream, group, m.ID)
 	pipe.XDel(ctx, stream, m.ID)
 	if _, err := pipe.Exec(ctx); err != nil {

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // LoadTLS reads the certificates of a connection: ca, which signed the
@@ -40,15 +38,32 @@ func LoadTLS(ca, cert, key string) (*tls.Config, error) {
 }
 
 // secure sets the certificates of a connection whose URL asks for TLS.
-func (c Config) secure(o *redis.Options) {
-	if c.TLS == nil || o.TLSConfig == nil {
-		return
+func (c Config) secure(t *target) {
+	for _, at := range t.tls() {
+		if c.TLS == nil || *at == nil {
+			continue
+		}
+		name := (*at).ServerName
+		*at = c.TLS.Clone()
+		if (*at).ServerName == "" {
+			(*at).ServerName = name
+		}
 	}
-	name := o.TLSConfig.ServerName
-	o.TLSConfig = c.TLS.Clone()
-	if o.TLSConfig.ServerName == "" {
-		o.TLSConfig.ServerName = name
+}
+
+// tls returns where the target's TLS settings stand.
+func (t *target) tls() []**tls.Config {
+	var out []**tls.Config
+	if t.single != nil {
+		out = append(out, &t.single.TLSConfig)
 	}
+	if t.sentinel != nil {
+		out = append(out, &t.sentinel.TLSConfig)
+	}
+	if t.cluster != nil {
+		out = append(out, &t.cluster.TLSConfig)
+	}
+	return out
 }
 
 // tlsAdvice says what to do about a connection that failed in TLS; "" when it

@@ -17,19 +17,16 @@ import (
 
 // What workers need: plain commands only, so that any language can do it.
 
-// ReadTickets offers up to count tickets: those of the high lane first, then
+// ReadTickets takes up to count tickets: those of the high lane first, then
 // normal, then low. With none there it waits for one, at most for block.
 func (s *Store) ReadTickets(ctx context.Context, p int, queues []string, consumer string, count int, block time.Duration) ([]wire.Ticket, error) {
 	var out []wire.Ticket
-	var all []string
 	for _, l := range lanes() {
 		for _, q := range queues {
-			stream := s.tickets(p, q, l)
-			all = append(all, stream)
 			if len(out) >= count {
-				continue
+				return out, nil
 			}
-			got, err := s.read(ctx, []string{stream}, groupWorkers, consumer, count-len(out), 0)
+			got, err := s.read(ctx, []string{s.tickets(p, q, l)}, groupWorkers, consumer, count-len(out), 0)
 			if err != nil {
 				return out, err
 			}
@@ -40,6 +37,18 @@ func (s *Store) ReadTickets(ctx context.Context, p int, queues []string, consume
 	}
 	if len(out) > 0 || block <= 0 {
 		return out, nil
+	}
+	return s.AwaitTickets(ctx, p, queues, consumer, block)
+}
+
+// AwaitTickets waits for a ticket in any lane, at most for block. Tickets that
+// come at the same time come together: one of each lane of each queue at most.
+func (s *Store) AwaitTickets(ctx context.Context, p int, queues []string, consumer string, block time.Duration) ([]wire.Ticket, error) {
+	var all []string
+	for _, l := range lanes() {
+		for _, q := range queues {
+			all = append(all, s.tickets(p, q, l))
+		}
 	}
 	got, err := s.read(ctx, all, groupWorkers, consumer, 1, block)
 	if err != nil {

@@ -18,8 +18,21 @@ import (
 type Server struct {
 	URL  string
 	Real bool
-	cmd  *exec.Cmd
-	argv []string
+	// Prefix begins the keys of the test, where several share a Redis.
+	Prefix string
+	// Partitions are those of a store that finds it empty.
+	Partitions int
+	cmd        *exec.Cmd
+	argv       []string
+	cli        func() []string
+}
+
+// CLI are the arguments with which redis-cli reaches a real server.
+func (s Server) CLI() []string {
+	if s.cli != nil {
+		return s.cli()
+	}
+	return []string{"-s", s.Socket()}
 }
 
 // Each runs a test against the embedded Redis and against a real one. Without
@@ -44,7 +57,7 @@ func Embedded(t testing.TB) Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	return Server{URL: s.URL()}
+	return Server{URL: s.URL(), Partitions: 1}
 }
 
 // Real starts a redis-server on a socket of the test's own.
@@ -60,7 +73,8 @@ func Durable(t testing.TB) Server {
 	return serve(t, "yes")
 }
 
-func serve(t testing.TB, appendOnly string) Server {
+// binary finds redis-server, or ends the test.
+func binary(t testing.TB) string {
 	t.Helper()
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -69,13 +83,19 @@ func serve(t testing.TB, appendOnly string) Server {
 		}
 		t.Skip("no redis-server on PATH: this part ran on the embedded Redis only")
 	}
+	return path
+}
+
+func serve(t testing.TB, appendOnly string) Server {
+	t.Helper()
+	path := binary(t)
 	dir, err := os.MkdirTemp("", "orchis-redis-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "redis.sock")
-	s := Server{URL: "unix://" + socket, Real: true, argv: []string{
+	s := Server{URL: "unix://" + socket, Real: true, Partitions: 1, argv: []string{
 		path, "--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "",
 		"--appendonly", appendOnly, "--appendfsync", "everysec", "--logfile", filepath.Join(dir, "log"),
 	}}

@@ -37,6 +37,7 @@ type attempt struct {
 	// inputs and env have their secrets in, which mask hides again.
 	inputs, env json.RawMessage
 	mask        *secret.Mask
+	heard       time.Time // when Redis last said that the ticket is ours; under w.mu
 
 	mu       sync.Mutex
 	lines    []wire.Line

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -25,33 +26,39 @@ func (w *Worker) heartbeats(ctx context.Context) {
 	}
 }
 
+// heartbeat sends one for each partition, so that a node of a Cluster that is
+// gone takes no work away that belongs to the others.
 func (w *Worker) heartbeat(ctx context.Context) {
-	all := w.inHand()
-	var tickets []wire.Ticket
-	for _, a := range all {
-		tickets = append(tickets, a.ticket)
+	hands := map[int][]*attempt{}
+	for _, a := range w.inHand() {
+		hands[a.ticket.Partition] = append(hands[a.ticket.Partition], a)
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.cfg.Lease/3)
 	defer cancel()
+	var all sync.WaitGroup
+	for _, hand := range hands {
+		all.Go(func() { w.heartbeatOf(ctx, hand) })
+	}
+	all.Wait()
+}
+
+func (w *Worker) heartbeatOf(ctx context.Context, hand []*attempt) {
+	var tickets []wire.Ticket
+	for _, a := range hand {
+		tickets = append(tickets, a.ticket)
+	}
 	sent := time.Now()
 	kept, err := w.store.Heartbeat(ctx, w.cfg.Name, tickets)
-	if err != nil {
-		w.mu.Lock()
-		silent := time.Since(w.beat)
-		w.mu.Unlock()
-		if silent > w.cfg.Lease*8/10-w.cfg.Lease/3 {
-			for _, a := range all {
-				a.cancel(ErrLeaseLost)
-			}
-		}
-		return
-	}
 	w.mu.Lock()
-	w.beat = sent
-	w.mu.Unlock()
-	for _, a := range all {
-		if !slices.ContainsFunc(kept, func(t wire.Ticket) bool { return t.ID == a.ticket.ID && t.Run == a.ticket.Run && t.Pub == a.ticket.Pub }) {
+	defer w.mu.Unlock()
+	for _, a := range hand {
+		switch {
+		case err == nil && slices.ContainsFunc(kept, func(t wire.Ticket) bool { return t.ID == a.ticket.ID && t.Run == a.ticket.Run && t.Pub == a.ticket.Pub }):
+			a.heard = sent
+		case err == nil:
 			a.cancel(ErrRevoked)
+		case time.Since(a.heard) > w.cfg.Lease*8/10-w.cfg.Lease/3:
+			a.cancel(ErrLeaseLost)
 		}
 	}
 }

@@ -25,6 +25,7 @@ import (
 	"github.com/orchis-run/orchis/internal/secret"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/job"
+	"github.com/orchis-run/orchis/pkg/run"
 )
 
 // Config says how a worker works. Only URL must be given.
@@ -121,7 +122,7 @@ type Worker struct {
 
 	mu       sync.Mutex
 	hand     map[*attempt]bool
-	beat     time.Time // of the last heartbeat that was answered
+	ready    bool // has been connected
 	draining bool
 	trouble  error
 	empty    chan struct{} // closed when the hand is empty, while draining
@@ -160,7 +161,7 @@ func (w *Worker) Ready(context.Context) []string {
 	if w.draining {
 		reasons = append(reasons, "draining")
 	}
-	if w.beat.IsZero() {
+	if !w.ready {
 		reasons = append(reasons, "not connected to Redis yet")
 	}
 	if w.trouble != nil {
@@ -219,7 +220,7 @@ func (w *Worker) begin(ctx context.Context) (*redisstore.Store, error) {
 		return store, err
 	}
 	w.mu.Lock()
-	w.beat = time.Now()
+	w.ready = true
 	w.mu.Unlock()
 	return store, w.handBackOld(ctx)
 }
@@ -247,33 +248,30 @@ func (w *Worker) handBackOld(ctx context.Context) error {
 	return nil
 }
 
-// claim takes tickets while there are free slots.
+// claim takes tickets of a partition while there are free slots. While it waits
+// for a ticket it holds no slot, since the other partitions need them: so a
+// ticket may come for which there is none.
 func (w *Worker) claim(ctx, alive context.Context, p int) {
 	b := w.newBackoff("take tickets")
 	for ctx.Err() == nil {
-		var free int
-		select {
-		case w.slots <- struct{}{}:
-			free = 1
-		case <-ctx.Done():
+		free := w.reserve(ctx)
+		if free == 0 {
 			return
 		}
-		for full := false; !full && free < 100; {
-			select {
-			case w.slots <- struct{}{}:
-				free++
-			default:
-				full = true
-			}
-		}
-		// The read itself is not cut off: a reply that is lost would leave
+		// The reads themselves are not cut off: a reply that is lost would leave
 		// tickets with a worker that does not know of them.
-		tickets, err := w.store.ReadTickets(alive, p, w.cfg.Queues, w.cfg.Name, free, w.cfg.Poll)
+		tickets, err := w.store.ReadTickets(alive, p, w.cfg.Queues, w.cfg.Name, free, 0)
 		for i, t := range tickets {
 			w.take(alive, t, i < free)
 		}
 		for range max(0, free-len(tickets)) {
 			<-w.slots
+		}
+		if err == nil && len(tickets) == 0 {
+			tickets, err = w.store.AwaitTickets(alive, p, w.cfg.Queues, w.cfg.Name, w.cfg.Poll)
+			for _, t := range tickets {
+				w.take(alive, t, false)
+			}
 		}
 		w.note(err)
 		if err != nil {
@@ -284,32 +282,67 @@ func (w *Worker) claim(ctx, alive context.Context, p int) {
 	}
 }
 
+// reserve waits for a slot and takes what else is free; 0 when ctx ends.
+func (w *Worker) reserve(ctx context.Context) int {
+	select {
+	case w.slots <- struct{}{}:
+	case <-ctx.Done():
+		return 0
+	}
+	for free := 1; ; free++ {
+		if free == 100 {
+			return free
+		}
+		select {
+		case w.slots <- struct{}{}:
+		default:
+			return free
+		}
+	}
+}
+
 func (w *Worker) note(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.trouble = err
 }
 
+// slotWait is how long a ticket waits for a slot before it is handed back for
+// another worker to have.
+const slotWait = time.Second
+
 // take puts a ticket into the hand and starts on it; a slot is given along, or
 // has to be waited for.
 func (w *Worker) take(ctx context.Context, t wire.Ticket, hasSlot bool) {
 	a := newAttempt(ctx, w, t)
 	w.mu.Lock()
-	w.hand[a] = true
+	w.hand[a], a.heard = true, time.Now()
 	w.mu.Unlock()
 	go func() { //nolint:contextcheck // an attempt lives by its own context
 		defer w.putDown(a)
-		if !hasSlot {
-			select {
-			case w.slots <- struct{}{}:
-			case <-a.ctx.Done():
-				a.report(a.interrupted())
-				return
-			}
+		if !hasSlot && !w.slotFor(a) {
+			return
 		}
 		defer func() { <-w.slots }()
 		a.report(a.perform())
 	}()
+}
+
+// slotFor waits for a slot; without one the ticket is handed back.
+func (w *Worker) slotFor(a *attempt) bool {
+	late := time.NewTimer(slotWait)
+	defer late.Stop()
+	select {
+	case w.slots <- struct{}{}:
+		return true
+	case <-late.C:
+		ev := a.event(wire.Released)
+		ev.Error = &run.Error{Code: "busy", Message: "all slots of worker " + w.cfg.Name + " are taken"}
+		a.report(&ev)
+	case <-a.ctx.Done():
+		a.report(a.interrupted())
+	}
+	return false
 }
 
 func (w *Worker) putDown(a *attempt) {

@@ -1,7 +1,8 @@
 -- Applies the changes of several runs of one partition. Each run is changed as
 -- a whole, or not at all when its version is not the one the change was made
--- for. KEYS[1] is the partition's event stream; ARGV[1] the prefix of all keys
--- of the partition. The rest is read in order; lists begin with their length.
+-- for. KEYS are all keys that are touched, the partition's event stream first;
+-- ARGV[1] is the prefix of all keys of the partition. The rest is read in order;
+-- lists begin with their length.
 local at, base, events = 1, ARGV[1], KEYS[1]
 local function text() at = at + 1 return ARGV[at] end
 local function number() return tonumber(text()) end
