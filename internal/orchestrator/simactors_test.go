@@ -140,14 +140,14 @@ func (w *world) work(name string) {
 	})
 }
 
-// handBack releases what a worker of this name held when it died.
+// handBack gives up what a worker of this name held when it died.
 func (s *simWorker) handBack() {
 	old, err := call(s.v, "own tickets", func() ([]wire.Ticket, error) { return s.w.ownTickets("default", s.name), nil })
 	if err != nil {
 		panic(crashed{}) // it does not start, and is started again
 	}
 	for _, t := range old {
-		s.report(t, s.event(t, wire.Released))
+		s.report(t, s.event(t, wire.Lost))
 	}
 }
 

@@ -80,12 +80,8 @@ func (o *Orchestrator) create(ctx context.Context, sub *wire.Submission) (string
 	} else if !errors.Is(err, wire.ErrNotFound) {
 		return "", err
 	}
-	bundle, diags := o.load(sub)
-	if err := diags.Err(); err != nil {
-		return "", &refusal{err.Error()}
-	}
 	now := o.now()
-	inputs, err := gather(bundle.RootFlow(), sub, now)
+	bundle, inputs, err := o.wanted(ctx, sub, now)
 	if err != nil {
 		return "", err
 	}
@@ -93,6 +89,51 @@ func (o *Orchestrator) create(ctx context.Context, sub *wire.Submission) (string
 		return "", err
 	}
 	return id, o.begin(ctx, id, bundle, inputs, sub, now)
+}
+
+// wanted is the definition and the inputs of a submission.
+func (o *Orchestrator) wanted(ctx context.Context, sub *wire.Submission, now time.Time) (*flow.Bundle, map[string]any, error) {
+	if sub.From != "" {
+		return o.again(ctx, sub)
+	}
+	bundle, diags := o.load(sub)
+	if err := diags.Err(); err != nil {
+		return nil, nil, &refusal{err.Error()}
+	}
+	inputs, err := gather(bundle.RootFlow(), sub, now)
+	return bundle, inputs, err
+}
+
+// again takes the definition, the inputs and the labels of an earlier run.
+func (o *Orchestrator) again(ctx context.Context, sub *wire.Submission) (*flow.Bundle, map[string]any, error) {
+	rec, err := o.store.Run(ctx, sub.From)
+	if errors.Is(err, wire.ErrNotFound) {
+		return nil, nil, &refusal{fmt.Sprintf("there is no run %q, or no longer", sub.From)}
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	raw, err := o.store.Definition(ctx, o.store.PartitionOf(sub.From), rec.Definition)
+	if err != nil {
+		return nil, nil, err
+	}
+	bundle, err := flow.DecodeBundle(raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	v, err := expr.Decode(rec.Inputs)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the inputs of run %s: %w", sub.From, err)
+	}
+	inputs, _ := v.(map[string]any)
+	labels := maps.Clone(rec.Labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	maps.Copy(labels, sub.Labels)
+	labels["rerunOf"] = sub.From
+	sub.Labels = labels
+	return bundle, inputs, nil
 }
 
 func (o *Orchestrator) load(sub *wire.Submission) (*flow.Bundle, flow.Diagnostics) {

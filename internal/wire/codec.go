@@ -178,6 +178,7 @@ func (s *Submission) Fields() []any {
 	f.text("id", s.ID)
 	f.text("recipe", s.Recipe)
 	f.text("definition", s.Definition)
+	f.text("from", s.From)
 	f.text("inputs", string(s.Inputs))
 	for name, value := range s.Single {
 		f = append(f, "input."+name, value)
@@ -196,24 +197,26 @@ func (s *Submission) Fields() []any {
 func ParseSubmission(entry string, values map[string]any) (Submission, error) {
 	r := &reader{m: values}
 	s := Submission{
-		Entry: entry, ID: r.text("id"), Recipe: r.text("recipe"), Definition: r.text("definition"),
+		Entry: entry, ID: r.text("id"), Recipe: r.text("recipe"), Definition: r.text("definition"), From: r.text("from"),
 		By: r.text("by"), Single: map[string]string{}, Deliveries: 1,
 	}
 	for name, value := range values {
 		text, _ := value.(string)
 		switch name {
-		case "id", "recipe", "definition", "by", "inputs", "labels":
+		case "id", "recipe", "definition", "from", "by", "inputs", "labels":
 		default:
 			input, ok := cutInput(name)
 			if !ok {
-				return s, fmt.Errorf("unknown field %q: known are recipe, definition, inputs, input.<name>, id, by and labels", name)
+				return s, fmt.Errorf("unknown field %q: known are recipe, definition, from, inputs, input.<name>, id, by and labels", name)
 			}
 			s.Single[input] = text
 		}
 	}
 	switch {
-	case s.Recipe == "" && s.Definition == "":
+	case s.Recipe == "" && s.Definition == "" && s.From == "":
 		return s, errors.New("the submission has neither recipe nor definition")
+	case s.From != "" && (s.Recipe != "" || s.Definition != "" || len(s.Single) > 0 || r.text("inputs") != ""):
+		return s, errors.New("the submission takes definition and inputs from another run, so it has none of its own")
 	case s.Recipe != "" && s.Definition != "":
 		return s, errors.New("the submission has both recipe and definition")
 	case len(r.text("inputs")) > MaxInputs:

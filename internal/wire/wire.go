@@ -138,9 +138,11 @@ type Submission struct {
 	Entry string // stream entry id
 	// ID, if given, is the run's id: submitting it again gives the same run.
 	ID string
-	// Recipe is a name; Definition is YAML text. Exactly one is given.
+	// Recipe is a name, Definition YAML text, From a run whose definition and
+	// inputs are taken again. Exactly one is given.
 	Recipe     string
 	Definition string
+	From       string
 	// Inputs is a JSON object; Single are single inputs as text (input.<name>).
 	Inputs json.RawMessage
 	Single map[string]string
@@ -244,14 +246,21 @@ type Pending struct {
 	Idle         time.Duration // since the worker was last heard of
 }
 
-// DeadLetter is a task, or an event, that was given up.
+// DeadLetter is a task that was given up, or a stream entry that nobody can
+// read.
 type DeadLetter struct {
-	Run     string
-	Task    string
-	Handler string
-	Attempt int
-	Error   *run.Error
-	At      int64
+	// ID names it: the partition, a colon and the entry's id.
+	ID      string     `json:"id"`
+	Run     string     `json:"run,omitempty"`
+	Task    string     `json:"task,omitempty"`
+	Handler string     `json:"handler,omitempty"`
+	Attempt int        `json:"attempt,omitempty"`
+	Error   *run.Error `json:"error,omitempty"`
+	// At is Unix milliseconds by the clock of Redis.
+	At int64 `json:"at,omitempty"`
+	// Stream and Entry say where an entry stood that nobody can read.
+	Stream string `json:"stream,omitempty"`
+	Entry  string `json:"entry,omitempty"`
 }
 
 // Stored is a run as it stands in Redis, for the engine to restore.

@@ -53,7 +53,10 @@ type Request struct {
 	// Recipe is the name of a recipe or flow the orchestrator has; Definition
 	// is YAML text. Give one of them.
 	Recipe, Definition string
-	Inputs             map[string]any
+	// From, in their place, is an earlier run whose definition and inputs are
+	// taken again.
+	From   string
+	Inputs map[string]any
 	// ID makes the submission idempotent: it becomes the run's id.
 	ID     string
 	By     string
@@ -63,7 +66,7 @@ type Request struct {
 // Submit sends a request and returns its entry id, with which the answer can
 // be asked for.
 func (c *Client) Submit(ctx context.Context, r Request) (entry string, err error) {
-	sub := wire.Submission{ID: r.ID, Recipe: r.Recipe, Definition: r.Definition, By: r.By, Labels: r.Labels}
+	sub := wire.Submission{ID: r.ID, Recipe: r.Recipe, Definition: r.Definition, From: r.From, By: r.By, Labels: r.Labels}
 	if len(r.Inputs) > 0 {
 		if sub.Inputs, err = json.Marshal(r.Inputs); err != nil {
 			return "", fmt.Errorf("write the inputs: %w", err)

@@ -225,7 +225,8 @@ func (w *Worker) begin(ctx context.Context) (*redisstore.Store, error) {
 	return store, w.handBackOld(ctx)
 }
 
-// handBackOld hands back what a worker of this name held when it died.
+// handBackOld hands back what a worker of this name held when it died. It
+// counts as lost: the job may be what kills the worker.
 func (w *Worker) handBackOld(ctx context.Context) error {
 	for p := range w.store.Partitions() {
 		old, err := w.store.OwnTickets(ctx, p, w.cfg.Queues, w.cfg.Name)
@@ -234,7 +235,7 @@ func (w *Worker) handBackOld(ctx context.Context) error {
 		}
 		var done []redisstore.Completion
 		for _, t := range old {
-			ev := wire.Event{Type: wire.Released, Run: t.Run, Task: t.Task, Pub: t.Pub, Worker: w.cfg.Name, At: time.Now().UnixMilli()}
+			ev := wire.Event{Type: wire.Lost, Run: t.Run, Task: t.Task, Pub: t.Pub, Worker: w.cfg.Name, At: time.Now().UnixMilli()}
 			done = append(done, redisstore.Completion{Ticket: t, Event: ev})
 		}
 		if len(done) == 0 {

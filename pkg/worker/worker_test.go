@@ -313,7 +313,7 @@ func TestAWorkerHandsBackWhatItsPredecessorHeld(t *testing.T) {
 			t.Fatal(got, err)
 		}
 		b := newBench(t, srv, func(*worker.Config, *job.Registry) {})
-		if e := b.event(); e.Type != wire.Released || e.Pub != "old" {
+		if e := b.event(); e.Type != wire.Lost || e.Pub != "old" {
 			t.Errorf("event is %+v", e)
 		}
 		b.empty()
