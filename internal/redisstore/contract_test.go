@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -22,6 +23,12 @@ var shared redistest.Shared
 func TestMain(m *testing.M) {
 	code := m.Run()
 	shared.Stop()
+	if code == 0 && flag.Lookup("test.run").Value.String() == "" && flag.Lookup("test.skip").Value.String() == "" {
+		if diff := cmp.Diff(documented(), seen.names()); diff != "" {
+			fmt.Fprintln(os.Stderr, "docs/operations.md and the commands that were sent differ (-docs +sent):", diff)
+			code = 1
+		}
+	}
 	os.Exit(code)
 }
 
@@ -41,6 +48,14 @@ func open(t *testing.T, s redistest.Server) *redisstore.Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
+	// What Open sent is seen when it is done again.
+	meta := "orchis:meta"
+	if s.Prefix != "" {
+		meta = s.Prefix + ":meta"
+	}
+	ok(t, store.Client().HDel(t.Context(), meta, "epoch").Err())
+	store.Client().AddHook(&seen)
+	ok(t, store.Recover(t.Context()))
 	return store
 }
 
@@ -278,6 +293,30 @@ func TestACommitDealsWithItsEvents(t *testing.T) {
 		}
 		if p := must[*redis.XPending](t)(raw.XPending(ctx, stream, "orchestrators").Result()); p.Count != 0 {
 			t.Errorf("%d events are pending", p.Count)
+		}
+	})
+}
+
+func TestWhatIsOverIsTidiedUp(t *testing.T) {
+	t.Parallel()
+	shared.Each(t, func(t *testing.T, srv redistest.Server) {
+		s, ctx := open(t, srv), t.Context()
+		r1, r2 := runOf(s, "r1"), runOf(s, "r2")
+		for at, id := range []string{r1, r2} {
+			end := aCommit(id, 0)
+			end.Active, end.Done = 0, int64(at+1)
+			must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{end}))
+		}
+		if got := must[[]string](t)(s.EndedRuns(ctx, 0, time.UnixMilli(0), 1, 10)); !cmp.Equal(got, []string{r1}) {
+			t.Errorf("beyond the newest are %v", got)
+		}
+		got := must[[]wire.Ticket](t)(s.ReadTickets(ctx, 0, []string{"default"}, "w1", 5, 0))
+		if len(got) == 0 { // the group was made by the first read
+			got = must[[]wire.Ticket](t)(s.ReadTickets(ctx, 0, []string{"default"}, "w1", 5, 0))
+		}
+		ok(t, s.RemoveWorker(ctx, "w1", []string{"default"}))
+		if p := must[[]wire.Pending](t)(s.PendingTickets(ctx, 0, "default", wire.Normal, 0, 10)); len(got) != 2 || len(p) != 2 {
+			t.Errorf("%d tickets taken, and of the worker that left there are %v", len(got), p)
 		}
 	})
 }
