@@ -48,13 +48,16 @@ e2e: ## Run the end-to-end tests: real processes on a real Redis
 	CI=true $(GO) test -count=1 -v ./e2e/...
 
 .PHONY: chaos
-chaos: ## Kill and freeze processes under load; SEEDS=10 is how often, SEED=1 the first
-	CI=true ORCHIS_CHAOS=$(or $(SEEDS),10) ORCHIS_CHAOS_SEED=$(or $(SEED),1) $(GO) test -count=1 -timeout 60m -run Chaos -v ./e2e/...
+chaos: ## Harm processes, links and Redis under load, and write docs/reliability.md; SEEDS=10 is how often, SEED=1 the first
+	CI=true ORCHIS_REPORT=$(CURDIR)/docs/reliability.md ORCHIS_CHAOS=$(or $(SEEDS),10) ORCHIS_CHAOS_SEED=$(or $(SEED),1) $(GO) test -count=1 -timeout 5h -run Chaos -v ./e2e/...
+	for topology in cluster sentinels; do \
+	  CI=true ORCHIS_REPORT=$(CURDIR)/docs/reliability.md ORCHIS_CHAOS_TOPOLOGY=$$topology ORCHIS_CHAOS=$(or $(FAILOVERS),2) ORCHIS_CHAOS_SEED=$(or $(SEED),1) $(GO) test -count=1 -timeout 60m -run Chaos -v ./e2e/... || exit 1; \
+	done
 	CI=true ORCHIS_FAULTS=all $(GO) test -count=1 -run AnyReply ./internal/orchestrator
 
 .PHONY: simulate
 simulate: ## Simulate crashes, lost replies and the like on a model of Redis; SEEDS=20000 is how many, SEED=1 the first
-	$(GO) test -count=1 -timeout 60m -v -run 'Simulation$$' ./internal/orchestrator -args -seeds $(or $(SEEDS),20000) -first $(or $(SEED),1)
+	ORCHIS_REPORT=$(CURDIR)/docs/reliability.md $(GO) test -count=1 -timeout 60m -v -run 'Simulation$$' ./internal/orchestrator -args -seeds $(or $(SEEDS),20000) -first $(or $(SEED),1)
 	$(GO) test -count=1 -timeout 60m -v -run AllHistories ./internal/orchestrator -args -histories 0
 
 .PHONY: mutants

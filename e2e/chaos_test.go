@@ -1,12 +1,11 @@
 package e2e
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/orchis-run/orchis/internal/redistest"
+	"github.com/orchis-run/orchis/internal/report"
 	"github.com/orchis-run/orchis/pkg/client"
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -63,8 +63,11 @@ func drawDAG(r *rand.Rand, effects string) dag {
 	return d
 }
 
-// TestChaos lets runs go on while processes are killed and frozen, then holds
-// what was recorded against what the jobs themselves have written.
+// TestChaos lets runs go on while processes are killed and frozen, their links
+// cut, blocked and slowed down, and Redis restarted, filled up and robbed; then
+// it holds what was recorded against what the jobs themselves have written.
+// ORCHIS_CHAOS is the number of seeds, ORCHIS_CHAOS_SEED the first, and
+// ORCHIS_CHAOS_TOPOLOGY cluster or sentinels.
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	needs(t, "redis-server", "redis-cli")
@@ -75,96 +78,210 @@ func TestChaos(t *testing.T) {
 	if n, err := strconv.ParseUint(os.Getenv("ORCHIS_CHAOS_SEED"), 10, 64); err == nil {
 		first = n
 	}
-	tasks, faults := 0, map[string]int{}
+	topology := os.Getenv("ORCHIS_CHAOS_TOPOLOGY")
+	tasks, bad, faults := 0, 0, map[string]int{}
 	for seed := first; seed < first+uint64(seeds); seed++ {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			n := chaos(t, seed, faults)
-			tasks += n
-		})
+		if !t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { tasks += chaos(t, seed, topology, faults) }) {
+			bad++
+		}
 	}
-	t.Logf("%d seeds, %d tasks, faults %v", seeds, tasks, faults)
+	text := fmt.Sprintf("%s: seeds %d to %d, %d runs, %d tasks, %d seeds with a violation.\nFaults: %s.",
+		report.Machine(t.Context()), first, first+uint64(seeds)-1, seeds*chaosRuns, tasks, bad, report.Counts(faults))
+	t.Log(text)
+	if err := report.Section("chaos"+topology, text); err != nil {
+		t.Error(err)
+	}
 }
 
-func chaos(t *testing.T, seed uint64, faults map[string]int) int {
+const chaosRuns = 12 // of a seed
+
+// storm is the chaos of one seed.
+type storm struct {
+	*house
+	r        *rand.Rand
+	count    map[string]int
+	failover func() error // on a Cluster or with Sentinels
+	// forgotten says that Redis has forgotten who works at what, or has taken
+	// back what it had acknowledged: then a ticket may be taken twice.
+	forgotten bool
+}
+
+func newStorm(t *testing.T, seed uint64, topology string, count map[string]int) *storm {
 	t.Helper()
-	r := rand.New(rand.NewPCG(seed, 0))
-	h := newHouseOn(t, redistest.Durable(t), 2, 4)
+	s := &storm{r: rand.New(rand.NewPCG(seed, 0)), count: count}
+	switch topology {
+	case "":
+		s.house = furnish(t, redistest.Durable(t), 2, 4, true)
+	case "cluster":
+		c := redistest.NewCluster(t, true)
+		s.house = newHouseOn(t, c.Server, 2, 4)
+		s.failover = func() error {
+			key := fmt.Sprintf("orchis:{%d}:events", s.r.IntN(16))
+			return errors.Join(c.MoveSlot(key), c.Failover(key))
+		}
+	case "sentinels":
+		c := redistest.NewSentinels(t)
+		s.house = newHouseOn(t, c.Server, 2, 4)
+		s.failover = c.Failover
+	default:
+		t.Fatalf("ORCHIS_CHAOS_TOPOLOGY is %q, want cluster, sentinels or nothing", topology)
+	}
+	return s
+}
+
+func chaos(t *testing.T, seed uint64, topology string, faults map[string]int) int {
+	t.Helper()
+	s := newStorm(t, seed, topology, faults)
 	effects := t.TempDir()
 	runs := map[string]dag{}
-	for n := range 12 {
-		d := drawDAG(r, effects)
+	for n := range chaosRuns {
+		d := drawDAG(s.r, effects)
 		id := fmt.Sprintf("run-%d-%d", seed, n)
 		runs[id] = d
-		entry, err := h.client.Submit(t.Context(), client.Request{Definition: d.text, ID: id})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n%4 == 0 {
-			h.accepted(entry)
+		entry := s.send(id, d)
+		if n%4 == 0 && s.failover == nil {
+			s.accepted(entry)
 		}
 		if n%2 == 1 {
-			h.fault(r, faults)
+			s.fault()
 		}
 	}
 	for range 8 {
-		h.fault(r, faults)
+		s.fault()
+	}
+	if s.failover != nil {
+		s.forgotten = true
+		s.count["failover"]++
+		if err := s.failover(); err != nil {
+			t.Error(err)
+		}
 	}
 	tasks := 0
 	for _, id := range slices.Sorted(maps.Keys(runs)) {
-		h.until(id+" is there", func() bool { _, err := h.client.Run(t.Context(), id); return err == nil })
-		if rec := h.wait(id); rec.State != run.Succeeded {
+		s.there(id, runs[id])
+		if rec := s.wait(id); rec.State != run.Succeeded {
 			t.Errorf("%s is %s: %v", id, rec.State, rec.Error)
 		}
-		h.once(id)
-		tasks += h.history(id, runs[id], effects)
+		s.once(id)
+		tasks += s.history(id, runs[id], effects)
 	}
-	h.quiet()
-	for _, s := range [][2]string{{"orchis:{0}:events", "orchestrators"}, {"orchis:{0}:tickets:default", "workers"}, {"orchis:submit", "orchestrators"}} {
-		if out := h.redisCLI("XPENDING", s[0], s[1]); !strings.HasPrefix(out, "0") {
-			t.Errorf("%s still has pending entries: %s", s[0], out)
-		}
+	if s.failover == nil {
+		s.atRest()
 	}
 	return tasks
 }
 
-// fault does harm to one process and lets it come back.
-func (h *house) fault(r *rand.Rand, count map[string]int) {
-	h.t.Helper()
-	name := slices.Sorted(maps.Keys(h.procs))[r.IntN(len(h.procs))]
+// send submits a run, again and again while Redis does not take it.
+func (s *storm) send(id string, d dag) (entry string) {
+	s.until(id+" is sent", func() bool {
+		var err error
+		entry, err = s.client.Submit(s.t.Context(), client.Request{Definition: d.text, ID: id})
+		return err == nil
+	})
+	return entry
+}
+
+// there waits for a run. What a failover has taken back is sent again.
+func (s *storm) there(id string, d dag) {
+	tries := 0
+	s.until(id+" is there", func() bool {
+		_, err := s.client.Run(s.t.Context(), id)
+		if tries++; err != nil && s.failover != nil && tries%500 == 0 {
+			s.send(id, d)
+		}
+		return err == nil
+	})
+}
+
+// atRest checks that nothing is left behind.
+func (s *storm) atRest() {
+	s.t.Helper()
+	s.quiet()
+	for _, k := range [][2]string{{"orchis:{0}:events", "orchestrators"}, {"orchis:{0}:tickets:default", "workers"}, {"orchis:submit", "orchestrators"}} {
+		s.until(k[0]+" has nothing pending", func() bool { return strings.HasPrefix(s.redisCLI("XPENDING", k[0], k[1]), "0") })
+	}
+}
+
+// fault does harm to one process, its link, or Redis, and lets it come back.
+func (s *storm) fault() {
+	s.t.Helper()
+	name := slices.Sorted(maps.Keys(s.procs))[s.r.IntN(len(s.procs))]
 	program := "worker"
 	if strings.HasPrefix(name, "o") {
 		program = "orchestrator"
 	}
-	freeze := time.Duration(100+r.IntN(2500)) * time.Millisecond
-	what := []string{"kill", "kill", "freeze", "stop", "redis freeze", "redis kill"}[r.IntN(6)]
-	if !strings.HasPrefix(what, "redis") {
-		count[what+" "+program]++
-	} else {
-		count[what]++
+	kinds := []string{"kill", "kill", "freeze", "stop"}
+	if s.failover == nil {
+		kinds = append(kinds, "cut", "block", "slow", "Redis freeze", "Redis kill", "memory full", "tickets deleted", "group destroyed", "events deleted")
 	}
-	p := h.procs[name]
+	what := kinds[s.r.IntN(len(kinds))]
+	d := time.Duration(100+s.r.IntN(2500)) * time.Millisecond
+	if s.onProcess(what, name, program, d) || s.onLink(what, name, d) {
+		s.count[what+" "+program]++
+	} else {
+		s.onRedis(what, d)
+		s.count[what]++
+	}
+	s.pause(time.Duration(s.r.IntN(200)) * time.Millisecond)
+}
+
+func (s *storm) onProcess(what, name, program string, d time.Duration) bool {
 	switch what {
 	case "kill":
-		h.kill(name)
-		h.start(name, program)
+		s.kill(name)
+		s.start(name, program)
 	case "stop":
-		_ = p.cmd.Process.Signal(syscall.SIGTERM)
-		if err := p.cmd.Wait(); err != nil {
-			h.t.Errorf("%s ends with %v after SIGTERM:\n%s", name, err, p.log)
-		}
-		h.start(name, program)
+		s.stop(name)
+		s.start(name, program)
 	case "freeze":
-		_ = p.cmd.Process.Signal(syscall.SIGSTOP)
-		h.pause(freeze)
-		_ = p.cmd.Process.Signal(syscall.SIGCONT)
-	case "redis freeze":
-		h.redis.Signal(h.t, syscall.SIGSTOP)
-		h.pause(freeze)
-		h.redis.Signal(h.t, syscall.SIGCONT)
-	case "redis kill":
-		h.redis.Restart(h.t)
+		_ = s.procs[name].cmd.Process.Signal(syscall.SIGSTOP)
+		s.pause(d)
+		_ = s.procs[name].cmd.Process.Signal(syscall.SIGCONT)
+	default:
+		return false
 	}
-	h.pause(time.Duration(r.IntN(200)) * time.Millisecond)
+	return true
+}
+
+func (s *storm) onLink(what, name string, d time.Duration) bool {
+	switch what {
+	case "cut":
+		s.links[name].Cut()
+	case "block":
+		s.links[name].Block(true)
+		s.pause(d)
+		s.links[name].Block(false)
+	case "slow":
+		s.links[name].Slow(100 * time.Millisecond)
+		s.pause(d)
+		s.links[name].Slow(0)
+	default:
+		return false
+	}
+	return true
+}
+
+func (s *storm) onRedis(what string, d time.Duration) {
+	s.t.Helper()
+	switch what {
+	case "Redis freeze":
+		s.redis.Signal(s.t, syscall.SIGSTOP)
+		s.pause(d)
+		s.redis.Signal(s.t, syscall.SIGCONT)
+	case "Redis kill":
+		s.redis.Restart(s.t)
+	case "memory full":
+		s.redisCLI("CONFIG", "SET", "maxmemory", "1")
+		s.pause(d)
+		s.redisCLI("CONFIG", "SET", "maxmemory", "0")
+	case "tickets deleted":
+		s.redisCLI("DEL", "orchis:{0}:tickets:default")
+	case "group destroyed":
+		s.forgotten = true
+		s.redisCLI("XGROUP", "DESTROY", "orchis:{0}:tickets:default", "workers")
+	case "events deleted":
+		s.redisCLI("DEL", "orchis:{0}:events")
+	}
 }
 
 // pause lets the other processes go on for a time, which is the fault itself.
@@ -175,81 +292,4 @@ func (h *house) pause(d time.Duration) {
 	case <-timer.C:
 	case <-h.t.Context().Done():
 	}
-}
-
-// history holds the records of a run against the effects of its jobs: every
-// task that succeeded has had its effect, none began before what it depends on
-// had its, and none began more often than it has attempts.
-func (h *house) history(id string, d dag, effects string) int {
-	h.t.Helper()
-	text, err := os.ReadFile(filepath.Join(effects, id))
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	firstStart, firstEnd, starts := map[string]int{}, map[string]int{}, map[string]int{}
-	for n, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
-		what, task, _ := strings.Cut(line, " ")
-		if what == "start" {
-			starts[task]++
-		}
-		at := map[string]map[string]int{"start": firstStart, "end": firstEnd}[what]
-		if _, there := at[task]; !there {
-			at[task] = n
-		}
-	}
-	records, err := h.client.Tasks(h.t.Context(), id)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	results, err := h.client.Outputs(h.t.Context(), id)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	state := map[string]run.TaskState{}
-	for _, rec := range records {
-		state[rec.ID] = rec.State
-		if !rec.State.Final() {
-			h.t.Errorf("%s: task %s is %s", id, rec.ID, rec.State)
-		}
-		if rec.Items > 0 {
-			continue
-		}
-		if most := rec.Attempt + rec.Releases; starts[rec.ID] > most {
-			h.t.Errorf("%s: task %s began %d times, it has %d attempts and hand-backs", id, rec.ID, starts[rec.ID], most)
-		}
-		if rec.State != run.TaskSucceeded {
-			continue
-		}
-		if _, done := firstEnd[rec.ID]; !done {
-			h.t.Errorf("%s: task %s succeeded without its effect", id, rec.ID)
-		}
-		var out struct{ Stdout string }
-		if err := json.Unmarshal(results[rec.ID], &out); err != nil || strings.TrimSpace(out.Stdout) != rec.ID {
-			h.t.Errorf("%s: the result of %s is %s", id, rec.ID, results[rec.ID])
-		}
-	}
-	for name, deps := range d.deps {
-		for _, task := range tasksOf(name, d) {
-			for _, dep := range deps {
-				for _, before := range tasksOf(dep, d) {
-					if state[before] == run.TaskSucceeded && firstStart[task] < firstEnd[before] {
-						h.t.Errorf("%s: %s began before %s had ended", id, task, before)
-					}
-				}
-			}
-		}
-	}
-	return len(records)
-}
-
-func tasksOf(name string, d dag) []string {
-	n := d.items[name]
-	if n == 0 {
-		return []string{name}
-	}
-	var out []string
-	for i := range n {
-		out = append(out, fmt.Sprintf("%s[%d]", name, i))
-	}
-	return out
 }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -42,6 +43,8 @@ type house struct {
 	data    string
 	client  *client.Client
 	procs   map[string]*process
+	// links are the ways to Redis of processes that have one of their own.
+	links map[string]*redistest.Link
 }
 
 type process struct {
@@ -69,16 +72,41 @@ func (l *logbook) String() string {
 
 func newHouse(t *testing.T, orchestrators, workers int) *house {
 	t.Helper()
-	return newHouseOn(t, redistest.Real(t), orchestrators, workers)
+	var srv redistest.Server
+	switch topology := os.Getenv("ORCHIS_E2E_TOPOLOGY"); topology {
+	case "":
+		srv = redistest.Real(t)
+	case "cluster":
+		srv = redistest.NewCluster(t, false).Server
+	case "sentinels":
+		srv = redistest.NewSentinels(t).Server
+	default:
+		t.Fatalf("ORCHIS_E2E_TOPOLOGY is %q, want cluster, sentinels or nothing", topology)
+	}
+	return newHouseOn(t, srv, orchestrators, workers)
 }
 
 func newHouseOn(t *testing.T, srv redistest.Server, orchestrators, workers int) *house {
+	t.Helper()
+	return furnish(t, srv, orchestrators, workers, false)
+}
+
+// furnish starts the processes; when linked, each has a link of its own.
+func furnish(t *testing.T, srv redistest.Server, orchestrators, workers int, linked bool) *house {
 	t.Helper()
 	project, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &house{t: t, redis: srv, project: project, data: t.TempDir(), procs: map[string]*process{}}
+	h := &house{t: t, redis: srv, project: project, data: t.TempDir(), procs: map[string]*process{}, links: map[string]*redistest.Link{}}
+	if linked {
+		for _, kind := range []string{"o", "w"} {
+			for i := range max(orchestrators, workers) {
+				name := fmt.Sprint(kind, i+1)
+				h.links[name] = redistest.NewLink(t, srv, name)
+			}
+		}
+	}
 	c, err := client.Open(t.Context(), client.Config{URL: h.redis.URL})
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +127,11 @@ func newHouseOn(t *testing.T, srv redistest.Server, orchestrators, workers int) 
 }
 
 func (h *house) env(name string) []string {
-	return append(os.Environ(), "REDIS_URL="+h.redis.URL, "ORCHIS_PROJECT="+h.project, "ORCHIS_DATA="+h.data,
+	url := h.redis.URL
+	if l := h.links[name]; l != nil {
+		url = l.URL
+	}
+	return append(os.Environ(), "REDIS_URL="+url, "ORCHIS_PROJECT="+h.project, "ORCHIS_DATA="+h.data,
 		"ORCHIS_LISTEN=off", "ORCHIS_LEASE=1500ms", "ORCHIS_SLOTS=2", "ORCHIS_WORKER_NAME="+name, "ORCHIS_SHUTDOWN_GRACE=2s", "LOG_LEVEL=info")
 }
 
@@ -204,10 +236,20 @@ func (h *house) orchis(args ...string) (string, int) {
 // quiet checks that a run has left nothing behind in Redis.
 func (h *house) quiet() {
 	h.t.Helper()
-	for _, key := range []string{"orchis:{0}:events", "orchis:{0}:tickets:default", "orchis:submit", "orchis:control"} {
+	streams, sets := []string{"orchis:submit", "orchis:control"}, []string{}
+	n, err := strconv.Atoi(h.redisCLI("HGET", "orchis:meta", "partitions"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for p := range n {
+		base := fmt.Sprintf("orchis:{%d}:", p)
+		streams = append(streams, base+"events", base+"tickets:default")
+		sets = append(sets, base+"timers", base+"active")
+	}
+	for _, key := range streams {
 		h.until(key+" is empty", func() bool { return h.redisCLI("XLEN", key) == "0" })
 	}
-	for _, key := range []string{"orchis:{0}:timers", "orchis:{0}:active"} {
+	for _, key := range sets {
 		h.until(key+" is empty", func() bool { return h.redisCLI("ZCARD", key) == "0" })
 	}
 }

@@ -181,6 +181,9 @@ func serve(role string, s config.Settings, address string, log *zap.Logger) int 
 		return exitUnreachable
 	}
 	defer func() { _ = store.Close() }()
+	if role == "orchestrator" && !healthy(ctx, store, log) {
+		return exitUsage
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	work, ready, err := build(ctx, role, s, store, log)
 	if err != nil {
@@ -196,6 +199,28 @@ func serve(role string, s config.Settings, address string, log *zap.Logger) int 
 		return exitFailed
 	}
 	return exitOK
+}
+
+// healthy looks at the settings of Redis before an orchestrator begins. What is
+// fatal keeps it from starting; what is not is logged with what to do.
+func healthy(ctx context.Context, store *redisstore.Store, log *zap.Logger) bool {
+	found, err := store.Check(ctx)
+	if err != nil {
+		log.Warn("the settings of Redis could not be checked", zap.Error(err))
+		return true
+	}
+	good := true
+	for _, f := range found {
+		fields := []zap.Field{zap.String("what", f.Name), zap.String("found", f.Message), zap.String("advice", f.Fix)}
+		switch f.Level {
+		case "warning":
+			log.Warn("Redis could be set up better", fields...)
+		case "fatal":
+			log.Error("Redis is not fit for Orchis", fields...)
+			good = false
+		}
+	}
+	return good
 }
 
 func build(ctx context.Context, role string, s config.Settings, store *redisstore.Store, log *zap.Logger) (work func(context.Context) error, ready func(context.Context) []string, err error) {

@@ -143,6 +143,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 		g.Go(func() error { return o.every(ctx, o.cfg.Lease/2, "look for lost workers", part.reap) })
 	}
 	g.Go(func() error { return o.every(ctx, time.Minute, "tidy up", o.tidy) })
+	g.Go(func() error { return o.every(ctx, 5*time.Second, "look for an emptied Redis", o.emptied) })
 	g.Go(func() error {
 		<-ctx.Done()
 		o.mu.Lock()
@@ -225,13 +226,20 @@ func (o *Orchestrator) owns(p int) bool {
 	return o.owned[p]
 }
 
+// emptied notices that Redis came back empty, says so, and creates what must be
+// there.
+func (o *Orchestrator) emptied(ctx context.Context) error {
+	now, opened, err := o.store.Epoch(ctx)
+	if err != nil || now == opened {
+		return err
+	}
+	o.log.Error("Redis came back empty: runs that were under way are gone", zap.String("epoch", opened))
+	return o.store.Recover(ctx)
+}
+
 // tidy measures the clock and deletes runs whose time is over.
 func (o *Orchestrator) tidy(ctx context.Context) error {
 	o.setClock(ctx)
-	if now, opened, err := o.store.Epoch(ctx); err == nil && now != opened {
-		o.log.Error("Redis came back empty: runs that were under way are gone", zap.String("epoch", opened))
-		return o.store.Recover(ctx)
-	}
 	for p := range o.store.Partitions() {
 		if !o.owns(p) {
 			continue

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/orchis-run/orchis/internal/report"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/flow"
 )
@@ -289,7 +290,7 @@ func TestSimulation(t *testing.T) {
 	if *simSeed != 0 {
 		first, n = *simSeed, 1
 	}
-	steps, runs, tasks, faults := 0, 0, 0, map[string]int{}
+	steps, runs, tasks, bad, faults := 0, 0, 0, 0, map[string]int{}
 	for seed := first; seed < first+uint64(n); seed++ {
 		s := newSimulation(t, seed, loader, true)
 		if *simSeed != 0 {
@@ -297,6 +298,9 @@ func TestSimulation(t *testing.T) {
 		}
 		s.run()
 		s.compare()
+		if len(s.violations) > 0 {
+			bad++
+		}
 		if len(s.violations) > 0 || s.transcript != nil {
 			s.show()
 		}
@@ -308,7 +312,12 @@ func TestSimulation(t *testing.T) {
 			faults[what] += n
 		}
 	}
-	t.Logf("%d seeds, %d runs, %d tasks, %d steps, faults %v", n, runs, tasks, steps, faults)
+	text := fmt.Sprintf("%s: seeds %d to %d, %d runs, %d tasks, %d commands of Redis, %d seeds with a violation.\nFaults: %s.",
+		report.Machine(t.Context()), first, first+uint64(n)-1, runs, tasks, steps, bad, report.Counts(faults))
+	t.Log(text)
+	if err := report.Section("simulation", text); err != nil {
+		t.Error(err)
+	}
 }
 
 // compare holds the outcomes against those of a world without faults.

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -187,58 +185,5 @@ func (s *Store) QueueStats(ctx context.Context) ([]QueueStat, error) {
 			out = append(out, *st)
 		}
 	}
-	return out, nil
-}
-
-// Finding is one thing the doctor has to say.
-type Finding struct {
-	Level   string `json:"level"` // ok, warning or fatal
-	Name    string `json:"name"`
-	Message string `json:"message"`
-	Fix     string `json:"fix,omitempty"`
-}
-
-// Check looks at the settings of Redis that Orchis relies on.
-func (s *Store) Check(ctx context.Context) ([]Finding, error) {
-	nodes, err := s.masters(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("ask Redis how it is: %w", err)
-	}
-	var out []Finding
-	add := func(bad bool, level, name, message, fix string) {
-		if !bad {
-			level, fix = "ok", ""
-		}
-		out = append(out, Finding{Level: level, Name: name, Message: message, Fix: fix})
-	}
-	for _, n := range nodes {
-		version, where := n.info["redis_version"], ""
-		if len(nodes) > 1 {
-			where = " on " + n.addr
-		}
-		major, err := strconv.Atoi(strings.SplitN(version, ".", 2)[0])
-		add(version != "" && (err != nil || major < 7), "fatal", "version", "Redis "+version+where, "Orchis needs Redis 7.0 or newer")
-		policy := n.info["maxmemory_policy"]
-		add(policy != "" && policy != "noeviction", "fatal", "eviction", "maxmemory-policy "+policy+where, "CONFIG SET maxmemory-policy noeviction: Redis must not throw away runs")
-		aof := n.info["aof_enabled"]
-		add(aof == "0", "warning", "persistence", "appendonly "+map[string]string{"1": "yes", "0": "no"}[aof]+where, "CONFIG SET appendonly yes: without it a crash of Redis loses the newest runs")
-		if s.redundant {
-			replicas := n.info["connected_slaves"]
-			add(replicas == "0", "warning", "replicas", replicas+" replicas"+where, "give each master a replica, or nobody can take its place")
-		}
-	}
-	if s.clustered() {
-		state, err := s.client.ClusterInfo(ctx).Result()
-		add(err != nil || !strings.Contains(state, "cluster_state:ok"), "fatal", "cluster", fmt.Sprint(len(nodes), " masters"), "the Cluster is not well: look at CLUSTER INFO")
-		add(s.partitions == 1 && len(nodes) > 1, "warning", "spread", strconv.Itoa(s.partitions)+" partitions on "+strconv.Itoa(len(nodes))+" masters", "all runs lie on one node: begin anew with another prefix")
-	}
-	before := time.Now()
-	now, err := s.Now(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("read the clock of Redis: %w", err)
-	}
-	offset := now.Sub(before.Add(time.Since(before) / 2)).Round(time.Millisecond)
-	add(offset.Abs() > 2*time.Second, "warning", "clock", fmt.Sprintf("differs from this machine by %s", offset), "keep the clocks in step (NTP)")
-	add(false, "", "partitions", strconv.Itoa(s.partitions), "")
 	return out, nil
 }

@@ -63,14 +63,31 @@ func Embedded(t testing.TB) Server {
 // Real starts a redis-server on a socket of the test's own.
 func Real(t testing.TB) Server {
 	t.Helper()
-	return serve(t, "no")
+	return serve(t, "no", folder(t))
 }
 
 // Durable starts a redis-server that keeps an append-only file, so that it can
 // be restarted.
 func Durable(t testing.TB) Server {
 	t.Helper()
-	return serve(t, "yes")
+	return serve(t, "yes", folder(t))
+}
+
+// DurableIn is Durable with its files in a folder.
+func DurableIn(t testing.TB, dir string) Server {
+	t.Helper()
+	return serve(t, "yes", dir)
+}
+
+// folder is for the files of a server.
+func folder(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "orchis-redis-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 // binary finds redis-server, or ends the test.
@@ -86,15 +103,15 @@ func binary(t testing.TB) string {
 	return path
 }
 
-func serve(t testing.TB, appendOnly string) Server {
+func serve(t testing.TB, appendOnly, dir string) Server {
 	t.Helper()
 	path := binary(t)
-	dir, err := os.MkdirTemp("", "orchis-redis-")
+	short, err := os.MkdirTemp("", "orchis-redis-") // a socket's path must be short
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	socket := filepath.Join(dir, "redis.sock")
+	t.Cleanup(func() { _ = os.RemoveAll(short) })
+	socket := filepath.Join(short, "redis.sock")
 	s := Server{URL: "unix://" + socket, Real: true, Partitions: 1, argv: []string{
 		path, "--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "",
 		"--appendonly", appendOnly, "--appendfsync", "everysec", "--logfile", filepath.Join(dir, "log"),
