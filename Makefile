@@ -44,8 +44,8 @@ fmt-check:
 	$(GOLANGCI_LINT) fmt --diff ./...
 
 .PHONY: e2e
-e2e: ## Run the end-to-end tests: real processes on a real Redis
-	CI=true $(GO) test -count=1 -v ./e2e/...
+e2e: ## Run the end-to-end tests: real processes on a real Redis; TOPOLOGY=cluster or sentinels
+	CI=true ORCHIS_E2E_TOPOLOGY=$(TOPOLOGY) $(GO) test -count=1 -v ./e2e/...
 
 .PHONY: chaos
 chaos: ## Harm processes, links and Redis under load, and write docs/reliability.md; SEEDS=10 is how often, SEED=1 the first

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/orchis-run/orchis/internal/expr"
+	"github.com/orchis-run/orchis/internal/redistest"
 	"github.com/orchis-run/orchis/pkg/client"
 	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/run"
@@ -55,7 +56,7 @@ func save(t *testing.T, all []block, project string) {
 func TestTheReadmeIsTrue(t *testing.T) {
 	t.Parallel()
 	needs(t, "redis-server", "redis-cli")
-	h := newHouse(t, 0, 0)
+	h := newHouseOn(t, redistest.Real(t), 0, 0)
 	h.project = t.TempDir()
 	for _, dir := range []string{"recipes", "flows", "jobs"} {
 		if err := os.CopyFS(filepath.Join(h.project, dir), os.DirFS(filepath.Join("..", dir))); err != nil {
@@ -197,7 +198,7 @@ func TestTheRecipeReferenceIsTrue(t *testing.T) {
 func TestRedisCLIIsAWorker(t *testing.T) {
 	t.Parallel()
 	needs(t, "redis-server", "redis-cli")
-	h := newHouse(t, 1, 0)
+	h := newHouseOn(t, redistest.Real(t), 1, 0)
 	const stream = "orchis:{0}:tickets:default"
 	id := h.accepted(h.redisCLI("XADD", "orchis:submit", "*", "definition", "jobs: {a: {job: anything, inputs: {x: 1}}}\noutputs: '${a}'"))
 	_ = exec.CommandContext(t.Context(), "redis-cli", "-s", h.redis.Socket(), "XGROUP", "CREATE", stream, "workers", "0", "MKSTREAM").Run()

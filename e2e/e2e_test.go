@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -67,7 +68,11 @@ func TestSamplesRunOnSeparateProcesses(t *testing.T) {
 	if info, err := os.Stat(out.Master); err != nil || info.Size() == 0 || out.Segments != 4 || out.Seconds < 3.5 {
 		t.Errorf("outputs are %s (%v)", woven.Outputs, err)
 	}
-	if state := h.redisCLI("HGET", "orchis:{0}:run:"+etl, "state"); state != "succeeded" {
+	rec, err := h.client.Run(t.Context(), etl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state := h.redisCLI("HGET", fmt.Sprintf("orchis:{%d}:run:%s", rec.Partition, etl), "state"); state != "succeeded" {
 		t.Errorf("redis-cli reads the state %q", state)
 	}
 	if again, _ := h.orchis("submit", "nightly-etl", "--id", "etl-1", "-i", "date=2026-11-23"); again != "etl-1" {

@@ -187,7 +187,7 @@ func (h *house) orchisWith(settings []string, args ...string) string {
 func TestAForgedTicketDoesNotRun(t *testing.T) {
 	t.Parallel()
 	needs(t, "redis-server", "redis-cli")
-	h := newHouse(t, 0, 0)
+	h := newHouseOn(t, redistest.Real(t), 0, 0)
 	old, key := strings.Repeat("old ", 10), strings.Repeat("new ", 10)
 	marks := t.TempDir()
 	mark := func(name string) string { return filepath.Join(marks, name) }
@@ -254,7 +254,7 @@ func TestAForgedTicketDoesNotRun(t *testing.T) {
 func TestAWorkerDoesOnlyTheHandlersItNames(t *testing.T) {
 	t.Parallel()
 	needs(t, "redis-server", "redis-cli")
-	h := newHouse(t, 1, 0)
+	h := newHouseOn(t, redistest.Real(t), 1, 0)
 	h.start("w1", "worker", "ORCHIS_HANDLERS=debug")
 	h.start("w2", "worker", "ORCHIS_HANDLERS=exec,sleep")
 	h.until("all workers are registered", func() bool {

@@ -63,31 +63,20 @@ func Embedded(t testing.TB) Server {
 // Real starts a redis-server on a socket of the test's own.
 func Real(t testing.TB) Server {
 	t.Helper()
-	return serve(t, "no", folder(t))
+	return serve(t, "no", "")
 }
 
 // Durable starts a redis-server that keeps an append-only file, so that it can
 // be restarted.
 func Durable(t testing.TB) Server {
 	t.Helper()
-	return serve(t, "yes", folder(t))
+	return serve(t, "yes", "")
 }
 
 // DurableIn is Durable with its files in a folder.
 func DurableIn(t testing.TB, dir string) Server {
 	t.Helper()
 	return serve(t, "yes", dir)
-}
-
-// folder is for the files of a server.
-func folder(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "orchis-redis-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
 }
 
 // binary finds redis-server, or ends the test.
@@ -103,6 +92,7 @@ func binary(t testing.TB) string {
 	return path
 }
 
+// serve starts a server whose files are in dir, or beside its socket.
 func serve(t testing.TB, appendOnly, dir string) Server {
 	t.Helper()
 	path := binary(t)
@@ -111,6 +101,9 @@ func serve(t testing.TB, appendOnly, dir string) Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(short) })
+	if dir == "" {
+		dir = short
+	}
 	socket := filepath.Join(short, "redis.sock")
 	s := Server{URL: "unix://" + socket, Real: true, Partitions: 1, argv: []string{
 		path, "--port", "0", "--unixsocket", socket, "--dir", dir, "--save", "",
