@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,10 +25,13 @@ type dag struct {
 	text  string
 	deps  map[string][]string
 	items map[string]int // of iterated jobs
+	// cancelled says that somebody cancels the run.
+	cancelled bool
 }
 
 // drawDAG draws jobs that note their start and end in a file of the run. Some
-// fail the first time, some always and are tolerated, some are iterated.
+// fail the first time, some always and are tolerated, some are iterated, and
+// some are flows of their own.
 func drawDAG(r *rand.Rand, effects string) dag {
 	d := dag{deps: map[string][]string{}, items: map[string]int{}}
 	var b strings.Builder
@@ -39,6 +43,10 @@ func drawDAG(r *rand.Rand, effects string) dag {
 			if r.IntN(3) == 0 {
 				d.deps[name] = append(d.deps[name], fmt.Sprintf("j%d", k))
 			}
+		}
+		if r.IntN(7) == 0 {
+			fmt.Fprintf(&b, "  %s: {flow: inner, dependsOn: [%s]}\n", name, strings.Join(d.deps[name], ", "))
+			continue
 		}
 		end := fmt.Sprintf(`sleep 0.%02d; echo "end $ORCHIS_TASK" >> %s/$ORCHIS_RUN; echo "$ORCHIS_TASK"`, r.IntN(40), effects)
 		fate := r.IntN(6)
@@ -59,6 +67,7 @@ func drawDAG(r *rand.Rand, effects string) dag {
 			fmt.Fprintf(&b, "    iterate: {from: 1, to: %d}\n", d.items[name])
 		}
 	}
+	d.cancelled = r.IntN(6) == 0
 	d.text = b.String()
 	return d
 }
@@ -106,22 +115,29 @@ type storm struct {
 	forgotten bool
 }
 
-func newStorm(t *testing.T, seed uint64, topology string, count map[string]int) *storm {
+func newStorm(t *testing.T, seed uint64, topology, effects string, count map[string]int) *storm {
 	t.Helper()
 	s := &storm{r: rand.New(rand.NewPCG(seed, 0)), count: count}
+	project := t.TempDir()
+	job := `job: exec, retries: {max: 3, onLost: 1000}, inputs: {command: 'echo "start $ORCHIS_TASK" >> DIR/$ORCHIS_RUN; echo "end $ORCHIS_TASK" >> DIR/$ORCHIS_RUN; echo "$ORCHIS_TASK"'}`
+	inner := strings.ReplaceAll("jobs:\n  a: {"+job+"}\n  b: {dependsOn: [a], "+job+"}\n", "DIR", effects)
+	if err := errors.Join(os.Mkdir(filepath.Join(project, "flows"), 0o700), os.WriteFile(filepath.Join(project, "flows", "inner.yaml"), []byte(inner), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	orchestrators, workers := 2+s.r.IntN(2), 4+s.r.IntN(3)
 	switch topology {
 	case "":
-		s.house = furnish(t, redistest.Durable(t), 2, 4, true)
+		s.house = furnish(t, redistest.Durable(t), orchestrators, workers, true, project)
 	case "cluster":
 		c := redistest.NewCluster(t, true)
-		s.house = newHouseOn(t, c.Server, 2, 4)
+		s.house = furnish(t, c.Server, orchestrators, workers, false, project)
 		s.failover = func() error {
 			key := fmt.Sprintf("orchis:{%d}:events", s.r.IntN(16))
 			return errors.Join(c.MoveSlot(key), c.Failover(key))
 		}
 	case "sentinels":
 		c := redistest.NewSentinels(t)
-		s.house = newHouseOn(t, c.Server, 2, 4)
+		s.house = furnish(t, c.Server, orchestrators, workers, false, project)
 		s.failover = c.Failover
 	default:
 		t.Fatalf("ORCHIS_CHAOS_TOPOLOGY is %q, want cluster, sentinels or nothing", topology)
@@ -131,8 +147,8 @@ func newStorm(t *testing.T, seed uint64, topology string, count map[string]int) 
 
 func chaos(t *testing.T, seed uint64, topology string, faults map[string]int) int {
 	t.Helper()
-	s := newStorm(t, seed, topology, faults)
 	effects := t.TempDir()
+	s := newStorm(t, seed, topology, effects, faults)
 	runs := map[string]dag{}
 	for n := range chaosRuns {
 		d := drawDAG(s.r, effects)
@@ -149,6 +165,12 @@ func chaos(t *testing.T, seed uint64, topology string, faults map[string]int) in
 	for range 8 {
 		s.fault()
 	}
+	for _, id := range slices.Sorted(maps.Keys(runs)) {
+		if runs[id].cancelled {
+			s.count["cancel"]++
+			s.until(id+" is asked to stop", func() bool { return s.client.Cancel(t.Context(), id, "chaos", "") == nil })
+		}
+	}
 	if s.failover != nil {
 		s.forgotten = true
 		s.count["failover"]++
@@ -159,7 +181,7 @@ func chaos(t *testing.T, seed uint64, topology string, faults map[string]int) in
 	tasks := 0
 	for _, id := range slices.Sorted(maps.Keys(runs)) {
 		s.there(id, runs[id])
-		if rec := s.wait(id); rec.State != run.Succeeded {
+		if rec := s.wait(id); rec.State != run.Succeeded && (rec.State != run.Cancelled || !runs[id].cancelled) {
 			t.Errorf("%s is %s: %v", id, rec.State, rec.Error)
 		}
 		s.once(id)

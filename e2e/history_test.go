@@ -16,7 +16,7 @@ import (
 func (s *storm) history(id string, d dag, effects string) int {
 	s.t.Helper()
 	text, err := os.ReadFile(filepath.Join(effects, id))
-	if err != nil {
+	if err != nil && !d.cancelled {
 		s.t.Fatal(err)
 	}
 	firstStart, firstEnd, starts := map[string]int{}, map[string]int{}, map[string]int{}
@@ -24,6 +24,8 @@ func (s *storm) history(id string, d dag, effects string) int {
 		what, task, _ := strings.Cut(line, " ")
 		if what == "start" {
 			starts[task]++
+		} else if what != "end" {
+			continue
 		}
 		at := map[string]map[string]int{"start": firstStart, "end": firstEnd}[what]
 		if _, there := at[task]; !there {
@@ -45,8 +47,8 @@ func (s *storm) history(id string, d dag, effects string) int {
 		if !rec.State.Final() {
 			s.t.Errorf("%s: task %s is %s", id, rec.ID, rec.State)
 		}
-		if rec.Items > 0 {
-			continue
+		if rec.Queue == "" {
+			continue // it has no ticket of its own: an iteration, a nested flow, or never begun
 		}
 		if starts[rec.ID] > published[rec.ID] && !s.forgotten {
 			s.t.Errorf("%s: task %s began %d times and was published %d times", id, rec.ID, starts[rec.ID], published[rec.ID])
@@ -66,7 +68,7 @@ func (s *storm) history(id string, d dag, effects string) int {
 		for _, task := range tasksOf(name, d) {
 			for _, dep := range deps {
 				for _, before := range tasksOf(dep, d) {
-					if state[before] == run.TaskSucceeded && firstStart[task] < firstEnd[before] {
+					if begin, begun := firstStart[task]; begun && state[before] == run.TaskSucceeded && begin < firstEnd[before] {
 						s.t.Errorf("%s: %s began before %s had ended", id, task, before)
 					}
 				}

@@ -88,13 +88,14 @@ func newHouse(t *testing.T, orchestrators, workers int) *house {
 
 func newHouseOn(t *testing.T, srv redistest.Server, orchestrators, workers int) *house {
 	t.Helper()
-	return furnish(t, srv, orchestrators, workers, false)
+	return furnish(t, srv, orchestrators, workers, false, "..")
 }
 
-// furnish starts the processes; when linked, each has a link of its own.
-func furnish(t *testing.T, srv redistest.Server, orchestrators, workers int, linked bool) *house {
+// furnish starts the processes on a project; when linked, each has a link of
+// its own.
+func furnish(t *testing.T, srv redistest.Server, orchestrators, workers int, linked bool, project string) *house {
 	t.Helper()
-	project, err := filepath.Abs("..")
+	project, err := filepath.Abs(project)
 	if err != nil {
 		t.Fatal(err)
 	}
