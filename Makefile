@@ -64,6 +64,14 @@ simulate: ## Simulate crashes, lost replies and the like on a model of Redis; SE
 mutants: ## Take one guard after another out of the code; the tests must notice each
 	ORCHIS_MUTANTS=all $(GO) test -count=1 -parallel 2 -timeout 30m -v ./internal/mutants
 
+.PHONY: fuzz
+fuzz: ## Fuzz all that reads what others write, FUZZTIME=30s each
+	@for target in $$(grep -rhoE --include=fuzz_test.go '^func Fuzz[A-Za-z]+' pkg internal | cut -d' ' -f2); do \
+	  dir=$$(dirname $$(grep -rlE --include=fuzz_test.go "^func $$target\(" pkg internal)); \
+	  echo "$$dir $$target"; \
+	  $(GO) test ./$$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZTIME),30s) || exit 1; \
+	done
+
 .PHONY: repeat
 repeat: ## Run the tests of all packages but e2e 50 times with the race detector
 	$(GO) test -race -count=50 -timeout 60m $$($(GO) list ./... | grep -v /e2e)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/orchis-run/orchis/pkg/run"
@@ -164,10 +165,10 @@ func ParseEvent(id string, values map[string]any) (Event, error) {
 	}
 	if s := r.text("progress"); s != "" {
 		p, err := strconv.ParseFloat(s, 64)
-		if err != nil && r.err == nil {
+		if (err != nil || math.IsNaN(p)) && r.err == nil {
 			r.err = fmt.Errorf("%w: field %q is not a number", ErrMalformed, "progress")
 		}
-		e.Progress = p
+		e.Progress = max(0, min(p, 100))
 	}
 	return e, r.err
 }

@@ -158,8 +158,8 @@ func (d *draft) env(to *map[string]*expr.Template) field {
 func (d *draft) queue(to *string) field {
 	return func(k, v *value) {
 		d.text(to)(k, v)
-		if *to != "" && !nameForm.MatchString(*to) {
-			d.errorAt(v, "E106", fmt.Sprintf("%q is no name for a queue", *to), "names hold letters, digits, - and _, and begin with a letter or _")
+		if *to != "" && (!nameForm.MatchString(*to) || len(*to) > 64) {
+			d.errorAt(v, "E106", fmt.Sprintf("%.80q is no name for a queue", *to), "names hold letters, digits, - and _, begin with a letter or _, and have at most 64 letters")
 		}
 	}
 }

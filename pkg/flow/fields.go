@@ -51,6 +51,9 @@ func (s *source) read(v *value, what string, known map[string]field) {
 			continue
 		}
 		names := slices.Sorted(maps.Keys(known))
+		if s.full() {
+			return
+		}
 		var hint string
 		if word, ok := otherWords()[k.text]; ok && slices.Contains(names, word) {
 			hint = fmt.Sprintf("did you mean %q?", word)
@@ -217,11 +220,16 @@ func (s *source) words(to *[]string) field {
 }
 
 // template reads any value; the texts in it may hold ${...}.
+// template reads a value with expressions. A null is as good as nothing: the
+// stored form knows no difference.
 func (s *source) template(to **expr.Template) field {
 	return func(_, v *value) {
 		t, err := expr.ParseTemplate(v.plain())
 		if err != nil {
 			s.expressionErrors(v, err)
+			return
+		}
+		if c, constant := t.Constant(); constant && c == nil {
 			return
 		}
 		*to = t
@@ -275,6 +283,9 @@ func (v *value) place(offset int) (line, column int) {
 	}
 	return v.line, v.column + offset
 }
+
+// handlerForm is that of the names of handlers: of files, too.
+var handlerForm = regexp.MustCompile(`^[\p{L}\p{N}_][\p{L}\p{N}_.:-]{0,127}$`)
 
 var nameForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 

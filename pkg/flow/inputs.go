@@ -290,14 +290,20 @@ func show(v any) string {
 	return s
 }
 
+// maxDays is the longest duration, a hundred years.
+const maxDays = 36_500
+
 // parseDuration reads 90s, 1h30m or 2d12h.
 func parseDuration(s string) (time.Duration, error) {
 	days, rest, ok := strings.Cut(s, "d")
 	total := time.Duration(0)
 	if ok {
 		n, err := strconv.ParseFloat(days, 64)
-		if err != nil {
+		if err != nil || math.IsNaN(n) {
 			return 0, fmt.Errorf("%q is not a duration", s)
+		}
+		if math.Abs(n) > maxDays {
+			return 0, fmt.Errorf("%q is longer than %d days", s, maxDays)
 		}
 		total = time.Duration(n * 24 * float64(time.Hour))
 	} else {
@@ -307,6 +313,9 @@ func parseDuration(s string) (time.Duration, error) {
 		d, err := time.ParseDuration(rest)
 		if err != nil {
 			return 0, fmt.Errorf("%q is not a duration", s)
+		}
+		if d.Abs() > maxDays*24*time.Hour {
+			return 0, fmt.Errorf("%q is longer than %d days", s, maxDays)
 		}
 		total += d
 	}

@@ -92,6 +92,7 @@ func (d *draft) readJob(k, v *value, inRecipe bool, previous string, o Options) 
 		jd.deps[previous] = k
 	}
 	d.needIterate(&j, &jd)
+	d.noPaste(&j, v)
 	d.inherit(&j, &jd, o)
 	d.flow.Jobs = append(d.flow.Jobs, j)
 	d.jobs = append(d.jobs, jd)
@@ -205,8 +206,8 @@ func (d *draft) handler(j *Job) field {
 		if j.Handler == "" && v.scalar == "" {
 			d.errorAt(v, "E104", "job must name a handler", "")
 		}
-		if strings.ContainsAny(j.Handler, " \t\n/\\${}") {
-			d.errorAt(v, "E106", fmt.Sprintf("%q is no name for a handler", j.Handler), "")
+		if j.Handler != "" && !handlerForm.MatchString(j.Handler) {
+			d.errorAt(v, "E106", fmt.Sprintf("%.80q is no name for a handler", j.Handler), "names hold letters, digits and . _ : -, begin with a letter, a digit or _, and have at most 128 letters")
 		}
 	}
 }

@@ -43,7 +43,16 @@ type source struct {
 	out   *Diagnostics
 }
 
+// maxDiagnostics is how many are told; more would not be read.
+const maxDiagnostics = 100
+
+// full reports whether enough was told, an error among it.
+func (s *source) full() bool { return len(*s.out) >= maxDiagnostics && s.out.HasErrors() }
+
 func (s *source) report(sev Severity, code string, line, column, length int, message, hint string) {
+	if s.full() || len(*s.out) >= maxDiagnostics && sev != SeverityError {
+		return
+	}
 	d := Diagnostic{
 		Severity: sev, Code: code, File: s.file, Line: line, Column: column,
 		Message: message, Hint: hint, Length: length,
@@ -247,6 +256,10 @@ func (c *converter) mapping(n *yaml.Node, v *value, depth int) {
 		k := n.Content[i]
 		item := c.convert(n.Content[i+1], depth+1)
 		if k.Tag == "!!merge" {
+			if item.kind == scalarValue {
+				c.fail(k, "E104", "only maps can be merged with <<")
+				return
+			}
 			merged = append(merged, item)
 			continue
 		}

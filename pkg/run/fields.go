@@ -3,6 +3,7 @@ package run
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -100,6 +101,9 @@ func Parse(id string, partition int, fields map[string]string) (Run, error) {
 			return r, fmt.Errorf("read field %q of run %s: %w", o.name, id, err)
 		}
 	}
+	if !slices.Contains(States(), r.State) {
+		return r, fmt.Errorf("read the record of run %s: the state %q is not known", id, r.State)
+	}
 	return r, nil
 }
 
@@ -118,6 +122,9 @@ func ParseTask(id, text string) (Task, error) {
 	t := Task{ID: id}
 	if err := json.Unmarshal([]byte(text), &t); err != nil {
 		return t, fmt.Errorf("read the record of task %s: %w", id, err)
+	}
+	if !slices.Contains(TaskStates(), t.State) {
+		return t, fmt.Errorf("read the record of task %s: the state %q is not known", id, t.State)
 	}
 	return t, nil
 }
