@@ -81,7 +81,7 @@ func (scope) Now() time.Time              { return time.Unix(0, 0) }
 
 func texts(text string) map[string]string {
 	m := map[string]string{}
-	for _, pair := range strings.SplitSeq(text, "\x1f") {
+	for pair := range strings.SplitSeq(text, "\x1f") {
 		name, value, _ := strings.Cut(pair, "=")
 		m[name] = value
 	}
