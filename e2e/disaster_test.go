@@ -92,3 +92,52 @@ func TestAFullDiskIsSurvived(t *testing.T) {
 	h.until("it is there", func() bool { _, err := h.client.Run(t.Context(), "after"); return err == nil })
 	h.succeeded("after")
 }
+
+// TestAFullRedisTakesNothingNew: near its maxmemory Redis gets no new runs, and
+// the submitter is told why; what is under way ends. When Redis is full to the
+// brim, all wait; when there is room again, all goes on.
+func TestAFullRedisTakesNothingNew(t *testing.T) {
+	t.Parallel()
+	needs(t, "redis-server", "redis-cli")
+	h := newHouseOn(t, redistest.Real(t), 1, 2)
+	var ids []string
+	for range 3 {
+		ids = append(ids, h.submit(client.Request{Definition: someJobs}))
+	}
+	h.redisCLI("SETRANGE", "filler", "20000000", "x")
+	h.redisCLI("CONFIG", "SET", "maxmemory", "25mb")
+	h.until("submissions are rejected with a reason", func() bool {
+		out, code := h.orchis("submit", "hello", "-i", "name=Ada")
+		return code == 3 && out == ""
+	})
+	_, err := h.client.Accepted(t.Context(), h.sent("hello"))
+	if err == nil || !strings.Contains(err.Error(), "busy: Redis uses") {
+		t.Errorf("the answer is %v", err)
+	}
+	h.redisCLI("CONFIG", "SET", "maxmemory", "1mb")
+	h.until("Redis refuses writes", func() bool {
+		_, err := h.client.Submit(t.Context(), client.Request{Recipe: "hello"})
+		return err != nil && strings.Contains(err.Error(), "OOM")
+	})
+	h.redisCLI("CONFIG", "SET", "maxmemory", "0")
+	h.redisCLI("DEL", "filler")
+	for _, id := range ids {
+		h.succeeded(id)
+		h.once(id)
+	}
+	h.until("submissions are taken again", func() bool {
+		_, code := h.orchis("submit", "hello", "-i", "name=Ada", "--wait")
+		return code == 0
+	})
+	h.quiet()
+}
+
+// sent submits a recipe without waiting for the answer.
+func (h *house) sent(recipe string) (entry string) {
+	h.t.Helper()
+	entry, err := h.client.Submit(h.t.Context(), client.Request{Recipe: recipe})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return entry
+}

@@ -47,6 +47,9 @@ type Settings struct {
 	UnknownHandlers string        `env:"ORCHIS_UNKNOWN_HANDLERS" envDefault:"reject" why:"reject or wait: what becomes of a run whose handler no live worker has."`
 	RetentionAge    time.Duration `env:"ORCHIS_RETENTION_AGE" envDefault:"168h" why:"How long ended runs are kept."`
 	RetentionCount  int           `env:"ORCHIS_RETENTION_COUNT" envDefault:"10000" why:"How many ended runs are kept in each partition."`
+	RetentionBytes  string        `env:"ORCHIS_RETENTION_BYTES" why:"How much memory of Redis the ended runs of each partition may take, as 256MiB; empty: no bound in bytes."`
+	Export          string        `env:"ORCHIS_EXPORT" why:"A folder in which a run is written as a line of JSON before it is deleted; empty: it is not written."`
+	MemoryHigh      int           `env:"ORCHIS_MEMORY_HIGH" envDefault:"80" why:"Percent of Redis' maxmemory above which submissions are rejected; 0: never."`
 	Window          int           `env:"ORCHIS_WINDOW" envDefault:"256" why:"How many items of an iteration are published ahead."`
 
 	WorkerName    string            `env:"ORCHIS_WORKER_NAME" why:"Unique name of the worker; empty: the host's name and a random part."`
@@ -147,9 +150,12 @@ func (s *Settings) check() error {
 	refuse((s.RedisCert == "") != (s.RedisKey == ""), "ORCHIS_REDIS_CERT", s.RedisCert, "ORCHIS_REDIS_KEY beside it, or neither")
 	_, err := Bytes(s.LimitMemory)
 	refuse(err != nil, "ORCHIS_LIMIT_MEMORY", s.LimitMemory, "a size such as 512MiB")
+	_, err = Bytes(s.RetentionBytes)
+	refuse(err != nil, "ORCHIS_RETENTION_BYTES", s.RetentionBytes, "a size such as 256MiB")
 	refuse(s.LimitCPU < 0, "ORCHIS_LIMIT_CPU", s.LimitCPU, "0s or more")
 	refuse(s.LimitFiles < 0 || s.LimitFiles > 0 && s.LimitFiles < 8, "ORCHIS_LIMIT_FILES", s.LimitFiles, "0, or 8 and more")
 	refuse(s.SignedWithin < 0, "ORCHIS_SIGNED_WITHIN", s.SignedWithin, "0 or more")
+	refuse(s.MemoryHigh < 0 || s.MemoryHigh > 100, "ORCHIS_MEMORY_HIGH", s.MemoryHigh, "0 to 100")
 	refuse(s.Window < 1, "ORCHIS_WINDOW", s.Window, "1 or more")
 	return errors.Join(errs...)
 }

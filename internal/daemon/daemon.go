@@ -105,10 +105,15 @@ func NewOrchestrator(s config.Settings, poll time.Duration, store *redisstore.St
 	if err != nil {
 		return nil, fmt.Errorf("ORCHIS_SIGNING_KEY: %w", err)
 	}
+	budget, err := config.Bytes(s.RetentionBytes)
+	if err != nil {
+		return nil, fmt.Errorf("ORCHIS_RETENTION_BYTES: %w", err)
+	}
 	return orchestrator.New(store, orchestrator.Config{
 		Definitions: flow.Options{Root: s.Project, Retries: s.MaxRetries, Timeout: s.JobTimeout},
 		Lease:       s.Lease, WaitForHandlers: s.UnknownHandlers == "wait",
 		RetentionAge: s.RetentionAge, RetentionCount: s.RetentionCount,
+		RetentionBytes: budget, Export: s.Export, MemoryHigh: s.MemoryHigh,
 		Limits: engine.Limits{Window: s.Window}, Poll: poll, Signing: keys,
 	}, log)
 }

@@ -38,7 +38,15 @@ type Config struct {
 	// long ended runs are kept.
 	RetentionAge   time.Duration
 	RetentionCount int
-	Limits         engine.Limits
+	// RetentionBytes is how much memory of Redis the ended runs of a partition
+	// may take; 0 is no such bound.
+	RetentionBytes int64
+	// Export is a folder: a run is written there before it is deleted.
+	Export string
+	// MemoryHigh is the share of Redis' maxmemory, in percent, above which
+	// submissions are rejected; 0 is never.
+	MemoryHigh int
+	Limits     engine.Limits
 	// Signing, when it has keys, signs the tickets.
 	Signing wire.Keys
 	// Poll is how long one read waits for something to do; 1 s. A shorter time
@@ -88,6 +96,7 @@ type Orchestrator struct {
 	mu       sync.Mutex
 	owned    map[int]bool
 	trouble  error
+	pressure string // why submissions are rejected now
 	draining bool
 }
 
@@ -119,6 +128,9 @@ func (o *Orchestrator) Ready(context.Context) []string {
 	if o.draining {
 		reasons = append(reasons, "draining")
 	}
+	if o.pressure != "" {
+		reasons = append(reasons, o.pressure)
+	}
 	if o.trouble != nil {
 		reasons = append(reasons, o.trouble.Error())
 	}
@@ -142,7 +154,9 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 		})
 		g.Go(func() error { return o.every(ctx, o.cfg.Lease/2, "look for lost workers", part.reap) })
 	}
+	g.Go(func() error { return o.every(ctx, 5*time.Second, "delete old runs", o.retire) })
 	g.Go(func() error { return o.every(ctx, time.Minute, "tidy up", o.tidy) })
+	g.Go(func() error { return o.every(ctx, time.Second, "look at the memory of Redis", o.measure) })
 	g.Go(func() error { return o.every(ctx, 5*time.Second, "look for an emptied Redis", o.emptied) })
 	g.Go(func() error {
 		<-ctx.Done()
@@ -237,24 +251,33 @@ func (o *Orchestrator) emptied(ctx context.Context) error {
 	return o.store.Recover(ctx)
 }
 
-// tidy measures the clock and deletes runs whose time is over.
+// forgetAfter is how long a worker or an orchestrator may be silent before its
+// name is forgotten.
+const forgetAfter = time.Hour
+
+// retire deletes runs whose time is over.
+func (o *Orchestrator) retire(ctx context.Context) error {
+	for p := range o.store.Partitions() {
+		if !o.owns(p) {
+			continue
+		}
+		if err := o.retain(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tidy measures the clock and forgets consumers and workers that are gone.
 func (o *Orchestrator) tidy(ctx context.Context) error {
 	o.setClock(ctx)
 	for p := range o.store.Partitions() {
 		if !o.owns(p) {
 			continue
 		}
-		old, err := o.store.EndedRuns(ctx, p, o.now().Add(-o.cfg.RetentionAge), o.cfg.RetentionCount, 500)
-		if err != nil {
+		if err := o.store.ForgetConsumers(ctx, p, forgetAfter); err != nil {
 			return err
 		}
-		if len(old) == 0 {
-			continue
-		}
-		if err := o.store.DeleteRuns(ctx, p, old); err != nil {
-			return err
-		}
-		o.log.Info("old runs deleted", zap.Int("runs", len(old)))
 	}
-	return nil
+	return o.store.ForgetWorkers(ctx, o.now().Add(-forgetAfter))
 }

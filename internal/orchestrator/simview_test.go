@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -70,9 +71,22 @@ func (v *view) Fatal(error) (string, bool) { return "", false }
 func (v *view) Workers(context.Context) ([]wire.Worker, error) {
 	return nil, nil
 }
-func (v *view) Epoch(context.Context) (now, opened string, err error) { return "", "", nil }
-func (v *view) Recover(context.Context) error                         { return nil }
-func (v *view) DeleteRuns(context.Context, int, []string) error       { return nil }
+func (v *view) Epoch(context.Context) (now, opened string, err error)     { return "", "", nil }
+func (v *view) Recover(context.Context) error                             { return nil }
+func (v *view) DeleteRuns(context.Context, int, []string) error           { return nil }
+func (v *view) FittingRuns(context.Context, int, int64) (int, error)      { return 0, nil }
+func (v *view) ForgetConsumers(context.Context, int, time.Duration) error { return nil }
+func (v *view) ForgetWorkers(context.Context, time.Time) error            { return nil }
+func (v *view) Memory(context.Context) (used, most int64, err error)      { return 0, 0, nil }
+func (v *view) Tasks(context.Context, string) ([]run.Task, error)         { return nil, nil }
+func (v *view) Outputs(context.Context, string) (map[string]json.RawMessage, error) {
+	return nil, nil
+}
+
+func (v *view) Log(context.Context, string, string, int, time.Duration) ([]wire.LogEntry, error) {
+	return nil, nil
+}
+
 func (v *view) EndedRuns(context.Context, int, time.Time, int, int) ([]string, error) {
 	return nil, nil
 }

@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/orchis-run/orchis/internal/wire"
@@ -38,7 +39,14 @@ type runStore interface {
 	// EndedRuns those that ended before a time, and the oldest beyond keep.
 	ActiveRuns(ctx context.Context, p int, before time.Time, limit int) ([]string, error)
 	EndedRuns(ctx context.Context, p int, before time.Time, keep, limit int) ([]string, error)
+	// FittingRuns returns how many of the newest ended runs fit into so many
+	// bytes of Redis.
+	FittingRuns(ctx context.Context, p int, budget int64) (int, error)
 	DeleteRuns(ctx context.Context, p int, ids []string) error
+	// Tasks, Outputs and Log are what an export has of a run beside its record.
+	Tasks(ctx context.Context, id string) ([]run.Task, error)
+	Outputs(ctx context.Context, id string) (map[string]json.RawMessage, error)
+	Log(ctx context.Context, id, after string, count int, block time.Duration) ([]wire.LogEntry, error)
 }
 
 // inbox is what is sent to orchestrators. Read takes new entries, Claim those
@@ -77,6 +85,12 @@ type registry interface {
 	Own(ctx context.Context, p int, owner string, ttl time.Duration) (bool, error)
 	Disown(ctx context.Context, p int, owner string) error
 	Workers(ctx context.Context) ([]wire.Worker, error)
+	// ForgetConsumers removes the names of consumers that were silent for a
+	// time and hold nothing, ForgetWorkers workers not seen since then.
+	ForgetConsumers(ctx context.Context, p int, silent time.Duration) error
+	ForgetWorkers(ctx context.Context, before time.Time) error
+	// Memory is what the fullest node uses and may use, in bytes; 0 is no bound.
+	Memory(ctx context.Context) (used, most int64, err error)
 	// Epoch returns the epoch now in Redis and that of when the store was
 	// opened; they differ after Redis came back empty, and Recover makes good.
 	Epoch(ctx context.Context) (now, opened string, err error)

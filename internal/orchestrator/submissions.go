@@ -80,6 +80,9 @@ func (o *Orchestrator) create(ctx context.Context, sub *wire.Submission) (string
 	} else if !errors.Is(err, wire.ErrNotFound) {
 		return "", err
 	}
+	if reason := o.busy(); reason != "" {
+		return "", &refusal{reason}
+	}
 	now := o.now()
 	bundle, inputs, err := o.wanted(ctx, sub, now)
 	if err != nil {

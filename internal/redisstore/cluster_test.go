@@ -70,7 +70,7 @@ func TestACommitIsWholeWhileItsSlotMoves(t *testing.T) {
 	if got := must[[]wire.Ticket](t)(s.ScanTickets(ctx, 0, "default", wire.Normal, "", 100)); len(got) != tickets {
 		t.Errorf("%d tickets, want %d", len(got), tickets)
 	}
-	if got := must[[]redisstore.LogEntry](t)(s.Log(ctx, r, "", 100, 0)); len(got) != tickets {
+	if got := must[[]wire.LogEntry](t)(s.Log(ctx, r, "", 100, 0)); len(got) != tickets {
 		t.Errorf("%d log entries, want %d", len(got), tickets)
 	}
 	t.Logf("%d keys carried, %d commits made, %d refused", carried, version, refused)

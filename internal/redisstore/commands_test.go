@@ -50,7 +50,7 @@ func (r *recorder) note(cmds ...redis.Cmder) {
 		switch name {
 		case "HELLO", "CLIENT", "AUTH", "SELECT": // the library's, when it connects
 			continue
-		case "XGROUP", "CLUSTER":
+		case "XGROUP", "CLUSTER", "XINFO", "MEMORY":
 			if sub, ok := c.Args()[1].(string); ok {
 				name += "|" + strings.ToUpper(sub)
 			}
@@ -65,13 +65,17 @@ var call = regexp.MustCompile(`(?:redis\.call|each)\('([A-Z]+)'`)
 func (r *recorder) names() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	script, err := os.ReadFile("scripts/commit.lua")
-	if err != nil {
-		return []string{err.Error()}
-	}
 	all := maps.Clone(r.commands)
-	for _, m := range call.FindAllStringSubmatch(string(script), -1) {
-		all[m[1]] = true
+	for _, name := range []string{"scripts/commit.lua", "scripts/forget.lua"} {
+		script, err := os.ReadFile(name)
+		if err != nil {
+			return []string{err.Error()}
+		}
+		for _, m := range call.FindAllStringSubmatch(string(script), -1) {
+			if m[1] != "XGROUP" { // there with its second word
+				all[m[1]] = true
+			}
+		}
 	}
 	return slices.Sorted(maps.Keys(all))
 }

@@ -243,7 +243,7 @@ func TestWorkersAndQueuesAreListed(t *testing.T) {
 		if l := must[[]wire.Line](t)(s.Lines(ctx, r1, "a", "", 10, 0)); len(l) != 1 || l[0].Text != "hello" || l[0].Attempt != 1 {
 			t.Errorf("lines are %+v", l)
 		}
-		if l := must[[]redisstore.LogEntry](t)(s.Log(ctx, r1, "", 10, 0)); len(l) != 1 || l[0].Changes[0].Run != run.Running {
+		if l := must[[]wire.LogEntry](t)(s.Log(ctx, r1, "", 10, 0)); len(l) != 1 || l[0].Changes[0].Run != run.Running {
 			t.Errorf("log is %+v", l)
 		}
 		ok(t, s.RemoveWorker(ctx, "w1", []string{"default"}))
@@ -317,6 +317,62 @@ func TestWhatIsOverIsTidiedUp(t *testing.T) {
 		ok(t, s.RemoveWorker(ctx, "w1", []string{"default"}))
 		if p := must[[]wire.Pending](t)(s.PendingTickets(ctx, 0, "default", wire.Normal, 0, 10)); len(got) != 2 || len(p) != 2 {
 			t.Errorf("%d tickets taken, and of the worker that left there are %v", len(got), p)
+		}
+	})
+}
+
+// TestDeadLettersCanBeReadAndPurged, one and all.
+func TestDeadLettersCanBeReadAndPurged(t *testing.T) {
+	t.Parallel()
+	shared.Each(t, func(t *testing.T, srv redistest.Server) {
+		s, ctx := open(t, srv), t.Context()
+		r := runOf(s, "r")
+		c := aCommit(r, 0)
+		for n := range 3 {
+			c.Dead = append(c.Dead, wire.DeadLetter{Run: r, Task: "a", Handler: "h", Attempt: n, Error: &run.Error{Code: "lost", Message: "gone"}})
+		}
+		must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{c}))
+		all := must[[]wire.DeadLetter](t)(s.DeadLetters(ctx, 2))
+		if len(all) != 2 || all[0].Run != r || all[0].Error.Code != "lost" || all[0].At == 0 {
+			t.Fatalf("dead letters are %+v", all)
+		}
+		if d := must[wire.DeadLetter](t)(s.DeadLetter(ctx, all[0].ID)); d.ID != all[0].ID {
+			t.Errorf("the letter is %+v", d)
+		}
+		for _, id := range []string{"", "x", "0:1-1", "99:1-1", "0:1", "-1:1-1", "0:1-x"} {
+			if _, err := s.DeadLetter(ctx, id); !errors.Is(err, wire.ErrNotFound) {
+				t.Errorf("letter %q gives %v", id, err)
+			}
+		}
+		if n := must[int64](t)(s.PurgeDead(ctx, []string{all[0].ID})); n != 1 {
+			t.Errorf("%d purged", n)
+		}
+		if n := must[int64](t)(s.PurgeAllDead(ctx)); n != 2 {
+			t.Errorf("%d purged in the end", n)
+		}
+	})
+}
+
+// TestWhatIsKeptIsMeasured: runs, consumers, memory.
+func TestWhatIsKeptIsMeasured(t *testing.T) {
+	t.Parallel()
+	shared.Each(t, func(t *testing.T, srv redistest.Server) {
+		s, ctx := open(t, srv), t.Context()
+		r := runOf(s, "r")
+		c := aCommit(r, 0)
+		c.Active, c.Done = 0, 5
+		must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{c}))
+		if n := must[int](t)(s.FittingRuns(ctx, 0, 1<<30)); n != 1 {
+			t.Errorf("%d runs fit into a GiB", n)
+		}
+		if n := must[int](t)(s.FittingRuns(ctx, 0, 10)); n != 0 {
+			t.Errorf("%d runs fit into ten bytes", n)
+		}
+		must[[]wire.Ticket](t)(s.ReadTickets(ctx, 0, []string{"default"}, "w", 1, 0))
+		ok(t, s.ForgetConsumers(ctx, 0, 0))
+		ok(t, s.ForgetWorkers(ctx, time.Now()))
+		if _, _, err := s.Memory(ctx); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -42,6 +42,9 @@ func (s *Store) active(p int) string { return s.base(p) + "active" }
 // done is a sorted set: run -> end. The janitor removes the oldest.
 func (s *Store) done(p int) string { return s.base(p) + "done" }
 
+// doneBytes is a hash: ended run -> bytes of its keys, measured once.
+func (s *Store) doneBytes(p int) string { return s.base(p) + "done:bytes" }
+
 // owner is a string: the orchestrator that looks after the partition; expires.
 func (s *Store) owner(p int) string { return s.base(p) + "owner" }
 

@@ -86,22 +86,16 @@ func (s *Store) Outputs(ctx context.Context, runID string) (map[string]json.RawM
 	return out, nil
 }
 
-// LogEntry is what one commit changed in a run.
-type LogEntry struct {
-	ID      string
-	Changes []run.Change
-}
-
 // Log returns entries of a run's log after an entry ("" is the beginning),
 // waiting for block when there are none.
-func (s *Store) Log(ctx context.Context, runID, after string, count int, block time.Duration) ([]LogEntry, error) {
+func (s *Store) Log(ctx context.Context, runID, after string, count int, block time.Duration) ([]wire.LogEntry, error) {
 	got, err := s.follow(ctx, s.runLog(s.PartitionOf(runID), runID), after, count, block)
 	if err != nil {
 		return nil, err
 	}
-	var out []LogEntry
+	var out []wire.LogEntry
 	for _, m := range got {
-		e := LogEntry{ID: m.ID}
+		e := wire.LogEntry{ID: m.ID}
 		text, _ := m.Values["c"].(string)
 		if err := json.Unmarshal([]byte(text), &e.Changes); err != nil {
 			return out, fmt.Errorf("read the log of run %s: %w", runID, err)

@@ -92,55 +92,6 @@ func (s *Store) byScore(ctx context.Context, key string, before time.Time, limit
 	return ids, nil
 }
 
-// EndedRuns returns runs that ended before a time, and the oldest of those
-// beyond the newest keep.
-func (s *Store) EndedRuns(ctx context.Context, p int, before time.Time, keep, limit int) ([]string, error) {
-	ids, err := s.byScore(ctx, s.done(p), before, limit)
-	if err != nil || len(ids) > 0 {
-		return ids, err
-	}
-	n, err := s.client.ZCard(ctx, s.done(p)).Result()
-	if err != nil || n <= int64(keep) {
-		return nil, err
-	}
-	return s.client.ZRange(ctx, s.done(p), 0, min(n-int64(keep), int64(limit))-1).Result()
-}
-
-// DeleteRuns deletes everything of runs, and definitions that nobody uses any
-// more.
-func (s *Store) DeleteRuns(ctx context.Context, p int, ids []string) error {
-	for _, id := range ids {
-		digest, err := s.client.HGet(ctx, s.run(p, id), "definition").Result()
-		if err != nil && !errors.Is(err, redis.Nil) {
-			return fmt.Errorf("delete run %s: %w", id, err)
-		}
-		wrote, err := s.client.SMembers(ctx, s.runWrote(p, id)).Result()
-		if err != nil {
-			return fmt.Errorf("delete run %s: %w", id, err)
-		}
-		keys := []string{s.run(p, id), s.runTasks(p, id), s.runOutputs(p, id), s.runLog(p, id), s.runWrote(p, id)}
-		for _, task := range wrote {
-			keys = append(keys, s.runLines(p, id, task))
-		}
-		users := s.definition(p, digest) + ":runs"
-		pipe := s.client.TxPipeline()
-		pipe.Unlink(ctx, keys...)
-		pipe.ZRem(ctx, s.done(p), id)
-		pipe.ZRem(ctx, s.active(p), id)
-		pipe.SRem(ctx, users, id)
-		left := pipe.SCard(ctx, users)
-		if _, err := pipe.Exec(ctx); err != nil {
-			return fmt.Errorf("delete run %s: %w", id, err)
-		}
-		if left.Val() == 0 && digest != "" {
-			if err := s.client.Unlink(ctx, s.definition(p, digest)).Err(); err != nil {
-				return fmt.Errorf("delete definition %s: %w", digest, err)
-			}
-		}
-	}
-	return nil
-}
-
 // QueueStat tells of one lane of a queue.
 type QueueStat struct {
 	Queue    string        `json:"queue"`

@@ -233,6 +233,12 @@ type CommitResult struct {
 	TicketIDs []string
 }
 
+// LogEntry is what one commit changed in a run.
+type LogEntry struct {
+	ID      string // of the stream entry
+	Changes []run.Change
+}
+
 // TicketRef names a ticket in its stream.
 type TicketRef struct {
 	Queue    string

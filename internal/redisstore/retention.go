@@ -1,0 +1,227 @@
+package redisstore
+
+import (
+	"context"
+	_ "embed" // scripts
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// EndedRuns returns runs that ended before a time, and the oldest of those
+// beyond the newest keep.
+func (s *Store) EndedRuns(ctx context.Context, p int, before time.Time, keep, limit int) ([]string, error) {
+	ids, err := s.byScore(ctx, s.done(p), before, limit)
+	if err != nil || len(ids) > 0 {
+		return ids, err
+	}
+	n, err := s.client.ZCard(ctx, s.done(p)).Result()
+	if err != nil || n <= int64(keep) {
+		return nil, err
+	}
+	return s.client.ZRange(ctx, s.done(p), 0, min(n-int64(keep), int64(limit))-1).Result()
+}
+
+// DeleteRuns deletes everything of runs, and definitions that nobody uses any
+// more.
+func (s *Store) DeleteRuns(ctx context.Context, p int, ids []string) error {
+	for _, id := range ids {
+		digest, err := s.client.HGet(ctx, s.run(p, id), "definition").Result()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return fmt.Errorf("delete run %s: %w", id, err)
+		}
+		keys, err := s.keysOfRun(ctx, p, id)
+		if err != nil {
+			return fmt.Errorf("delete run %s: %w", id, err)
+		}
+		users := s.definition(p, digest) + ":runs"
+		pipe := s.client.TxPipeline()
+		pipe.Unlink(ctx, keys...)
+		pipe.ZRem(ctx, s.done(p), id)
+		pipe.HDel(ctx, s.doneBytes(p), id)
+		pipe.ZRem(ctx, s.active(p), id)
+		pipe.SRem(ctx, users, id)
+		left := pipe.SCard(ctx, users)
+		if _, err := pipe.Exec(ctx); err != nil {
+			return fmt.Errorf("delete run %s: %w", id, err)
+		}
+		if left.Val() == 0 && digest != "" {
+			if err := s.client.Unlink(ctx, s.definition(p, digest)).Err(); err != nil {
+				return fmt.Errorf("delete definition %s: %w", digest, err)
+			}
+		}
+	}
+	return nil
+}
+
+// keysOfRun lists the keys that belong to a run alone.
+func (s *Store) keysOfRun(ctx context.Context, p int, id string) ([]string, error) {
+	wrote, err := s.client.SMembers(ctx, s.runWrote(p, id)).Result()
+	if err != nil {
+		return nil, err
+	}
+	keys := []string{s.run(p, id), s.runTasks(p, id), s.runOutputs(p, id), s.runLog(p, id), s.runWrote(p, id)}
+	for _, task := range wrote {
+		keys = append(keys, s.runLines(p, id, task))
+	}
+	return keys, nil
+}
+
+// measurePage is how many runs are looked at by one command.
+const measurePage = 200
+
+// FittingRuns returns how many of the newest ended runs fit into a number of
+// bytes. A run is measured once; the sum is made anew each time, so that it
+// cannot drift.
+func (s *Store) FittingRuns(ctx context.Context, p int, budget int64) (int, error) {
+	fits, used := 0, int64(0)
+	for {
+		ids, err := s.client.ZRevRange(ctx, s.done(p), int64(fits), int64(fits)+measurePage-1).Result()
+		if err != nil {
+			return 0, fmt.Errorf("measure ended runs: %w", err)
+		}
+		if len(ids) == 0 {
+			return fits, nil
+		}
+		known, err := s.client.HMGet(ctx, s.doneBytes(p), ids...).Result()
+		if err != nil {
+			return 0, fmt.Errorf("measure ended runs: %w", err)
+		}
+		for i, id := range ids {
+			text, _ := known[i].(string)
+			size, err := strconv.ParseInt(text, 10, 64)
+			if err != nil {
+				if size, err = s.measureRun(ctx, p, id); err != nil {
+					return 0, err
+				}
+			}
+			if used += size; used > budget {
+				return fits, nil
+			}
+			fits++
+		}
+	}
+}
+
+// measureRun asks Redis how many bytes the keys of a run take, and notes it.
+func (s *Store) measureRun(ctx context.Context, p int, id string) (int64, error) {
+	keys, err := s.keysOfRun(ctx, p, id)
+	if err != nil {
+		return 0, fmt.Errorf("measure run %s: %w", id, err)
+	}
+	pipe := s.client.Pipeline()
+	replies := make([]*redis.IntCmd, len(keys))
+	for i, key := range keys {
+		replies[i] = pipe.MemoryUsage(ctx, key, 5)
+	}
+	_, _ = pipe.Exec(ctx) // the replies hold the errors
+	total := int64(0)
+	for _, reply := range replies {
+		n, err := reply.Result()
+		if IsRetryable(err) {
+			return 0, fmt.Errorf("measure run %s: %w", id, err)
+		}
+		if err != nil && !errors.Is(err, redis.Nil) { // not known here, or not allowed
+			if total, err = s.guessRun(ctx, p, id); err != nil {
+				return 0, err
+			}
+			break
+		}
+		total += n
+	}
+	if err := s.client.HSet(ctx, s.doneBytes(p), id, total).Err(); err != nil {
+		return 0, fmt.Errorf("measure run %s: %w", id, err)
+	}
+	return total, nil
+}
+
+// guessRun adds up the lengths of what a run's hashes hold, where Redis does
+// not tell how much memory a key takes.
+func (s *Store) guessRun(ctx context.Context, p int, id string) (int64, error) {
+	total := int64(0)
+	for _, key := range []string{s.run(p, id), s.runTasks(p, id), s.runOutputs(p, id)} {
+		m, err := s.client.HGetAll(ctx, key).Result()
+		if err != nil {
+			return 0, fmt.Errorf("measure run %s: %w", id, err)
+		}
+		for field, value := range m {
+			total += int64(len(field) + len(value) + 64)
+		}
+	}
+	return total, nil
+}
+
+//go:embed scripts/forget.lua
+var forgetSource string
+
+// ForgetConsumers removes from the groups of a partition's streams (and from
+// those of submissions and control) consumers that were silent for a time and
+// hold nothing.
+func (s *Store) ForgetConsumers(ctx context.Context, p int, silent time.Duration) error {
+	groups := [][2]string{{s.events(p), groupOrchestrators}}
+	if p == 0 {
+		groups = append(groups, [2]string{s.submit(), groupOrchestrators}, [2]string{s.control(), groupOrchestrators})
+	}
+	queues, err := s.Queues(ctx, p)
+	if err != nil {
+		return err
+	}
+	for _, q := range queues {
+		for _, l := range lanes() {
+			groups = append(groups, [2]string{s.tickets(p, q, l), groupWorkers})
+		}
+	}
+	forget := redis.NewScript(forgetSource)
+	for _, g := range groups {
+		all, err := s.client.XInfoConsumers(ctx, g[0], g[1]).Result()
+		if IsRetryable(err) {
+			return fmt.Errorf("look at the consumers of %s: %w", g[0], err)
+		}
+		for _, c := range all { // none when the group is gone
+			if c.Pending > 0 || c.Idle < silent {
+				continue
+			}
+			if err := forget.Run(ctx, s.client, []string{g[0]}, g[1], c.Name).Err(); err != nil {
+				return fmt.Errorf("forget consumer %s of %s: %w", c.Name, g[0], err)
+			}
+		}
+	}
+	return nil
+}
+
+// ForgetWorkers removes workers from the registry that were not seen since.
+func (s *Store) ForgetWorkers(ctx context.Context, before time.Time) error {
+	all, err := s.Workers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, w := range all {
+		if w.Seen >= before.UnixMilli() {
+			continue
+		}
+		if err := s.client.HDel(ctx, s.workers(), w.Name).Err(); err != nil {
+			return fmt.Errorf("forget worker %s: %w", w.Name, err)
+		}
+	}
+	return nil
+}
+
+// Memory is what the fullest node uses and may use, in bytes; most is 0 where
+// Redis has no bound.
+func (s *Store) Memory(ctx context.Context) (used, most int64, err error) {
+	nodes, err := s.masters(ctx)
+	if err != nil {
+		return 0, 0, fmt.Errorf("ask Redis for its memory: %w", err)
+	}
+	for _, n := range nodes {
+		u, _ := strconv.ParseInt(n.info["used_memory"], 10, 64)
+		m, _ := strconv.ParseInt(n.info["maxmemory"], 10, 64)
+		if m > 0 && (most == 0 || u*most > used*m) {
+			used, most = u, m
+		}
+	}
+	return used, most, nil
+}
