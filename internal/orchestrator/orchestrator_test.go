@@ -235,7 +235,7 @@ func TestOldRunsAreDeletedWithAllTheirKeys(t *testing.T) {
 		defer func() { _ = o2.loader.Close() }()
 		o2.cfg.RetentionCount = 1
 		o2.owned[0] = true
-		if err := o2.tidy(t.Context()); err != nil {
+		if err := o2.retire(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		for n, id := range ids {
