@@ -282,3 +282,24 @@ func TestDaemonsAnswerHealthChecks(t *testing.T) {
 		h.until(program+" is healthy", healthy)
 	}
 }
+
+// TestLargeResultsReachTheNextJob: a result of 5 MB goes to the next job and to
+// whoever asks for it.
+func TestLargeResultsReachTheNextJob(t *testing.T) {
+	t.Parallel()
+	needs(t, "redis-server", "redis-cli", "jq")
+	h := newHouse(t, 1, 2)
+	id := h.submit(client.Request{Definition: `jobs:
+  big: {job: exec, inputs: {command: "head -c 1000000 /dev/zero | tr '\\0' 'x' > part; cat part part part part part | fold -w 100", outputs: {lines: lines}}}
+  next: {job: exec, dependsOn: [big], inputs: {command: [jq, length], stdin: "${big.lines}", outputs: {n: json}}}
+outputs: {n: "${next.n}", lines: "${len(big.lines)}"}
+`})
+	r := h.wait(id)
+	if r.State != run.Succeeded || string(r.Outputs) != `{"lines":50000,"n":50000}` {
+		t.Fatalf("the run is %s with %s: %v", r.State, r.Outputs, r.Error)
+	}
+	all, err := h.client.Outputs(t.Context(), id)
+	if err != nil || len(all["big"]) < 5_000_000 {
+		t.Errorf("the result has %d bytes (%v)", len(all["big"]), err)
+	}
+}

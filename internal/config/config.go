@@ -50,6 +50,7 @@ type Settings struct {
 	RetentionBytes  string        `env:"ORCHIS_RETENTION_BYTES" why:"How much memory of Redis the ended runs of each partition may take, as 256MiB; empty: no bound in bytes."`
 	Export          string        `env:"ORCHIS_EXPORT" why:"A folder in which a run is written as a line of JSON before it is deleted; empty: it is not written."`
 	MemoryHigh      int           `env:"ORCHIS_MEMORY_HIGH" envDefault:"80" why:"Percent of Redis' maxmemory above which submissions are rejected; 0: never."`
+	BlobMax         string        `env:"ORCHIS_BLOB_MAX" envDefault:"8MiB" why:"Longest inputs or result of a job, in JSON. Above 256 KiB of inputs and 64 KiB of result they stand in keys of their own. The same for orchestrators and workers."`
 	Window          int           `env:"ORCHIS_WINDOW" envDefault:"256" why:"How many items of an iteration are published ahead."`
 
 	WorkerName    string            `env:"ORCHIS_WORKER_NAME" why:"Unique name of the worker; empty: the host's name and a random part."`
@@ -150,6 +151,8 @@ func (s *Settings) check() error {
 	refuse((s.RedisCert == "") != (s.RedisKey == ""), "ORCHIS_REDIS_CERT", s.RedisCert, "ORCHIS_REDIS_KEY beside it, or neither")
 	_, err := Bytes(s.LimitMemory)
 	refuse(err != nil, "ORCHIS_LIMIT_MEMORY", s.LimitMemory, "a size such as 512MiB")
+	most, err := Bytes(s.BlobMax)
+	refuse(err != nil || most < 64<<10 || most > 256<<20, "ORCHIS_BLOB_MAX", s.BlobMax, "a size from 64KiB to 256MiB")
 	_, err = Bytes(s.RetentionBytes)
 	refuse(err != nil, "ORCHIS_RETENTION_BYTES", s.RetentionBytes, "a size such as 256MiB")
 	refuse(s.LimitCPU < 0, "ORCHIS_LIMIT_CPU", s.LimitCPU, "0s or more")
@@ -176,6 +179,15 @@ func Bytes(text string) (int64, error) {
 		return 0, fmt.Errorf("%q is no size such as 512MiB", text)
 	}
 	return n * unit, nil
+}
+
+// LargestValue is BlobMax in bytes, which was checked.
+func (s *Settings) LargestValue() int {
+	n, err := Bytes(s.BlobMax)
+	if err != nil {
+		return 0
+	}
+	return int(n)
 }
 
 // Setting is one setting for people: its name, default and why.

@@ -114,7 +114,7 @@ func NewOrchestrator(s config.Settings, poll time.Duration, store *redisstore.St
 		Lease:       s.Lease, WaitForHandlers: s.UnknownHandlers == "wait",
 		RetentionAge: s.RetentionAge, RetentionCount: s.RetentionCount,
 		RetentionBytes: budget, Export: s.Export, MemoryHigh: s.MemoryHigh,
-		Limits: engine.Limits{Window: s.Window}, Poll: poll, Signing: keys,
+		Limits: engine.Limits{Window: s.Window, MaxInput: s.LargestValue(), MaxResult: s.LargestValue()}, Poll: poll, Signing: keys,
 	}, log)
 }
 
@@ -127,7 +127,7 @@ func NewWorker(s config.Settings, poll time.Duration, jobs *job.Registry, log *z
 	}
 	return worker.New(worker.Config{
 		URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Name: s.WorkerName, Queues: s.Queues, Slots: s.Slots,
-		Lease: s.Lease, Grace: s.ShutdownGrace, Poll: poll, Version: Version(), Logger: log,
+		Lease: s.Lease, Grace: s.ShutdownGrace, Poll: poll, MaxResult: s.LargestValue(), Version: Version(), Logger: log,
 		Secrets: secret.From(s.SecretsDir), SigningKeys: s.SigningKey, SignedWithin: s.SignedWithin,
 	}, jobs)
 }

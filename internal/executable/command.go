@@ -34,7 +34,7 @@ type Command struct {
 	Stdin []byte
 	// Grace is the time between SIGTERM and SIGKILL; 5 s.
 	Grace time.Duration
-	// MaxStdout is how much of the output is kept; 1 MiB. The rest is dropped.
+	// MaxStdout is how much of the output is kept; 8 MiB. The rest is dropped.
 	MaxStdout int
 	// Progress is called for each line of standard error first; it returns
 	// true when the line is not for the log.
@@ -67,7 +67,7 @@ func (c *Command) Run(ctx context.Context) (Outcome, error) {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	out := &bounded{limit: c.MaxStdout}
 	if out.limit <= 0 {
-		out.limit = 1 << 20
+		out.limit = 8 << 20
 	}
 	logOut, logErr := job.LogWriter(ctx, "stdout"), job.LogWriter(ctx, "stderr")
 	lines := &tail{progress: c.Progress, to: logErr}

@@ -203,6 +203,9 @@ func (c Config) collect(dir string, in execIn, o executable.Outcome) (map[string
 		return out, nil
 	}
 	for name, how := range in.Outputs {
+		if kind, _, _ := strings.Cut(how, " "); o.Truncated && (kind == "json" || kind == "text" || kind == "lines") {
+			return nil, job.Permanent(job.Code(fmt.Errorf("output %q: standard output has more than %d bytes: write a file", name, len(o.Stdout)), "tooLarge"))
+		}
 		v, err := c.output(dir, how, o)
 		if err != nil {
 			return nil, job.Permanent(job.Code(fmt.Errorf("output %q: %w", name, err), "badResult"))

@@ -52,6 +52,8 @@ func mutants() []mutant {
 		{"a fault of the connection fails the run", "internal/orchestrator/partition.go", "err != nil && pt.o.store.Retryable(err):", "err != nil && false:", orch, "Simulation$"},
 		{"a vanished ticket is not missed", "internal/orchestrator/reaper.go", "events = append(events, wire.Event{Type: wire.Missing, Run: id", "_ = append(events, wire.Event{Type: wire.Missing, Run: id", orch, "Simulation$"},
 		{"what is left after a failed commit is believed", "internal/orchestrator/partition.go", "			clear(pt.runs) // nobody knows what was committed\n", "", orch, "Simulation$"},
+		{"a large value is not kept", "internal/redisstore/scripts/commit.lua", "    redis.call('PERSIST', base .. 'blob:' .. blob)\n", "", store, "LargeValues"},
+		{"a large value goes with its first run", "internal/redisstore/scripts/release.lua", "if redis.call('SCARD', KEYS[2]) == 0 then", "if true then", store, "LargeValues"},
 		{"a revoked ticket is worked on", "pkg/worker/upkeep.go", "a.cancel(ErrRevoked)", "_ = a", work, "TakenBack"},
 		{"work goes on without Redis", "pkg/worker/upkeep.go", "a.cancel(ErrLeaseLost)", "_ = a", work, "GoneForTooLong"},
 		{"a stopping worker keeps what it has", "pkg/worker/worker.go", "a.cancel(ErrDraining)", "_ = a", work, "Stopping"},

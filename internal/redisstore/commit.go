@@ -18,6 +18,10 @@ const maxCommit = 1000
 // all. When it returns an error, it is unknown which were applied: the runs
 // must be loaded again.
 func (s *Store) Commit(ctx context.Context, p int, changes []wire.Commit) ([]wire.CommitResult, error) {
+	changes, err := s.offload(ctx, p, changes)
+	if err != nil {
+		return nil, err
+	}
 	var results []wire.CommitResult
 	for len(changes) > 0 {
 		n, size := 0, 0
@@ -86,6 +90,10 @@ func (s *Store) commitKeys(p int, changes []wire.Commit) []string {
 		add(len(c.Tasks)+len(c.Forget) > 0, s.runTasks(p, c.Run))
 		add(len(c.Outputs)+len(c.Forget) > 0, s.runOutputs(p, c.Run))
 		add(len(c.Log) > 0, s.runLog(p, c.Run))
+		add(len(c.Blobs) > 0, s.runBlobs(p, c.Run))
+		for _, b := range c.Blobs {
+			add(true, s.blob(p, b), s.blob(p, b)+":runs")
+		}
 		add(c.Digest != "", s.definition(p, c.Digest), s.definition(p, c.Digest)+":runs")
 		add(len(c.SetTimers)+len(c.ClearTimers) > 0, s.timers(p))
 		add(len(c.Tickets) > 0, s.queues(p))
@@ -118,6 +126,7 @@ func (a *arguments) commit(c *wire.Commit) {
 	a.list(c.Tasks)
 	a.list(c.Outputs)
 	a.list(c.Forget)
+	a.list(c.Blobs)
 	*a = append(*a, c.Log, len(c.Tickets))
 	for i := range c.Tickets {
 		t := &c.Tickets[i]

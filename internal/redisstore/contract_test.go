@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -373,6 +374,56 @@ func TestWhatIsKeptIsMeasured(t *testing.T) {
 		ok(t, s.ForgetWorkers(ctx, time.Now()))
 		if _, _, err := s.Memory(ctx); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// TestLargeValuesStandInKeysOfTheirOwn: nobody who asks sees a difference, and
+// none stays for ever once its runs are gone.
+func TestLargeValuesStandInKeysOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	shared.Each(t, func(t *testing.T, srv redistest.Server) {
+		s, ctx := open(t, srv), t.Context()
+		ok(t, s.Ensure(ctx, []string{"default"}))
+		limit := []byte(`"` + strings.Repeat("x", 64<<10-2) + `"`)
+		above := []byte(`"` + strings.Repeat("y", 64<<10-1) + `"`)
+		inputs := []byte(`{"x":"` + strings.Repeat("z", 256<<10) + `"}`)
+		change := func(r string) wire.Commit {
+			c := aCommit(r, 0)
+			c.Outputs = []string{"a", string(limit), "b", string(above), "c", string(above)}
+			c.Tickets[0].Inputs = inputs
+			c.Active, c.Done = 0, 5
+			return c
+		}
+		r1, r2 := runOf(s, "r1"), runOf(s, "r2")
+		for _, r := range []string{r1, r2} {
+			if res := must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{change(r)})); res[0].Err != nil {
+				t.Fatal(res[0].Err)
+			}
+		}
+		stored := must[*wire.Stored](t)(s.Load(ctx, r1))
+		if stored.Outputs["a"] != string(limit) || stored.Outputs["b"] != string(above) || stored.Outputs["c"] != string(above) {
+			t.Error("the results are not those that were written")
+		}
+		got := must[[]wire.Ticket](t)(s.ReadTickets(ctx, 0, []string{"default"}, "w", 1, 0))
+		if len(got) != 1 || string(got[0].Inputs) != string(inputs) || got[0].Blob != "" {
+			t.Fatalf("%d tickets: %.200q", len(got), fmt.Sprint(got))
+		}
+		ok(t, s.Complete(ctx, 0, []redisstore.Completion{{Ticket: got[0], Event: wire.Event{Type: wire.Succeeded, Run: r1, Task: "a", Pub: "p1", Result: above}}}))
+		events := must[[]wire.Event](t)(s.ReadEvents(ctx, 0, "o", 10, 0))
+		if len(events) != 1 || string(events[0].Result) != string(above) {
+			t.Error("the result is not that which was reported")
+		}
+		if kept, waiting := redisstore.Blobs(s, 0); kept != 2 || waiting != 0 {
+			t.Errorf("%d blobs are kept and %d wait", kept, waiting)
+		}
+		ok(t, s.DeleteRuns(ctx, 0, []string{r1}))
+		if kept, _ := redisstore.Blobs(s, 0); kept != 2 {
+			t.Errorf("%d blobs are kept while a run refers to them", kept)
+		}
+		ok(t, s.DeleteRuns(ctx, 0, []string{r2}))
+		if kept, waiting := redisstore.Blobs(s, 0); kept != 0 || waiting != 2 {
+			t.Errorf("in the end %d blobs are kept and %d expire", kept, waiting)
 		}
 	})
 }

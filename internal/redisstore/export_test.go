@@ -1,6 +1,38 @@
 package redisstore
 
-import "github.com/redis/go-redis/v9"
+import (
+	"context"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
 
 // Client is the connection, for tests that look behind the store.
 func (s *Store) Client() redis.UniversalClient { return s.client }
+
+// Blobs counts the large values of a partition that are kept, and those that
+// expire unless a commit keeps them.
+func Blobs(s *Store, p int) (kept, waiting int) {
+	ctx := context.Background()
+	keys, err := s.client.Keys(ctx, s.base(p)+"blob:*").Result()
+	if c, is := s.client.(*redis.ClusterClient); is {
+		node, nodeErr := c.MasterForKey(ctx, s.events(p))
+		if nodeErr != nil {
+			return -1, -1
+		}
+		keys, err = node.Keys(ctx, s.base(p)+"blob:*").Result()
+	}
+	if err != nil {
+		return -1, -1
+	}
+	for _, k := range keys {
+		switch ttl := s.client.TTL(ctx, k).Val(); {
+		case strings.HasSuffix(k, ":runs"):
+		case ttl < 0:
+			kept++
+		default:
+			waiting++
+		}
+	}
+	return kept, waiting
+}

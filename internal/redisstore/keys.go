@@ -72,6 +72,13 @@ func (s *Store) runLines(p int, id, task string) string { return s.run(p, id) + 
 // runWrote is a set: the tasks that have lines.
 func (s *Store) runWrote(p int, id string) string { return s.run(p, id) + ":wrote" }
 
+// runBlobs is a set: the blobs a run refers to.
+func (s *Store) runBlobs(p int, id string) string { return s.run(p, id) + ":blobs" }
+
+// blob is a string: a large value, by its SHA-256; its ":runs" is the set of
+// the runs that refer to it. Without one it expires.
+func (s *Store) blob(p int, digest string) string { return s.base(p) + "blob:" + digest }
+
 // definition is a string: a frozen definition, deleted with its last run.
 func (s *Store) definition(p int, digest string) string { return s.base(p) + "definition:" + digest }
 

@@ -37,6 +37,9 @@ func (s *Store) DeleteRuns(ctx context.Context, p int, ids []string) error {
 		if err != nil {
 			return fmt.Errorf("delete run %s: %w", id, err)
 		}
+		if err := s.releaseBlobs(ctx, p, id); err != nil {
+			return err
+		}
 		users := s.definition(p, digest) + ":runs"
 		pipe := s.client.TxPipeline()
 		pipe.Unlink(ctx, keys...)
@@ -63,7 +66,7 @@ func (s *Store) keysOfRun(ctx context.Context, p int, id string) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	keys := []string{s.run(p, id), s.runTasks(p, id), s.runOutputs(p, id), s.runLog(p, id), s.runWrote(p, id)}
+	keys := []string{s.run(p, id), s.runTasks(p, id), s.runOutputs(p, id), s.runLog(p, id), s.runWrote(p, id), s.runBlobs(p, id)}
 	for _, task := range wrote {
 		keys = append(keys, s.runLines(p, id, task))
 	}
@@ -111,6 +114,13 @@ func (s *Store) measureRun(ctx context.Context, p int, id string) (int64, error)
 	keys, err := s.keysOfRun(ctx, p, id)
 	if err != nil {
 		return 0, fmt.Errorf("measure run %s: %w", id, err)
+	}
+	blobs, err := s.client.SMembers(ctx, s.runBlobs(p, id)).Result()
+	if err != nil {
+		return 0, fmt.Errorf("measure run %s: %w", id, err)
+	}
+	for _, b := range blobs {
+		keys = append(keys, s.blob(p, b))
 	}
 	pipe := s.client.Pipeline()
 	replies := make([]*redis.IntCmd, len(keys))

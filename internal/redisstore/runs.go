@@ -28,6 +28,9 @@ func (s *Store) Load(ctx context.Context, runID string) (*wire.Stored, error) {
 	if len(rec.Val()) == 0 {
 		return nil, wire.ErrNotFound
 	}
+	if err := s.fillOutputs(ctx, p, outputs.Val()); err != nil {
+		return nil, fmt.Errorf("load run %s: %w", runID, err)
+	}
 	return &wire.Stored{Run: rec.Val(), Tasks: tasks.Val(), Outputs: outputs.Val()}, nil
 }
 
@@ -77,6 +80,9 @@ func (s *Store) Tasks(ctx context.Context, runID string) ([]run.Task, error) {
 func (s *Store) Outputs(ctx context.Context, runID string) (map[string]json.RawMessage, error) {
 	m, err := s.client.HGetAll(ctx, s.runOutputs(s.PartitionOf(runID), runID)).Result()
 	if err != nil {
+		return nil, fmt.Errorf("read the results of run %s: %w", runID, err)
+	}
+	if err := s.fillOutputs(ctx, s.PartitionOf(runID), m); err != nil {
 		return nil, fmt.Errorf("read the results of run %s: %w", runID, err)
 	}
 	out := make(map[string]json.RawMessage, len(m))

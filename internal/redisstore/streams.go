@@ -243,6 +243,9 @@ func (s *Store) parseEvents(ctx context.Context, p int, got []redis.XMessage, de
 			}
 			continue
 		}
+		if err := s.fillEvent(ctx, p, &e); err != nil {
+			return out, err
+		}
 		e.Deliveries = max(1, deliveries[m.ID])
 		out = append(out, e)
 	}

@@ -24,7 +24,7 @@ func (s *Store) ReadTickets(ctx context.Context, p int, queues []string, consume
 	for _, l := range lanes() {
 		for _, q := range queues {
 			if len(out) >= count {
-				return out, nil
+				return s.fillTickets(ctx, p, out)
 			}
 			got, err := s.read(ctx, []string{s.tickets(p, q, l)}, groupWorkers, consumer, count-len(out), 0)
 			if err != nil {
@@ -36,7 +36,7 @@ func (s *Store) ReadTickets(ctx context.Context, p int, queues []string, consume
 		}
 	}
 	if len(out) > 0 || block <= 0 {
-		return out, nil
+		return s.fillTickets(ctx, p, out)
 	}
 	return s.AwaitTickets(ctx, p, queues, consumer, block)
 }
@@ -54,7 +54,11 @@ func (s *Store) AwaitTickets(ctx context.Context, p int, queues []string, consum
 	if err != nil {
 		return nil, err
 	}
-	return s.parseTickets(ctx, p, got, nil)
+	out, err := s.parseTickets(ctx, p, got, nil)
+	if err != nil {
+		return out, err
+	}
+	return s.fillTickets(ctx, p, out)
 }
 
 func (s *Store) parseTickets(ctx context.Context, p int, got []redis.XStream, out []wire.Ticket) ([]wire.Ticket, error) {
@@ -161,7 +165,15 @@ func (s *Store) Complete(ctx context.Context, p int, done []Completion) error {
 	pipe := s.client.TxPipeline()
 	var tickets []wire.Ticket
 	for i := range done {
-		pipe.XAdd(ctx, &redis.XAddArgs{Stream: s.events(p), Values: done[i].Event.Fields()})
+		ev := done[i].Event
+		if len(ev.Result) > inlineResult {
+			digest, err := s.putBlob(ctx, p, ev.Result)
+			if err != nil {
+				return err
+			}
+			ev.Result, ev.Blob = nil, digest
+		}
+		pipe.XAdd(ctx, &redis.XAddArgs{Stream: s.events(p), Values: ev.Fields()})
 		tickets = append(tickets, done[i].Ticket)
 	}
 	for stream, ids := range groupTickets(s, tickets) {

@@ -42,6 +42,7 @@ func (t *Ticket) Fields() []any {
 	f.number("attempt", int64(t.Attempt))
 	f.text("handler", t.Handler)
 	f.text("inputs", string(t.Inputs))
+	f.text("inputsBlob", t.Blob)
 	f.text("env", string(t.Env))
 	f.text("secrets", string(t.Secrets))
 	f.number("timeout", t.TimeoutMs)
@@ -108,7 +109,7 @@ func ParseTicket(id string, values map[string]any) (Ticket, error) {
 	r.version()
 	t := Ticket{
 		ID: id, Run: r.must("run"), Task: r.must("task"), Pub: r.must("pub"), Handler: r.must("handler"),
-		Attempt: int(r.number("attempt")), Inputs: r.json("inputs"), Env: r.json("env"), Secrets: r.json("secrets"),
+		Attempt: int(r.number("attempt")), Inputs: r.json("inputs"), Blob: r.text("inputsBlob"), Env: r.json("env"), Secrets: r.json("secrets"),
 		TimeoutMs: r.number("timeout"), HeartbeatMs: r.number("heartbeat"),
 		Recipe: r.text("recipe"), Trace: r.text("trace"), PublishedMs: r.number("at"),
 		Signature: r.text("signature"),
@@ -126,6 +127,7 @@ func (e *Event) Fields() []any {
 	f.number("at", e.At)
 	f.number("started", e.Started)
 	f.text("result", string(e.Result))
+	f.text("resultBlob", e.Blob)
 	if e.Error != nil {
 		if raw, err := json.Marshal(e.Error); err == nil {
 			f.text("error", string(raw))
@@ -153,7 +155,7 @@ func ParseEvent(id string, values map[string]any) (Event, error) {
 	r.version()
 	e := Event{
 		ID: id, Type: EventType(r.must("type")), Run: r.must("run"), Task: r.text("task"), Pub: r.text("pub"),
-		Worker: r.text("worker"), At: r.number("at"), Started: r.number("started"), Result: r.json("result"),
+		Worker: r.text("worker"), At: r.number("at"), Started: r.number("started"), Result: r.json("result"), Blob: r.text("resultBlob"),
 		Permanent: r.text("permanent") == "1", RetryAfterMs: r.number("retryAfter"), Note: r.text("note"),
 		Lines: r.text("lines") == "1", By: r.text("by"), Reason: r.text("reason"), Deliveries: 1,
 	}

@@ -43,6 +43,9 @@ type Ticket struct {
 	// Inputs is a JSON value; Env a JSON object of strings, or empty.
 	Inputs json.RawMessage
 	Env    json.RawMessage
+	// Blob names the key in which large Inputs stand instead, while they are
+	// on their way.
+	Blob string
 	// Secrets says where in Inputs and Env which secrets belong, or is empty.
 	Secrets json.RawMessage
 	// TimeoutMs bounds the attempt, counted from its start on the worker; 0
@@ -112,8 +115,10 @@ type Event struct {
 	// milliseconds by the worker's clock.
 	At      int64
 	Started int64
-	// Result is a JSON value (Succeeded).
+	// Result is a JSON value (Succeeded). A large one stands in the key that
+	// Blob names instead, while it is on its way.
 	Result json.RawMessage
+	Blob   string
 	// Error tells what went wrong (Failed), or why the ticket was handed back.
 	Error *run.Error
 	// Permanent errors are not retried; RetryAfterMs, when positive, replaces
@@ -202,6 +207,8 @@ type Commit struct {
 	// Tasks and Outputs are field, value, field, value ... of the hashes.
 	Tasks   []string
 	Outputs []string
+	// Blobs are the large values that the run refers to from now on.
+	Blobs []string
 	// Forget lists tasks whose record and output are deleted.
 	Forget []string
 	// Log is one entry for the run's log, JSON; empty for none.

@@ -24,6 +24,11 @@ local function change(r)
   each('HSET', key .. ':outputs', r.outputs, 400)
   each('HSET', key, r.fields, 400)
   redis.call('HSET', key, 'version', r.version + 1)
+  for _, blob in ipairs(r.blobs) do
+    redis.call('PERSIST', base .. 'blob:' .. blob)
+    redis.call('SADD', base .. 'blob:' .. blob .. ':runs', r.id)
+    redis.call('SADD', key .. ':blobs', blob)
+  end
   if r.digest ~= '' then
     local definition = base .. 'definition:' .. r.digest
     redis.call('SET', definition, r.definition)
@@ -58,6 +63,7 @@ local function read()
   r.tasks = list(number())
   r.outputs = list(number())
   r.forget = list(number())
+  r.blobs = list(number())
   r.log = text()
   r.tickets = {}
   for i = 1, number() do
@@ -79,13 +85,17 @@ local replies, done = {}, {}
 for i = 1, number() do
   local r = read()
   local version = tonumber(redis.call('HGET', base .. 'run:' .. r.id, 'version') or '0')
-  if version == r.version then
+  local there = true
+  for _, blob in ipairs(r.blobs) do
+    there = there and redis.call('EXISTS', base .. 'blob:' .. blob) == 1
+  end
+  if version ~= r.version or not there then
+    replies[i] = { 'conflict' }
+  else
     local ids = change(r)
     table.insert(ids, 1, 'ok')
     replies[i] = ids
     for _, id in ipairs(r.events) do done[#done + 1] = id end
-  else
-    replies[i] = { 'conflict' }
   end
 end
 if #done > 0 then
