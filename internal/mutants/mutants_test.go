@@ -36,7 +36,7 @@ func mutants() []mutant {
 		{"lost workers count as failures", "internal/engine/events.go", "u.rec.Losses++", "u.rec.Failures++", engine, ""},
 		{"a restored run forgets the places that are taken", "internal/engine/restore.go", "			s.active++\n", "", engine, ""},
 		{"a restored run looks for no work", "internal/engine/restore.go", "		if n.waiting == 0 || n.scope.stopping {\n			r.laterNode(n)\n		}", "", engine, ""},
-		{"no version check in the commit", "internal/redisstore/scripts/commit.lua", "if version == r.version then", "if true then", store + " " + orch, "Commit|TwoOwners"},
+		{"no version check in the commit", "internal/redisstore/scripts/commit.lua", "if version ~= r.version or not there then", "if not there then", store + " " + orch, "Commit|TwoOwners"},
 		{"events of a conflict are acknowledged", "internal/redisstore/scripts/commit.lua", "    replies[i] = { 'conflict' }", "    replies[i] = { 'conflict' }\n    for _, id in ipairs(r.events) do done[#done + 1] = id end", store, ""},
 		{"tickets are not deleted when done", "internal/redisstore/work.go", "		pipe.XAck(ctx, stream, groupWorkers, ids...)\n		pipe.XDel(ctx, stream, ids...)\n	}\n	if _, err := pipe.Exec(ctx); err != nil && !isNoGroup(err) {\n		return fmt.Errorf(\"report", "		pipe.XAck(ctx, stream, groupWorkers, ids...)\n	}\n	if _, err := pipe.Exec(ctx); err != nil && !isNoGroup(err) {\n		return fmt.Errorf(\"report", work, ""},
 		{"events are not deleted when committed", "internal/redisstore/scripts/commit.lua", "    redis.call('XDEL', events, unpack(done, from, to))\n", "", store, ""},
