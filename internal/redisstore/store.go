@@ -191,7 +191,7 @@ func IsRetryable(err error) bool {
 	}
 	text := err.Error()
 	for _, word := range []string{
-		"LOADING", "READONLY", "BUSY ", "MISCONF", "OOM", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "UNBLOCKED",
+		"LOADING", "READONLY", "BUSY ", "MISCONF", "OOM", "EXECABORT", "NOREPLICAS", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "UNBLOCKED",
 		"max number of clients",
 		"non local key", "cluster has no nodes", "all sentinels specified",
 	} {
