@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -156,7 +157,7 @@ func chaos(t *testing.T, seed uint64, topology string, faults map[string]int) in
 		runs[id] = d
 		entry := s.send(id, d)
 		if n%4 == 0 && s.failover == nil {
-			s.accepted(entry)
+			s.taken(id, entry, d)
 		}
 		if n%2 == 1 {
 			s.fault()
@@ -203,12 +204,32 @@ func (s *storm) send(id string, d dag) (entry string) {
 	return entry
 }
 
-// there waits for a run. What a failover has taken back is sent again.
+// taken waits until a submission is a run. One that came while Redis was full
+// is rejected, and sent again, as anybody would do.
+func (s *storm) taken(id, entry string, d dag) {
+	s.t.Helper()
+	s.until(id+" is accepted", func() bool {
+		ctx, cancel := context.WithTimeout(s.t.Context(), time.Second)
+		defer cancel()
+		_, err := s.client.Accepted(ctx, entry)
+		var no *client.RejectedError
+		if errors.As(err, &no) {
+			if !strings.HasPrefix(no.Reason, "busy: ") {
+				s.t.Fatalf("%s is rejected: %s", id, no.Reason)
+			}
+			entry = s.send(id, d)
+		}
+		return err == nil
+	})
+}
+
+// there waits for a run. What was rejected by a full Redis, or taken back by a
+// failover, is sent again.
 func (s *storm) there(id string, d dag) {
 	tries := 0
 	s.until(id+" is there", func() bool {
 		_, err := s.client.Run(s.t.Context(), id)
-		if tries++; err != nil && s.failover != nil && tries%500 == 0 {
+		if tries++; err != nil && tries%500 == 0 {
 			s.send(id, d)
 		}
 		return err == nil

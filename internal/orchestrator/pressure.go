@@ -22,7 +22,7 @@ func (o *Orchestrator) measure(ctx context.Context) error {
 	}
 	reason := ""
 	if most > 0 && used*100 >= most*int64(o.cfg.MemoryHigh) {
-		reason = fmt.Sprintf("busy: Redis uses %d %% of its maxmemory of %d MiB, and from %d %% on nothing new is begun: try again later, raise maxmemory, or keep fewer ended runs", used*100/most, most>>20, o.cfg.MemoryHigh)
+		reason = fmt.Sprintf("busy: Redis uses %d %% of its maxmemory of %.3g MiB, and from %d %% on nothing new is begun: try again later, raise maxmemory, or keep fewer ended runs", used*100/most, float64(most)/(1<<20), o.cfg.MemoryHigh)
 	}
 	o.mu.Lock()
 	before := o.pressure
