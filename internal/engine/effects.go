@@ -24,6 +24,12 @@ const (
 	Cancel     Kind = "cancel"     // somebody wants the run to stop
 	Continue   Kind = "continue"   // go on with what the budget left over
 	Broken     Kind = "broken"     // events of the run cannot be processed
+	Answered   Kind = "answered"   // the orchestrator knows what was asked
+	Approve    Kind = "approve"    // somebody says yes
+	Reject     Kind = "reject"     // somebody says no
+	Signal     Kind = "signal"     // a signal has come
+	Pause      Kind = "pause"      // somebody wants the run to start nothing
+	Resume     Kind = "resume"     // somebody wants it to go on
 )
 
 // The kinds of timers.
@@ -31,6 +37,7 @@ const (
 	TimerRetry        = "retry"        // publish the task's next attempt
 	TimerQueueTimeout = "queueTimeout" // no worker took the ticket in time
 	TimerTimeout      = "timeout"      // the run, or a nested flow, took too long
+	TimerWait         = "wait"         // a wait ends by itself
 )
 
 // Event is something that happened to a run. Times are Unix milliseconds.
@@ -53,6 +60,16 @@ type Event struct {
 	// Timer is the kind of the timer that fired.
 	Timer      string
 	By, Reason string
+	// Signal names the signal; Data is what came with it, or the inputs of an
+	// approval (JSON).
+	Signal string
+	Data   json.RawMessage
+	// Granted is what was Answered: yes or no. Due, when positive, says that
+	// it is neither, and when to ask again.
+	Granted bool
+	Due     int64
+	// Reply asks for a Reply of this id.
+	Reply string
 }
 
 // Effects is what a Step wants done, all of it or nothing.
@@ -74,6 +91,12 @@ type Effects struct {
 	SetTimers   []Timer
 	Log         []run.Change
 	Dead        []Dead
+	// Asks are questions: the answer is to come as an Answered event with the
+	// Ask of the question as its Pub. Frees are slots that are given back.
+	// Replies answer who sent an event.
+	Asks    []Ask
+	Frees   []Free
+	Replies []Reply
 	// More asks for a Continue event: the run has more to do now than fits
 	// one step.
 	More bool
@@ -85,7 +108,8 @@ type Effects struct {
 func (e *Effects) Empty() bool {
 	return !e.RunChanged && !e.More && len(e.Forget) == 0 && len(e.Tasks) == 0 &&
 		len(e.Outputs) == 0 && len(e.Tickets) == 0 && len(e.Revokes) == 0 &&
-		len(e.ClearTimers) == 0 && len(e.SetTimers) == 0 && len(e.Log) == 0 && len(e.Dead) == 0
+		len(e.ClearTimers) == 0 && len(e.SetTimers) == 0 && len(e.Log) == 0 && len(e.Dead) == 0 &&
+		len(e.Asks) == 0 && len(e.Frees) == 0
 }
 
 // Output is the result of a task, JSON.
@@ -117,6 +141,19 @@ type Timer struct {
 	Kind, Task, Pub string
 	Due             int64
 }
+
+// Ask is a question of a task; of the run itself when Task is empty.
+type Ask struct {
+	Task     string
+	Priority int
+	run.Wait
+}
+
+// Free gives back a slot of a group; Ask is the question that got it.
+type Free struct{ Task, Group, Ask string }
+
+// Reply says what became of an event; an empty Error is that it was done.
+type Reply struct{ ID, Error string }
 
 // Dead is a task that was given up because its workers kept going away.
 type Dead struct {

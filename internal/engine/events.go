@@ -26,8 +26,12 @@ func (r *Run) apply(ev *Event) bool {
 		return true
 	case TimerFired:
 		return r.timer(ev)
+	case Approve, Reject, Signal, Pause, Resume:
+		return r.control(ev)
+	case Answered:
+		return r.answered(ev)
 	}
-	if r.rec.State != run.Running {
+	if r.rec.State != run.Running && r.rec.State != run.Paused {
 		return false
 	}
 	u := r.live[ev.Task]
@@ -72,8 +76,18 @@ func (r *Run) report(u *unit, ev *Event) {
 	case Missing:
 		r.revoke(u)
 		r.landed(u)
-		r.publish(u)
+		r.again(u)
 	}
+}
+
+// again publishes the attempt that was in flight once more; when the run is
+// paused, that waits.
+func (r *Run) again(u *unit) {
+	if r.rec.Paused != nil {
+		r.retryAt(u, r.now)
+		return
+	}
+	r.publish(u)
 }
 
 // running notes that a worker is at the attempt.
@@ -167,7 +181,7 @@ func tooLarge(what string, size, limit int) *run.Error {
 func (r *Run) released(u *unit, ev *Event) {
 	u.rec.Releases++
 	if ev.Error == nil || ev.Error.Code != run.CodeHandler {
-		r.publish(u)
+		r.again(u)
 		return
 	}
 	pause := r.limits.MaxReleaseDelay
@@ -183,7 +197,7 @@ func (r *Run) lost(u *unit) {
 	u.rec.Losses++
 	limit := u.node.step.def.Retries.OnLost
 	if u.rec.Losses <= limit {
-		r.publish(u)
+		r.again(u)
 		return
 	}
 	err := &run.Error{
@@ -233,6 +247,7 @@ func worth(rule *flow.Retries, code string) bool {
 
 func (r *Run) retryAt(u *unit, due int64) {
 	r.leave(u)
+	u.gate = 0
 	u.rec.Due = due
 	u.rec.Pub = ""
 	r.live[u.path()] = u
@@ -269,6 +284,8 @@ func (r *Run) timer(ev *Event) bool {
 		return r.queueTimeout(u, ev)
 	case TimerTimeout:
 		return r.flowTimeout(u)
+	case TimerWait:
+		return r.waitOver(u)
 	}
 	return false
 }

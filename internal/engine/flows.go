@@ -53,7 +53,7 @@ func (r *Run) begin(s *scope) {
 // openFlow starts the nested flow of a unit.
 func (r *Run) openFlow(u *unit) {
 	sub := u.node.step.sub
-	inputs, bad := r.flowInputs(u)
+	s, bad := r.newFlow(u)
 	if bad == nil && r.rec.Counts.Total()+len(sub.jobs) > r.limits.MaxTasks {
 		bad = &run.Error{Code: run.CodeTooLarge, Message: fmt.Sprintf(
 			"the nested flow's %d jobs would make more than the limit of %d tasks in a run", len(sub.jobs), r.limits.MaxTasks)}
@@ -63,11 +63,6 @@ func (r *Run) openFlow(u *unit) {
 		return
 	}
 	path := u.path()
-	s := newScope(sub, path+"/", u)
-	if err := r.fill(s, inputs); err != nil {
-		r.rejected(u, expressionError(err))
-		return
-	}
 	u.sub = s
 	rec := &u.rec
 	rec.Attempt, rec.Queued, rec.Started, rec.Error, rec.Due = 1+rec.Failures, r.now, r.now, nil, 0
@@ -81,6 +76,24 @@ func (r *Run) openFlow(u *unit) {
 	}
 	r.move(u, run.TaskRunning)
 	r.begin(s)
+}
+
+// newFlow makes the scope of the flow that a unit starts.
+func (r *Run) newFlow(u *unit) (*scope, *run.Error) {
+	s := newScope(u.node.step.sub, u.path()+"/", u)
+	if u.node.isHook {
+		s.outer, s.hook = u.node.scope, u.node
+		s.inputs, s.vars, s.ready = s.outer.inputs, s.outer.vars, true
+		return s, nil
+	}
+	inputs, bad := r.flowInputs(u)
+	if bad != nil {
+		return nil, bad
+	}
+	if err := r.fill(s, inputs); err != nil {
+		return nil, expressionError(err)
+	}
+	return s, nil
 }
 
 // flowInputs evaluates what a job gives to the flow it starts, and has the
@@ -146,11 +159,12 @@ func (r *Run) flowTimeout(u *unit) bool {
 func (r *Run) advanceScope(w work) {
 	s := w.scope
 	switch {
-	case s.open > 0 || s.closed:
+	case s.open > 0 || s.closed || s.parent != nil && s.parent.sub != s:
+	case !r.runHooks(s):
 	case s.parent == nil:
 		s.closed = true
 		r.endRun(s)
-	case s.parent.sub == s:
+	default:
 		s.closed = true
 		r.endFlow(s.parent, s)
 	}
@@ -158,16 +172,16 @@ func (r *Run) advanceScope(w work) {
 
 func (r *Run) endFlow(u *unit, s *scope) {
 	stop := u.rec.Error
-	switch {
-	case s.stopping && (stop == nil || u.node.scope.stopping):
+	switch r.outcome(s, true) {
+	case run.Cancelled:
 		u.rec.Reason = r.stopReason()
 		r.end(u, run.TaskCancelled)
-	case stop != nil:
+	case run.Failed:
+		if stop == nil {
+			stop = s.failure()
+		}
 		u.rec.Failures++
 		r.failed(u, stop, false, 0)
-	case s.failed > 0:
-		u.rec.Failures++
-		r.failed(u, s.failure(), false, 0)
 	default:
 		value, bad := r.flowOutputs(s)
 		if bad == nil {
@@ -199,6 +213,9 @@ func checkFlowOutputs(u *unit, value any) *run.Error {
 // failure says why a scope failed: the first job that did, and how many more.
 func (s *scope) failure() *run.Error {
 	n := s.firstFailed
+	if n == nil {
+		n = s.failedHook()
+	}
 	err := &run.Error{Code: run.CodeFlow, Task: n.unit.path()}
 	err.Message = fmt.Sprintf("job %q failed", n.step.def.Name)
 	if cause := n.unit.rec.Error; cause != nil {
@@ -229,7 +246,7 @@ func (r *Run) flowOutputs(s *scope) (any, *run.Error) {
 		all := make(map[string]any, len(s.nodes))
 		for i := range s.nodes {
 			n := &s.nodes[i]
-			if n.state() == run.TaskSucceeded {
+			if n.state().HasResult() {
 				all[n.step.def.Name] = r.value(n)
 			}
 		}
@@ -249,15 +266,12 @@ func (r *Run) flowOutputs(s *scope) (any, *run.Error) {
 
 // endRun ends the run.
 func (r *Run) endRun(s *scope) {
-	state := run.Succeeded
+	state := r.outcome(s, true)
 	switch {
-	case r.rec.Error != nil && r.rec.Error.Code == run.CodeCancelled:
-		state = run.Cancelled
-	case r.rec.Error != nil:
-		state = run.Failed
-	case s.failed > 0:
-		state = run.Failed
-		r.rec.Error = s.failure()
+	case state != run.Succeeded:
+		if r.rec.Error == nil {
+			r.rec.Error = s.failure()
+		}
 	default:
 		value, bad := r.flowOutputs(s)
 		if bad != nil {
@@ -268,7 +282,7 @@ func (r *Run) endRun(s *scope) {
 			r.rec.Outputs = raw
 		}
 	}
-	r.rec.State, r.rec.Ended = state, r.now
+	r.rec.State, r.rec.Ended, r.rec.Signals = state, r.now, nil
 	r.changed = true
 	if r.program.root.def.Timeout > 0 {
 		r.clearTimer(TimerTimeout, "", "")
@@ -302,8 +316,12 @@ func (r *Run) reset(u *unit) {
 }
 
 func (r *Run) forget(s *scope) {
+	for i := range s.hooks {
+		r.forgetHook(&s.hooks[i])
+	}
 	for i := range s.nodes {
 		n := &s.nodes[i]
+		r.forgetHook(n.hook)
 		if n.iter != nil {
 			for _, item := range n.iter.units {
 				if item == nil {
@@ -313,6 +331,12 @@ func (r *Run) forget(s *scope) {
 				r.forgetUnit(item)
 			}
 		}
+		r.forgetUnit(&n.unit)
+	}
+}
+
+func (r *Run) forgetHook(n *node) {
+	if n != nil && n.unit.rec.State != "" {
 		r.forgetUnit(&n.unit)
 	}
 }

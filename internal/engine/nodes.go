@@ -16,7 +16,7 @@ import (
 func (r *Run) advanceNode(w work) {
 	n := w.node
 	s := n.scope
-	pending := n.state() == run.TaskPending && !n.unit.parked
+	pending := n.state() == run.TaskPending && !n.unit.parked || n.state() == run.TaskDelayed
 	switch {
 	case n.state().Final():
 	case s.hard || s.stopping && !n.step.stopped:
@@ -27,6 +27,10 @@ func (r *Run) advanceNode(w work) {
 }
 
 func (r *Run) startNode(n *node) {
+	if n.state() == run.TaskDelayed {
+		r.startDelayed(n)
+		return
+	}
 	what, reason, bad := r.judge(n)
 	switch {
 	case bad != nil:
@@ -37,11 +41,20 @@ func (r *Run) startNode(n *node) {
 	case what == isBlocked:
 		n.unit.rec.Reason = reason
 		r.end(&n.unit, run.TaskBlocked)
-	case n.iterated():
-		r.openItems(n)
+	case n.step.def.Delay != nil || n.step.def.Until != nil:
+		r.delayNode(n)
 	default:
-		r.advanceUnit(work{unit: &n.unit})
+		r.beginNode(n)
 	}
+}
+
+// beginNode begins a job that may start now.
+func (r *Run) beginNode(n *node) {
+	if n.iterated() {
+		r.openItems(n)
+		return
+	}
+	r.advanceUnit(work{unit: &n.unit})
 }
 
 // judge applies the rule of who may start, and the job's own condition.
@@ -134,8 +147,22 @@ func (r *Run) items(n *node) (*iteration, *run.Error) {
 			return nil, &run.Error{Code: run.CodeExpression, Message: "iterate: want a list or a map, got " + expr.KindOf(value)}
 		}
 	}
+	it.batches(n.step.def.Batch)
 	it.units = make([]*unit, len(it.items))
 	return it, nil
+}
+
+// batches gathers the items by the batch; each batch is an item then.
+func (it *iteration) batches(size int) {
+	if size <= 1 {
+		return
+	}
+	it.batch, it.total = true, len(it.items)
+	var all []any
+	for part := range slices.Chunk(it.items, size) {
+		all = append(all, any(part))
+	}
+	it.items, it.keys = all, nil
 }
 
 func (r *Run) rangeItems(def *flow.Range, v *view) ([]any, error) {
@@ -273,6 +300,9 @@ func (r *Run) closeItems(n *node) {
 
 func itemError(it *iteration, i int, err *run.Error) map[string]any {
 	e := map[string]any{"index": i, "item": it.items[i], "code": run.CodeError, "message": ""}
+	if it.batch {
+		e["item"] = map[string]any{"items": it.items[i]}
+	}
 	if err != nil {
 		e["code"], e["message"] = err.Code, err.Message
 	}

@@ -63,6 +63,7 @@ type plan struct {
 	def   *flow.Flow
 	jobs  []step
 	index map[string]int
+	hooks []step
 }
 
 // step is one job of a plan.
@@ -76,6 +77,11 @@ type step struct {
 	// alone decides; failures says that it may hold after a failure, and
 	// stopped that it may hold after a cancel.
 	explicit, failures, stopped bool
+	// hook is what follows when the job fails; on and recovers are those of a
+	// hook itself.
+	hook     *step
+	on       flow.HookOn
+	recovers bool
 }
 
 type dep struct {
@@ -123,7 +129,24 @@ func (p *Program) compileFlow(pl *plan) error {
 			return fmt.Errorf("job %q: %w", jobs[i].Name, err)
 		}
 	}
+	for i := range pl.def.Hooks {
+		s, err := p.compileHook(&pl.def.Hooks[i], "")
+		if err != nil {
+			return err
+		}
+		pl.hooks = append(pl.hooks, *s)
+	}
 	return pl.checkCycles()
+}
+
+// compileHook makes a step of a hook: a job that starts the hook's flow.
+func (p *Program) compileHook(h *flow.Hook, prefix string) (*step, error) {
+	sub := p.flows[h.Flow]
+	if sub == nil {
+		return nil, fmt.Errorf("the definition has no hook %q", h.Flow)
+	}
+	def := &flow.Job{Name: prefix + "@" + string(h.On), Flow: h.Flow, Priority: sub.def.Priority}
+	return &step{def: def, sub: sub, on: h.On, recovers: h.Recover}, nil
 }
 
 func (p *Program) compileJob(pl *plan, i int) error {
@@ -135,8 +158,14 @@ func (p *Program) compileJob(pl *plan, i int) error {
 		if s.sub = p.flows[def.Flow]; s.sub == nil {
 			return fmt.Errorf("the definition has no flow %q", def.Flow)
 		}
-	case def.Handler == "":
+	case def.Handler == "" && def.Approval == nil && def.WaitFor == nil && def.Delay == nil && def.Until == nil:
 		return errors.New("it has neither a handler nor a flow")
+	}
+	if def.OnFailure != nil {
+		var err error
+		if s.hook, err = p.compileHook(def.OnFailure, def.Name+"/"); err != nil {
+			return err
+		}
 	}
 	for _, d := range def.Deps {
 		at, ok := pl.index[d.Job]
@@ -199,9 +228,15 @@ func (p *Program) checkNesting(keys []string) error {
 			return fmt.Errorf("compile: flow %q calls itself", key)
 		}
 		marks[pl] = inside
+		steps := slices.Concat(pl.jobs, pl.hooks)
 		for i := range pl.jobs {
-			if sub := pl.jobs[i].sub; sub != nil {
-				if err := visit(pl.jobs[i].def.Flow, sub); err != nil {
+			if h := pl.jobs[i].hook; h != nil {
+				steps = append(steps, *h)
+			}
+		}
+		for i := range steps {
+			if sub := steps[i].sub; sub != nil {
+				if err := visit(steps[i].def.Flow, sub); err != nil {
 					return err
 				}
 			}

@@ -29,7 +29,7 @@ func Restore(p *Program, s Snapshot) (*Run, error) {
 	if s.Run.State == run.Queued || r.Final() {
 		return r, nil
 	}
-	if s.Run.State != run.Running {
+	if s.Run.State != run.Running && s.Run.State != run.Paused {
 		return nil, fmt.Errorf("restore run %s: unknown state %q", s.Run.ID, s.Run.State)
 	}
 	r.root = newScope(p.root, "", nil)
@@ -57,6 +57,14 @@ func (r *Run) restoreScope(s *scope, tasks map[string]run.Task) error {
 		if !rec.State.Final() {
 			continue
 		}
+		if n.step.hook != nil {
+			hook := n.makeHook()
+			if hook.unit.rec, ok = tasks[hook.unit.path()]; !ok {
+				n.hook = nil
+			} else if !hook.state().Final() {
+				continue
+			}
+		}
 		s.open--
 		if rec.State == run.TaskFailed && !rec.Tolerated {
 			s.failed++
@@ -73,13 +81,42 @@ func (r *Run) restoreScope(s *scope, tasks map[string]run.Task) error {
 			return err
 		}
 	}
+	if err := r.restoreHooks(s, tasks); err != nil {
+		return err
+	}
 	r.laterScope(s)
+	return nil
+}
+
+// restoreHooks brings back the hooks of a scope and of its jobs.
+func (r *Run) restoreHooks(s *scope, tasks map[string]run.Task) error {
+	var hooks []*node
+	for i := range s.nodes {
+		if n := s.nodes[i].hook; n != nil {
+			hooks = append(hooks, n)
+		}
+	}
+	for i := range s.hooks {
+		n := &s.hooks[i]
+		if rec, ok := tasks[n.unit.path()]; ok {
+			n.unit.rec = rec
+			hooks = append(hooks, n)
+		}
+	}
+	for _, n := range hooks {
+		if err := r.restoreUnit(&n.unit, tasks); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 func (r *Run) restoreNode(n *node, tasks map[string]run.Task) error {
 	state := n.state()
 	switch {
+	case state == run.TaskDelayed:
+		r.live[n.unit.path()] = &n.unit
+		r.laterNode(n)
 	case state == run.TaskPending:
 		if n.waiting == 0 || n.scope.stopping {
 			r.laterNode(n)
@@ -166,6 +203,9 @@ func (r *Run) restoreUnit(u *unit, tasks map[string]run.Task) error {
 	case state == run.TaskRetrying:
 		r.live[u.path()] = u
 		r.laterUnit(u)
+	case state == run.TaskWaiting:
+		r.live[u.path()] = u
+		u.gate = gateAfter(u.rec.Wait)
 	case flow && state == run.TaskRunning:
 		return r.restoreFlow(u, tasks)
 	case state.InFlight():
@@ -179,17 +219,13 @@ func (r *Run) restoreUnit(u *unit, tasks map[string]run.Task) error {
 }
 
 func (r *Run) restoreFlow(u *unit, tasks map[string]run.Task) error {
-	inputs, bad := r.flowInputs(u)
+	s, bad := r.newFlow(u)
 	if bad != nil {
 		return errors.New(bad.Message)
 	}
-	path := u.path()
-	u.sub = newScope(u.node.step.sub, path+"/", u)
-	if err := r.fill(u.sub, inputs); err != nil {
-		return err
-	}
-	r.live[path] = u
-	u.sub.stopping = u.rec.Error != nil || u.node.scope.stopping
+	u.sub = s
+	r.live[u.path()] = u
+	u.sub.stopping = u.rec.Error != nil || u.node.scope.stopping && !u.node.isHook
 	u.sub.hard = u.node.scope.hard
 	return r.restoreScope(u.sub, tasks)
 }
@@ -197,13 +233,9 @@ func (r *Run) restoreFlow(u *unit, tasks map[string]run.Task) error {
 // restoreKept brings back the records of an ended nested flow, which a retry
 // further up would have to forget.
 func (r *Run) restoreKept(u *unit, tasks map[string]run.Task) error {
-	inputs, bad := r.flowInputs(u)
+	s, bad := r.newFlow(u)
 	if bad != nil {
 		return errors.New(bad.Message)
-	}
-	s := newScope(u.node.step.sub, u.path()+"/", u)
-	if err := r.fill(s, inputs); err != nil {
-		return err
 	}
 	work := r.work
 	err := r.restoreScope(s, tasks)

@@ -61,6 +61,12 @@ type scope struct {
 	hard bool
 	// closed says that its end was seen to.
 	closed bool
+	// hooks are those of the flow; they are not among the nodes.
+	hooks []node
+	// outer is the scope to which the jobs of a hook belong, hook what opened
+	// this one there; nil for all other scopes.
+	outer *scope
+	hook  *node
 }
 
 // node is a job of a scope.
@@ -77,6 +83,11 @@ type node struct {
 	value    any
 	hasValue bool
 	errors   []any
+	// hook is that of this job, made when it runs; owner is the job, in the
+	// node of its hook. isHook marks the nodes of hooks.
+	hook   *node
+	owner  *node
+	isHook bool
 }
 
 // unit is what runs, fails and is tried again: a job or one item of it.
@@ -90,6 +101,8 @@ type unit struct {
 	kept *scope
 	// gone marks a unit that was forgotten in this step.
 	gone bool
+	// gate is the next of the gates on the way to the unit's attempt.
+	gate int
 	// holds says that the unit counts in the active numbers of its scopes,
 	// parked that it stands in a list of waiters, woken that it was let go from
 	// there and has not taken its place yet.
@@ -108,6 +121,9 @@ type iteration struct {
 	// that never started ended.
 	stopped bool
 	rest    run.TaskState
+	// batch says that each item is a list of the total items.
+	batch bool
+	total int
 }
 
 // Create says how a new run begins.
@@ -175,6 +191,24 @@ func (r *Run) InFlight() []Flight {
 	return out
 }
 
+// Stalled reports whether nothing is under way that would move the run on: no
+// ticket, no answer, and no timer that was not due before a time.
+func (r *Run) Stalled(before int64) bool {
+	for _, u := range r.live {
+		due := u.rec.Due
+		if u.rec.Wait != nil {
+			due = u.rec.Wait.Due
+			if due == 0 {
+				return false
+			}
+		}
+		if u.rec.Pub != "" || due > before {
+			return false
+		}
+	}
+	return true
+}
+
 // path returns the path of the unit's task.
 func (u *unit) path() string {
 	name := u.node.scope.prefix + u.node.step.def.Name
@@ -197,7 +231,12 @@ func (n *node) state() run.TaskState { return n.unit.state() }
 // it.
 func (n *node) succeeded() bool {
 	s := n.state()
-	return s == run.TaskSucceeded || s == run.TaskFailed && n.unit.rec.Tolerated
+	return s.HasResult() || s == run.TaskFailed && n.unit.rec.Tolerated
+}
+
+// settled reports whether the node, with its hook, has come to its end.
+func (n *node) settled() bool {
+	return n.state().Final() && (n.hook == nil || n.hook.state().Final())
 }
 
 // broken reports whether the node keeps what depends on it from starting.
@@ -215,6 +254,12 @@ func newScope(pl *plan, prefix string, parent *unit) *scope {
 		n := &s.nodes[i]
 		n.scope, n.step, n.waiting = s, &pl.jobs[i], len(pl.jobs[i].deps)
 		n.unit.node, n.unit.index = n, -1
+	}
+	for i := range pl.hooks {
+		s.hooks = append(s.hooks, node{scope: s, step: &pl.hooks[i], isHook: true})
+	}
+	for i := range s.hooks {
+		s.hooks[i].unit.node, s.hooks[i].unit.index = &s.hooks[i], -1
 	}
 	return s
 }

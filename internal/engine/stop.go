@@ -5,6 +5,7 @@ import "github.com/orchis-run/orchis/pkg/run"
 // cancel stops the run as somebody wishes. Jobs whose condition asks for it
 // (always, cancelled) still run; a second cancel stops these too.
 func (r *Run) cancel(ev *Event) bool {
+	r.goesOn()
 	if r.rec.Error != nil {
 		if r.root == nil || r.root.hard {
 			return false
@@ -27,6 +28,7 @@ func (r *Run) cancel(ev *Event) bool {
 
 // stop ends the run before its time; err says how it will end.
 func (r *Run) stop(err *run.Error, hard bool, by string) {
+	r.goesOn()
 	r.rec.Error = err
 	r.changed = true
 	if r.root == nil {
@@ -57,7 +59,22 @@ func (r *Run) stopScope(s *scope, hard bool) {
 			r.laterNode(&s.nodes[i])
 		}
 	}
+	if hard {
+		for i := range s.hooks {
+			r.stopHook(&s.hooks[i])
+		}
+		for i := range s.nodes {
+			r.stopHook(s.nodes[i].hook)
+		}
+	}
 	r.laterScope(s)
+}
+
+// stopHook stops a hook that is running, at once.
+func (r *Run) stopHook(n *node) {
+	if n != nil && n.unit.sub != nil {
+		r.stopScope(n.unit.sub, true)
+	}
 }
 
 // cancelNode cancels a job with all its items.

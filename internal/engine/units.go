@@ -15,7 +15,7 @@ import (
 // advanceUnit starts a unit, or its next attempt.
 func (r *Run) advanceUnit(w work) {
 	u := w.unit
-	if u.rec.State.Final() || u.rec.State.InFlight() || u.parked {
+	if u.rec.State.Final() || u.rec.State.InFlight() || u.rec.State == run.TaskWaiting || u.parked {
 		return
 	}
 	if u.rec.State == run.TaskRetrying {
@@ -29,10 +29,25 @@ func (r *Run) advanceUnit(w work) {
 		r.cancelUnit(u)
 		return
 	}
+	r.goOn(u)
+}
+
+// goOn begins what the unit is to do, once it is through its gates.
+func (r *Run) goOn(u *unit) {
+	if !r.pass(u) {
+		return
+	}
+	def := u.node.step.def
 	switch {
 	case u.node.step.sub != nil:
 		r.openFlow(u)
-	case u.node.step.def.Handler == "transform":
+	case def.Approval != nil:
+		r.openApproval(u)
+	case def.WaitFor != nil:
+		r.openSignal(u)
+	case def.Handler == "":
+		r.result(u, map[string]any{"at": time.UnixMilli(r.now).UTC().Format(time.RFC3339)})
+	case def.Handler == "transform":
 		r.transform(u)
 	default:
 		r.publish(u)
@@ -231,6 +246,7 @@ func (r *Run) end(u *unit, to run.TaskState) {
 	if u.rec.State == run.TaskRetrying {
 		r.clearTimer(TimerRetry, path, "")
 	}
+	r.endWait(u)
 	if u.sub != nil {
 		r.clearFlowTimeout(u)
 		r.drop(u)
@@ -252,8 +268,20 @@ func (r *Run) end(u *unit, to run.TaskState) {
 	r.nodeEnded(u.node)
 }
 
-// nodeEnded lets the jobs that depend on a final node, and its scope, go on.
+// nodeEnded sees to what follows from a node that is final: first its hook.
 func (r *Run) nodeEnded(n *node) {
+	switch {
+	case n.isHook:
+		r.hookEnded(n)
+	case n.state() == run.TaskFailed && n.step.hook != nil && !r.blockedByStop(&n.unit):
+		r.openJobHook(n)
+	default:
+		r.nodeSettled(n)
+	}
+}
+
+// nodeSettled lets the jobs that depend on a node, and its scope, go on.
+func (r *Run) nodeSettled(n *node) {
 	s := n.scope
 	s.open--
 	if n.state() == run.TaskFailed && !n.unit.rec.Tolerated {

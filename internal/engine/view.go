@@ -20,6 +20,7 @@ type view struct {
 	iter  *iteration
 	index int
 	env   map[string]any
+	self  map[string]any // a signal; that of a hook is found by itself
 }
 
 var _ expr.Scope = (*view)(nil)
@@ -34,10 +35,15 @@ func (v *view) Root(name string) (any, bool) {
 	case "env":
 		return nonNil(v.env), true
 	case "run":
-		return v.run.facts(), true
+		return v.facts(), true
+	case "self":
+		return v.selfOf()
 	case "iterate":
 		if v.iter == nil {
 			return nil, false
+		}
+		if v.iter.batch {
+			return map[string]any{"item": v.iter.items[v.index], "items": v.iter.items[v.index], "index": v.index, "total": v.iter.total}, true
 		}
 		m := map[string]any{
 			"item": v.iter.items[v.index], "index": v.index,
@@ -54,6 +60,15 @@ func (v *view) Root(name string) (any, bool) {
 func nonNil(m map[string]any) map[string]any {
 	if m == nil {
 		return map[string]any{}
+	}
+	return m
+}
+
+// facts is what expressions see of the run. Those of a hook see how it went.
+func (v *view) facts() map[string]any {
+	m := v.run.facts()
+	if s := v.scope.outer; s != nil {
+		m["status"], m["failedJobs"] = string(v.run.outcome(s, true)), s.failedJobs()
 	}
 	return m
 }
@@ -75,11 +90,16 @@ func (v *view) Now() time.Time { return time.UnixMilli(v.run.rec.Created).UTC() 
 
 // Job returns what expressions see of another job of the same flow.
 func (v *view) Job(name string) (expr.Job, bool) {
-	at, ok := v.scope.plan.index[name]
+	s := v.scope
+	at, ok := s.plan.index[name]
+	if !ok && s.outer != nil {
+		s = s.outer
+		at, ok = s.plan.index[name]
+	}
 	if !ok {
 		return expr.Job{}, false
 	}
-	n := &v.scope.nodes[at]
+	n := &s.nodes[at]
 	rec := &n.unit.rec
 	j := expr.Job{Status: string(run.TaskPending), Attempts: rec.Attempt, Errors: n.errors}
 	if !rec.State.Final() {
@@ -92,7 +112,7 @@ func (v *view) Job(name string) (expr.Job, bool) {
 	if rec.Started > 0 {
 		j.Duration = float64(rec.Ended-rec.Started) / 1000
 	}
-	if rec.State == run.TaskSucceeded {
+	if rec.State.HasResult() {
 		j.Outputs, j.HasOutputs = v.run.value(n), true
 	}
 	return j, true

@@ -17,6 +17,13 @@ const (
 	ForWorker       WaitKind = "worker"       // to take its ticket
 	ForResult       WaitKind = "result"       // of the worker that is at it
 	ForTimer        WaitKind = "timer"        // of its next attempt
+	ForTime         WaitKind = "time"         // at which it starts
+	ForApproval     WaitKind = "approval"     // of one of By
+	ForSignal       WaitKind = "signal"       // named Key
+	ForGroup        WaitKind = "group"        // named Key, of Limit slots
+	ForRate         WaitKind = "rate"         // of Key
+	ForAnswer       WaitKind = "answer"       // of the orchestrator itself
+	ForResume       WaitKind = "resume"       // of the run, which By has paused
 	ForTasks        WaitKind = "tasks"        // below it, its own
 	ForOrchestrator WaitKind = "orchestrator" // to take it up
 )
@@ -32,6 +39,8 @@ type Wait struct {
 	On    []string `json:"on,omitempty"`
 	In    string   `json:"in,omitempty"`
 	Limit int      `json:"limit,omitempty"`
+	Key   string   `json:"key,omitempty"`
+	By    []string `json:"by,omitempty"`
 
 	Queue    string  `json:"queue,omitempty"`
 	Priority int     `json:"priority,omitempty"`
@@ -51,13 +60,27 @@ func (r *Run) Waits() []Wait {
 	if r.root == nil || r.Final() {
 		return nil
 	}
-	return r.scopeWaits(r.root, nil)
+	out := r.scopeWaits(r.root, nil)
+	for i := range out {
+		if w := &out[i]; r.rec.Paused != nil && slices.Contains([]WaitKind{ForOrchestrator, ForPlace, ForItems}, w.Kind) {
+			w.Kind, w.By, w.Since, w.Note = ForResume, []string{r.rec.Paused.By}, r.rec.Paused.At, r.rec.Paused.Reason
+		}
+	}
+	return out
 }
 
 func (r *Run) scopeWaits(s *scope, out []Wait) []Wait {
+	for i := range s.hooks {
+		if n := &s.hooks[i]; n.unit.sub != nil {
+			out = r.unitWaits(&n.unit, out)
+		}
+	}
 	for i := range s.nodes {
 		n := &s.nodes[i]
 		if n.state().Final() {
+			if n.hook != nil && n.hook.unit.sub != nil {
+				out = r.unitWaits(&n.hook.unit, out)
+			}
 			continue
 		}
 		if n.iter == nil {
@@ -94,6 +117,8 @@ func (r *Run) unitWaits(u *unit, out []Wait) []Wait {
 	case u.sub != nil:
 		w.Kind, w.Since = ForTasks, rec.Started
 		return r.scopeWaits(u.sub, append(out, w))
+	case rec.Wait != nil:
+		w.waits(rec.Wait)
 	case w.State == run.TaskQueued:
 		w.Kind, w.Since, w.Worker = ForWorker, rec.Queued, ""
 	case w.State == run.TaskRunning:
@@ -106,12 +131,31 @@ func (r *Run) unitWaits(u *unit, out []Wait) []Wait {
 	return append(out, w)
 }
 
+// waits tells of a record's wait.
+func (w *Wait) waits(rec *run.Wait) {
+	w.Key, w.Limit, w.Since, w.Due, w.By, w.Note = rec.Key, rec.Limit, rec.Since, rec.Due, rec.By, rec.Message
+	switch rec.Kind {
+	case run.WaitDelay:
+		w.Kind = ForTime
+	case run.WaitApproval:
+		w.Kind = ForApproval
+	case run.WaitSignal:
+		w.Kind = ForSignal
+	case run.WaitGroup:
+		w.Kind = ForGroup
+	case run.WaitRate:
+		w.Kind = ForRate
+	default:
+		w.Kind = ForAnswer
+	}
+}
+
 // pendingWait says what keeps a unit without a ticket from getting one.
 func (r *Run) pendingWait(u *unit, w *Wait) {
 	n := u.node
 	if u.index < 0 {
 		for _, d := range n.step.deps {
-			if other := &n.scope.nodes[d.job]; !other.state().Final() {
+			if other := &n.scope.nodes[d.job]; !other.settled() {
 				w.On = append(w.On, other.unit.path())
 			}
 		}

@@ -38,6 +38,9 @@ func (r *Run) Step(now int64, nonce uint64, events ...Event) Effects {
 
 // workOff does what has to be done, first come first served, up to the budget.
 func (r *Run) workOff() {
+	if r.rec.Paused != nil {
+		return // what is to be done stays in the list
+	}
 	done := 0
 	for done < len(r.work) && r.spent < r.limits.Budget && !r.Final() {
 		w := r.work[done]
@@ -69,7 +72,7 @@ func (r *Run) finishStep() Effects {
 			return !there
 		})
 	}
-	r.fx.More = len(r.work) > 0 && !r.Final()
+	r.fx.More = len(r.work) > 0 && !r.Final() && r.rec.Paused == nil
 	r.fx.Run = r.rec
 	r.fx.RunChanged = r.changed || r.before != r.rec.Counts
 	fx := r.fx
@@ -88,6 +91,8 @@ func (r *Run) move(u *unit, to run.TaskState) {
 	case to.Final():
 		c.Error, c.Reason, c.Started = u.rec.Error, u.rec.Reason, u.rec.Started
 		c.Worker = u.rec.Worker
+	case to == run.TaskWaiting || to == run.TaskDelayed:
+		c.Wait = u.rec.Wait
 	case to == run.TaskRunning:
 		c.Worker, c.Items, c.Started = u.rec.Worker, u.rec.Items, u.rec.Started
 	case to == run.TaskRetrying:

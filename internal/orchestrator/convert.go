@@ -15,6 +15,7 @@ func toEngine(ev *wire.Event) engine.Event {
 		Kind: kindOf(ev.Type), Task: ev.Task, Pub: ev.Pub, Worker: ev.Worker, At: ev.At, Started: ev.Started,
 		Result: ev.Result, Error: ev.Error, Permanent: ev.Permanent, RetryAfter: ev.RetryAfterMs,
 		Progress: ev.Progress, Note: ev.Note, Lines: ev.Lines, By: ev.By, Reason: ev.Reason,
+		Signal: ev.Signal, Data: ev.Data, Reply: ev.Reply, Granted: ev.Granted, Due: ev.Due,
 	}
 }
 
@@ -22,7 +23,8 @@ func toEngine(ev *wire.Event) engine.Event {
 // engine has the same words for them, and more that are the orchestrator's own.
 func kindOf(t wire.EventType) engine.Kind {
 	switch t {
-	case wire.Started, wire.Progress, wire.Succeeded, wire.Failed, wire.Released, wire.Continue, wire.Cancel, wire.Lost, wire.Missing:
+	case wire.Started, wire.Progress, wire.Succeeded, wire.Failed, wire.Released, wire.Continue, wire.Cancel, wire.Lost, wire.Missing,
+		wire.Answered, wire.Approve, wire.Reject, wire.Signal, wire.Pause, wire.Resume:
 		return engine.Kind(t)
 	}
 	return ""

@@ -226,6 +226,9 @@ func (pt *partition) commit(ctx context.Context, order []*todo) ([]*todo, error)
 			again = append(again, who[i])
 			continue
 		}
+		if err := pt.replied(ctx, who[i].id, effects[i]); err != nil {
+			return nil, err
+		}
 		if l == nil {
 			continue
 		}
@@ -283,6 +286,9 @@ func (pt *partition) step(ctx context.Context, t *todo) (*wire.Commit, *engine.E
 		case err != nil:
 			return nil, nil, err
 		case fresh:
+			if err := pt.replied(ctx, t.id, &fx); err != nil {
+				return nil, nil, err
+			}
 			return nil, nil, pt.dismiss(ctx, t)
 		}
 		return pt.step(ctx, t)

@@ -113,7 +113,12 @@ func (pt *partition) sweep(ctx context.Context) error {
 			o.log.Warn("a ticket has vanished and is published again", zap.String("run_id", id), zap.String("task", f.Task))
 			events = append(events, wire.Event{Type: wire.Missing, Run: id, Task: f.Task, Pub: f.Pub, At: o.now().UnixMilli()})
 		}
-		if len(l.run.InFlight()) == 0 && l.before.State == run.Running {
+		if asks := l.run.OpenAsks(); len(asks) > 0 {
+			if err := pt.asked(ctx, id, asks, nil); err != nil {
+				return err
+			}
+		}
+		if l.before.State == run.Running && l.run.Stalled(o.now().Add(-o.cfg.Lease).UnixMilli()) {
 			pt.forget(id) // what is left to be done is found when it is loaded
 			events = append(events, wire.Event{Type: wire.Continue, Run: id, At: o.now().UnixMilli()})
 		}

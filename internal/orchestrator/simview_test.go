@@ -76,9 +76,14 @@ func (v *view) Recover(context.Context) error                             { retu
 func (v *view) DeleteRuns(context.Context, int, []string) error           { return nil }
 func (v *view) FittingRuns(context.Context, int, int64) (int, error)      { return 0, nil }
 func (v *view) ForgetConsumers(context.Context, int, time.Duration) error { return nil }
-func (v *view) ForgetWorkers(context.Context, time.Time) error            { return nil }
-func (v *view) Memory(context.Context) (used, most int64, err error)      { return 0, 0, nil }
-func (v *view) Tasks(context.Context, string) ([]run.Task, error)         { return nil, nil }
+func (v *view) PauseQueue(context.Context, string, wire.Paused) error     { return nil }
+func (v *view) ResumeQueue(context.Context, string) error                 { return nil }
+func (v *view) AnswerControl(context.Context, string, wire.Answer, time.Duration) error {
+	return nil
+}
+func (v *view) ForgetWorkers(context.Context, time.Time) error       { return nil }
+func (v *view) Memory(context.Context) (used, most int64, err error) { return 0, 0, nil }
+func (v *view) Tasks(context.Context, string) ([]run.Task, error)    { return nil, nil }
 func (v *view) Outputs(context.Context, string) (map[string]json.RawMessage, error) {
 	return nil, nil
 }

@@ -55,6 +55,10 @@ type inbox interface {
 	ReadSubmissions(ctx context.Context, consumer string, count int, block time.Duration) ([]wire.Submission, error)
 	ClaimSubmissions(ctx context.Context, consumer string, idle time.Duration, count int) ([]wire.Submission, error)
 	AnswerSubmission(ctx context.Context, entry string, a wire.Answer, ttl time.Duration) error
+	// AnswerControl says what became of a wish.
+	AnswerControl(ctx context.Context, entry string, a wire.Answer, ttl time.Duration) error
+	PauseQueue(ctx context.Context, queue string, p wire.Paused) error
+	ResumeQueue(ctx context.Context, queue string) error
 	ReadControl(ctx context.Context, consumer string, count int, block, idle time.Duration) ([]wire.Control, error)
 	AckControl(ctx context.Context, entries []string) error
 	ReadEvents(ctx context.Context, p int, consumer string, count int, block time.Duration) ([]wire.Event, error)

@@ -261,29 +261,6 @@ func RunID(entry string) string {
 	return u.String()
 }
 
-// control passes wishes of operators on to the runs they are about.
-func (o *Orchestrator) control(ctx context.Context) error {
-	wishes, err := o.store.ReadControl(ctx, o.cfg.Name, 32, o.cfg.Poll, o.cfg.Ownership)
-	if err != nil {
-		return err
-	}
-	ctx = context.WithoutCancel(ctx)
-	for _, c := range wishes {
-		if c.Op != "cancel" || c.Run == "" {
-			o.log.Warn("a wish is not understood and left out", zap.String("op", c.Op), zap.String("run_id", c.Run))
-		} else {
-			ev := wire.Event{Type: wire.Cancel, Run: c.Run, By: c.By, Reason: c.Reason, At: o.now().UnixMilli()}
-			if err := o.store.SendEvents(ctx, o.store.PartitionOf(c.Run), []wire.Event{ev}); err != nil {
-				return err
-			}
-		}
-		if err := o.store.AckControl(ctx, []string{c.Entry}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func jsonText(v any) (string, error) {
 	raw, err := json.Marshal(v)
 	return string(raw), err

@@ -30,6 +30,12 @@ func (s *Store) workers() string { return s.prefix + ":workers" }
 // answer is a hash: what became of a submission. It expires.
 func (s *Store) answer(entry string) string { return s.prefix + ":submission:" + entry }
 
+// reply is a hash: what became of a wish of the control stream. It expires.
+func (s *Store) reply(entry string) string { return s.prefix + ":reply:" + entry }
+
+// paused is a hash: paused queue -> who, when and why. Resuming removes it.
+func (s *Store) paused() string { return s.prefix + ":paused" }
+
 // events is a stream: what workers report, deleted when committed.
 func (s *Store) events(p int) string { return s.base(p) + "events" }
 

@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -181,9 +182,7 @@ func (s *Store) Answer(ctx context.Context, entry string) (wire.Answer, error) {
 
 // SendControl sends an operator's wish.
 func (s *Store) SendControl(ctx context.Context, c wire.Control) (string, error) {
-	id, err := s.client.XAdd(ctx, &redis.XAddArgs{Stream: s.control(), Values: []any{
-		"op", c.Op, "run", c.Run, "by", c.By, "reason", c.Reason,
-	}}).Result()
+	id, err := s.client.XAdd(ctx, &redis.XAddArgs{Stream: s.control(), Values: c.Fields()}).Result()
 	if err != nil {
 		return "", fmt.Errorf("send the wish to %s run %s: %w", c.Op, c.Run, err)
 	}
@@ -203,8 +202,79 @@ func (s *Store) ReadControl(ctx context.Context, consumer string, count int, blo
 	}
 	var out []wire.Control
 	for _, m := range got {
-		text := func(name string) string { v, _ := m.Values[name].(string); return v }
-		out = append(out, wire.Control{Entry: m.ID, Op: text("op"), Run: text("run"), By: text("by"), Reason: text("reason")})
+		c, err := wire.ParseControl(m.ID, m.Values)
+		if err != nil {
+			if err := s.AnswerControl(ctx, m.ID, wire.Answer{State: wire.Rejected, Error: err.Error()}, wire.AnswerTTL); err != nil {
+				return out, err
+			}
+			if err := s.AckControl(ctx, []string{m.ID}); err != nil {
+				return out, err
+			}
+			continue
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// AnswerControl says what became of a wish.
+func (s *Store) AnswerControl(ctx context.Context, entry string, a wire.Answer, ttl time.Duration) error {
+	pipe := s.client.TxPipeline()
+	pipe.HSet(ctx, s.reply(entry), "state", a.State, "run", a.Run, "error", a.Error)
+	pipe.Expire(ctx, s.reply(entry), ttl)
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("answer wish %s: %w", entry, err)
+	}
+	return nil
+}
+
+// ControlAnswer returns what became of a wish; wire.ErrNotFound while nothing
+// has.
+func (s *Store) ControlAnswer(ctx context.Context, entry string) (wire.Answer, error) {
+	m, err := s.client.HGetAll(ctx, s.reply(entry)).Result()
+	if err != nil {
+		return wire.Answer{}, fmt.Errorf("read the answer to wish %s: %w", entry, err)
+	}
+	if m["state"] == "" {
+		return wire.Answer{}, wire.ErrNotFound
+	}
+	return wire.Answer{State: m["state"], Run: m["run"], Error: m["error"]}, nil
+}
+
+// PauseQueue lets workers take nothing from a queue, ResumeQueue lets them
+// again. PausedQueues returns who paused which.
+func (s *Store) PauseQueue(ctx context.Context, queue string, p wire.Paused) error {
+	raw, err := json.Marshal(p)
+	if err == nil {
+		err = s.client.HSet(ctx, s.paused(), queue, raw).Err()
+	}
+	if err != nil {
+		return fmt.Errorf("pause queue %s: %w", queue, err)
+	}
+	return nil
+}
+
+// ResumeQueue undoes PauseQueue.
+func (s *Store) ResumeQueue(ctx context.Context, queue string) error {
+	if err := s.client.HDel(ctx, s.paused(), queue).Err(); err != nil {
+		return fmt.Errorf("resume queue %s: %w", queue, err)
+	}
+	return nil
+}
+
+// PausedQueues returns the queues that are paused, by name.
+func (s *Store) PausedQueues(ctx context.Context) (map[string]wire.Paused, error) {
+	m, err := s.client.HGetAll(ctx, s.paused()).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read which queues are paused: %w", err)
+	}
+	out := make(map[string]wire.Paused, len(m))
+	for queue, raw := range m {
+		var p wire.Paused
+		if err := json.Unmarshal([]byte(raw), &p); err != nil {
+			p.Reason = raw // written by hand
+		}
+		out[queue] = p
 	}
 	return out, nil
 }

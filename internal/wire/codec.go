@@ -146,6 +146,13 @@ func (e *Event) Fields() []any {
 	}
 	f.text("by", e.By)
 	f.text("reason", e.Reason)
+	f.text("signal", e.Signal)
+	f.text("data", string(e.Data))
+	f.text("reply", e.Reply)
+	if e.Granted {
+		f.text("granted", "1")
+	}
+	f.number("due", e.Due)
 	return f
 }
 
@@ -158,6 +165,7 @@ func ParseEvent(id string, values map[string]any) (Event, error) {
 		Worker: r.text("worker"), At: r.number("at"), Started: r.number("started"), Result: r.json("result"), Blob: r.text("resultBlob"),
 		Permanent: r.text("permanent") == "1", RetryAfterMs: r.number("retryAfter"), Note: r.text("note"),
 		Lines: r.text("lines") == "1", By: r.text("by"), Reason: r.text("reason"), Deliveries: 1,
+		Signal: r.text("signal"), Data: r.json("data"), Reply: r.text("reply"), Granted: r.text("granted") == "1", Due: r.number("due"),
 	}
 	if raw := r.json("error"); raw != nil {
 		e.Error = &run.Error{}
@@ -173,6 +181,41 @@ func ParseEvent(id string, values map[string]any) (Event, error) {
 		e.Progress = max(0, min(p, 100))
 	}
 	return e, r.err
+}
+
+// Fields returns the wish as the fields of its stream entry.
+func (c *Control) Fields() []any {
+	f := fields{"op", c.Op}
+	f.text("run", c.Run)
+	f.text("job", c.Job)
+	f.text("queue", c.Queue)
+	f.text("by", c.By)
+	f.text("reason", c.Reason)
+	f.text("signal", c.Signal)
+	f.text("data", string(c.Data))
+	return f
+}
+
+// ParseControl reads a wish. The words comment and inputs, which people may
+// use with approvals, mean reason and data.
+func ParseControl(entry string, values map[string]any) (Control, error) {
+	r := &reader{m: values}
+	or := func(a, b string) string {
+		if s := r.text(a); s != "" {
+			return s
+		}
+		return r.text(b)
+	}
+	c := Control{
+		Entry: entry, Op: r.text("op"), Run: r.text("run"), Job: r.text("job"), Queue: r.text("queue"),
+		By: r.text("by"), Reason: or("reason", "comment"), Signal: r.text("signal"),
+	}
+	if data := or("data", "inputs"); data != "" {
+		if c.Data = json.RawMessage(data); !json.Valid(c.Data) {
+			return c, fmt.Errorf("%w: the field data is not JSON", ErrMalformed)
+		}
+	}
+	return c, r.err
 }
 
 // Fields returns the submission as the fields of its stream entry.

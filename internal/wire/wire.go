@@ -100,6 +100,12 @@ const (
 	Cancel    EventType = "cancel"    // somebody wants the run cancelled
 	Lost      EventType = "lost"      // the worker gives no sign of life
 	Missing   EventType = "missing"   // the ticket vanished from its queue
+	Answered  EventType = "answered"  // an orchestrator found out what a task asked
+	Approve   EventType = "approve"   // somebody says yes
+	Reject    EventType = "reject"    // somebody says no
+	Signal    EventType = "signal"    // a signal has come
+	Pause     EventType = "pause"     // somebody wants the run to start nothing
+	Resume    EventType = "resume"    // somebody wants it to go on
 )
 
 // Event is one entry of a partition's event stream.
@@ -130,9 +136,18 @@ type Event struct {
 	Note     string
 	// Lines reports that the attempt wrote log lines.
 	Lines bool
-	// By is who asked (Cancel), Reason why.
+	// By is who asked (Cancel and the like), Reason why.
 	By     string
 	Reason string
+	// Signal names a signal; Data is what came with it, or the inputs of an
+	// approval (JSON).
+	Signal string
+	Data   json.RawMessage
+	// Reply is the entry of the wish to which an answer is due.
+	Reply string
+	// Granted is the answer to a question, Due when to ask again.
+	Granted bool
+	Due     int64
 
 	// Deliveries counts how often the entry was delivered, 1 the first time.
 	Deliveries int64
@@ -175,11 +190,27 @@ const (
 
 // Control is one entry of the control stream: an operator's wish.
 type Control struct {
-	Entry  string
-	Op     string // cancel
-	Run    string
-	By     string
+	Entry string
+	// Op is cancel, pause, resume, approve, reject or signal.
+	Op  string
+	Run string
+	// Job is the task that is meant, Queue a queue to pause or resume.
+	Job   string
+	Queue string
+	By    string
+	// Reason is the comment of an approval, too.
 	Reason string
+	// Signal names a signal; Data is what comes with it, or the inputs of an
+	// approval: JSON.
+	Signal string
+	Data   json.RawMessage
+}
+
+// Paused says who paused a queue, and why.
+type Paused struct {
+	By     string `json:"by,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	At     int64  `json:"at"`
 }
 
 // Timer is a moment at which a run wants to be woken.

@@ -52,10 +52,16 @@ func (d *draft) checkUses(i int, names []string, index map[string]int) {
 				d.checkSecret(ref, j, u)
 				continue
 			}
+			if ref.Path[0] == "self" && (u.self || d.outer != nil) {
+				continue
+			}
 			if !d.checkRef(ref, names, index, u.items && iterated, true) || ref.Path[0] != "jobs" {
 				continue
 			}
 			other := ref.Path[1]
+			if _, sibling := index[other]; !sibling {
+				continue // of the flow to which the hook belongs; it has ended
+			}
 			if other == j.Name {
 				d.refError(ref, fmt.Sprintf("job %q reads itself", j.Name), "")
 				continue
@@ -133,7 +139,7 @@ func (d *draft) checkRef(ref place, names []string, index map[string]int, items,
 		return d.checkInputRef(ref, second)
 	case "vars":
 		var known []string
-		for _, v := range d.flow.Vars {
+		for _, v := range d.owner().flow.Vars {
 			known = append(known, v.Name)
 		}
 		if second != "" && !slices.Contains(known, second) {
@@ -142,6 +148,9 @@ func (d *draft) checkRef(ref place, names []string, index map[string]int, items,
 		}
 	case "jobs":
 		if _, ok := index[second]; !ok {
+			if d.outer != nil && d.outer.named[second] {
+				return true
+			}
 			hint := didYouMean(second, names)
 			if second == strings.ToUpper(second) {
 				hint = fmt.Sprintf("for the variable of a shell write $%s or $${%s}", second, second)
@@ -159,6 +168,9 @@ func (d *draft) checkRef(ref place, names []string, index map[string]int, items,
 		}
 	case "run":
 		known := []string{"id", "name", "recipe", "attempt", "startedAt", "labels", "submittedBy"}
+		if d.outer != nil {
+			known = append(known, "status", "failedJobs")
+		}
 		if second != "" && !slices.Contains(known, second) {
 			d.refError(ref, fmt.Sprintf("run has no %q", second), hintOf(second, known, "run"))
 			return false
@@ -179,13 +191,14 @@ func (d *draft) checkRef(ref place, names []string, index map[string]int, items,
 }
 
 func (d *draft) checkInputRef(ref place, name string) bool {
+	f := d.owner().flow
 	if d.inputs == nil {
-		d.flow.OpenInputs = true
+		f.OpenInputs = true
 		return true
 	}
-	known := make([]string, len(d.flow.Inputs))
-	for i := range d.flow.Inputs {
-		known[i] = d.flow.Inputs[i].Name
+	known := make([]string, len(f.Inputs))
+	for i := range f.Inputs {
+		known[i] = f.Inputs[i].Name
 	}
 	if name == "" || slices.Contains(known, name) {
 		return true

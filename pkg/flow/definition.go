@@ -21,6 +21,9 @@ type draft struct {
 	inputs   *value
 	defaults defaults
 	hasPrio  bool
+	// outer is the definition to which the jobs of a hook belong.
+	outer *draft
+	hooks []hookDraft
 }
 
 type jobDraft struct {
@@ -40,6 +43,7 @@ type use struct {
 	items     bool // iterate
 	secrets   bool
 	defaults  bool // it is not the job's own
+	self      bool // self is a signal
 }
 
 // defaults are the job fields that a definition sets for all jobs below it.
@@ -67,6 +71,9 @@ func (d *draft) define(v *value, o Options) {
 		"outputs": d.template(&f.Outputs), "timeout": d.duration(&f.Timeout),
 		"parallelism": d.count(&f.Parallelism, 1), "priority": d.priority(&f.Priority),
 		"defaults": d.readDefaults(o),
+	}
+	for _, on := range HookKinds() {
+		known[string(on)] = func(k, v *value) { d.hooks = append(d.hooks, hookDraft{on: on, name: k, body: v, job: -1}) }
 	}
 	for _, k := range v.keys {
 		if strings.HasPrefix(k.text, "x-") {

@@ -19,8 +19,7 @@ type field func(key, v *value)
 // notYet lists keys of the language that are still to come.
 func notYet() []string {
 	return []string{
-		"onFailure", "onSuccess", "onCancel", "finally", "concurrency", "rateLimit", "cache",
-		"approval", "waitFor", "delay", "schedule", "artifacts", "batch", "retention",
+		"concurrency", "rateLimit", "cache", "schedule", "artifacts", "retention",
 	}
 }
 

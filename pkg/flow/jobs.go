@@ -79,8 +79,12 @@ func (d *draft) readJob(k, v *value, inRecipe bool, previous string, o Options) 
 		d.errorAt(k, "E105", fmt.Sprintf("job %q runs a workflow and does not say which", k.text), "add `workflowPath:`")
 	case jd.byWay == "workflowPath" && j.Handler != "runWorkflow":
 		d.errorAt(jd.calls, "E105", "workflowPath goes with `job: runWorkflow`", "write `flow:` instead")
+	case jd.isSet["approval"] || jd.isSet["waitFor"]:
+		d.onlyWaits(&j, &jd)
 	case jd.calls == nil && inRecipe:
 		jd.calls, jd.byWay = k, "flow"
+	case jd.calls == nil && j.Handler == "" && jd.isSet["delay"]:
+		d.onlyWaits(&j, &jd)
 	case jd.calls == nil && j.Handler == "" && len(*d.out) == before && v.kind == mapValue:
 		d.errorAt(k, "E105", fmt.Sprintf("job %q does not say what to do", k.text), "add `job:` with a handler, or `flow:`")
 	}
@@ -105,7 +109,7 @@ func (d *draft) needIterate(j *Job, jd *jobDraft) {
 	}
 	for i, k := range jd.body.keys {
 		switch k.text {
-		case "iteratePick", "parallelism", "failFast", "maxFailures":
+		case "iteratePick", "parallelism", "failFast", "maxFailures", "batch":
 			d.errorAt(jd.body.keys[i], "E105", fmt.Sprintf("%q goes with iterate, which job %q does not have", k.text, j.Name), "")
 		}
 	}
@@ -114,7 +118,7 @@ func (d *draft) needIterate(j *Job, jd *jobDraft) {
 // inherit fills in what the job does not say, from the defaults and options.
 func (d *draft) inherit(j *Job, jd *jobDraft, o Options) {
 	df := &d.defaults
-	if jd.calls != nil {
+	if jd.calls != nil || j.Handler == "" {
 		if j.Retries.Max < 0 {
 			j.Retries.Max = 0
 		}
@@ -148,7 +152,7 @@ func (d *draft) inherit(j *Job, jd *jobDraft, o Options) {
 	if j.Priority < 0 && df.priority != nil {
 		j.Priority = *df.priority
 	}
-	if len(df.env) > 0 && jd.calls == nil {
+	if len(df.env) > 0 && j.Handler != "" {
 		all := maps.Clone(df.env)
 		maps.Copy(all, j.Env)
 		j.Env = all
@@ -180,6 +184,11 @@ func (d *draft) jobFields(j *Job, jd *jobDraft, inRecipe bool) map[string]field 
 	fields := map[string]field{
 		"flow": calls, "dependsOn": set(d.dependsOn(j, jd)), "inputs": used(d.template(&j.Inputs), use{items: true, secrets: true}),
 		"if": used(d.condition(&j.If), use{condition: true}), "iterate": set(used(d.iterate(j), use{})),
+		"batch":       d.count(&j.Batch, 1),
+		"delay":       set(d.delay(j, jd)),
+		"approval":    set(d.approval(j, jd)),
+		"waitFor":     set(d.waitFor(j, jd)),
+		"onFailure":   d.jobHook(),
 		"iteratePick": d.text(&j.IteratePick), "parallelism": d.count(&j.Parallelism, 1),
 		"failFast": d.boolean(&j.FailFast), "maxFailures": d.maxFailures(j),
 		"retries": set(d.retries(&j.Retries)), "timeout": set(d.duration(&j.Timeout)),

@@ -305,13 +305,19 @@ func (ld *loading) load(file string, text []byte, up above) string {
 	ld.priorities(d, up)
 	d.check()
 	ld.stack = append(ld.stack, file)
+	ld.calls(d, key)
+	ld.hooks(d, key)
+	ld.stack = ld.stack[:len(ld.stack)-1]
+	return key
+}
+
+// calls loads the flows that the jobs of a definition start.
+func (ld *loading) calls(d *draft, key string) {
 	for i := range d.jobs {
-		if d.jobs[i].calls != nil && i < len(f.Jobs) {
+		if d.jobs[i].calls != nil && i < len(d.flow.Jobs) {
 			ld.call(d, i, key)
 		}
 	}
-	ld.stack = ld.stack[:len(ld.stack)-1]
-	return key
 }
 
 // takeDefaults starts with the defaults of the caller, and reads the file's

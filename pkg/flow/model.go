@@ -13,6 +13,7 @@ type Kind string
 const (
 	KindRecipe Kind = "recipe" // has flows; what people submit
 	KindFlow   Kind = "flow"   // has jobs
+	KindHook   Kind = "hook"   // the jobs of a hook, part of a recipe or flow
 )
 
 // Bundle is a definition frozen for execution: one recipe or flow together
@@ -52,6 +53,58 @@ type Flow struct {
 	Parallelism int `json:"parallelism,omitempty"`
 	// Priority is 0 (lowest) to 9; PriorityNormal when the file says nothing.
 	Priority int `json:"priority"`
+	// Hooks are in the order in which they run.
+	Hooks []Hook `json:"hooks,omitempty"`
+}
+
+// Hook is what runs after a flow or a job has ended.
+type Hook struct {
+	On HookOn `json:"on"`
+	// Flow is the key in Bundle.Flows of the hook's jobs. They see the inputs,
+	// the vars and the jobs of the flow to which the hook belongs.
+	Flow string `json:"flow"`
+	// Recover makes good what failed when the jobs of the hook succeed.
+	Recover bool `json:"recover,omitempty"`
+}
+
+// HookOn says after which end a hook runs.
+type HookOn string
+
+// The hooks, as they are named in files.
+const (
+	OnFailureHook HookOn = "onFailure"
+	OnSuccessHook HookOn = "onSuccess"
+	OnCancelHook  HookOn = "onCancel"
+	FinallyHook   HookOn = "finally"
+)
+
+// HookKinds lists the hooks in the order in which they run.
+func HookKinds() []HookOn {
+	return []HookOn{OnFailureHook, OnSuccessHook, OnCancelHook, FinallyHook}
+}
+
+// Approval is a job that waits for somebody to say yes or no.
+type Approval struct {
+	Message *expr.Template `json:"message,omitempty"`
+	// By lists who may answer; anybody when empty.
+	By []string `json:"by,omitempty"`
+	// Inputs are asked for with a yes; they become outputs of the job.
+	Inputs []Input `json:"inputs,omitempty"`
+	// Timeout is how long the job waits (0: for ever), Approve what is taken
+	// for the answer then.
+	Timeout time.Duration `json:"timeout,omitempty"`
+	Approve bool          `json:"approve,omitempty"`
+}
+
+// WaitFor is a job that waits for a signal.
+type WaitFor struct {
+	Signal *expr.Template `json:"signal"`
+	// Match tells whether a signal of that name is the one; self is the signal.
+	Match *expr.Condition `json:"match,omitempty"`
+	// Timeout is how long the job waits (0: for ever). Then Default is its
+	// result; without one it fails.
+	Timeout time.Duration  `json:"timeout,omitempty"`
+	Default *expr.Template `json:"default,omitempty"`
 }
 
 // The three priorities that have a name.
@@ -109,6 +162,15 @@ type Job struct {
 	Handler string `json:"job,omitempty"`
 	// Flow is the key in Bundle.Flows of the nested flow.
 	Flow string `json:"flow,omitempty"`
+	// Approval and WaitFor are in place of Handler and Flow. Delay (a duration)
+	// and Until (a time) may be so, or put off the start of any job.
+	Approval *Approval      `json:"approval,omitempty"`
+	WaitFor  *WaitFor       `json:"waitFor,omitempty"`
+	Delay    *expr.Template `json:"delay,omitempty"`
+	Until    *expr.Template `json:"until,omitempty"`
+	// OnFailure runs after the last attempt failed, before jobs that depend on
+	// this one are judged.
+	OnFailure *Hook `json:"onFailure,omitempty"`
 	// Deps are the jobs this one waits for, declared and derived.
 	Deps []Dep `json:"deps,omitempty"`
 	// Inputs is nil when the job has none; they resolve just before dispatch.
@@ -119,6 +181,8 @@ type Job struct {
 	Iterate     *expr.Template `json:"iterate,omitempty"`
 	Range       *Range         `json:"range,omitempty"`
 	IteratePick string         `json:"iteratePick,omitempty"`
+	// Batch is the number of items of one task; 0 is 1.
+	Batch int `json:"batch,omitempty"`
 	// Parallelism bounds the items in flight at once; 0 is the dispatch window.
 	Parallelism int  `json:"parallelism,omitempty"`
 	FailFast    bool `json:"failFast,omitempty"`

@@ -26,6 +26,8 @@ func (r *Run) Fields() []string {
 		"started", strconv.FormatInt(r.Started, 10),
 		"ended", strconv.FormatInt(r.Ended, 10),
 		"counts", jsonText(true, r.Counts),
+		"paused", jsonText(r.Paused != nil, r.Paused),
+		"signals", jsonText(len(r.Signals) > 0, r.Signals),
 	}
 }
 
@@ -90,7 +92,11 @@ func Parse(id string, partition int, fields map[string]string) (Run, error) {
 		name string
 		to   any
 	}{
-		{"labels", &r.Labels}, {"error", &r.Error}, {"counts", &r.Counts},
+		{"labels", &r.Labels},
+		{"error", &r.Error},
+		{"counts", &r.Counts},
+		{"paused", &r.Paused},
+		{"signals", &r.Signals},
 	}
 	for _, o := range objects {
 		text := fields[o.name]

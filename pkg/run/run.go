@@ -3,6 +3,11 @@
 // engine that writes these records and by everything that reads them.
 package run
 
+import "encoding/json"
+
+// MaxSignals is the number of signals that a run keeps for jobs to come.
+const MaxSignals = 100
+
 // State is where a run stands.
 type State string
 
@@ -14,6 +19,9 @@ const (
 	// Running runs have tasks that are not final; the last of them to become
 	// final moves the run to Succeeded or Failed, a cancel to Cancelled.
 	Running State = "running"
+	// Paused runs start nothing until somebody resumes them; what is with the
+	// workers goes on. Resume moves them to Running, a cancel too.
+	Paused State = "paused"
 	// Succeeded ends a run none of whose jobs failed without being tolerated.
 	Succeeded State = "succeeded"
 	// Failed ends a run in which a job failed, or whose timeout passed.
@@ -23,7 +31,7 @@ const (
 )
 
 // States lists every run state in the order in which they are drawn.
-func States() []State { return []State{Queued, Running, Succeeded, Failed, Cancelled} }
+func States() []State { return []State{Queued, Running, Paused, Succeeded, Failed, Cancelled} }
 
 // Final reports whether no event can move the run any further.
 func (s State) Final() bool { return s == Succeeded || s == Failed || s == Cancelled }
@@ -37,6 +45,11 @@ const (
 	// under a parallelism limit; the engine moves them on by itself. A task
 	// without a record is pending.
 	TaskPending TaskState = "pending"
+	// TaskDelayed tasks may start and do so at a time; a timer moves them.
+	TaskDelayed TaskState = "delayed"
+	// TaskWaiting tasks wait for the world: an approval, a signal, a free slot
+	// of a group. Its answer moves them, or a timer.
+	TaskWaiting TaskState = "waiting"
 	// TaskQueued tasks have a ticket in a queue; a worker's report moves them.
 	TaskQueued TaskState = "queued"
 	// TaskRunning tasks are being executed by a worker, or are a nested flow
@@ -47,6 +60,8 @@ const (
 	TaskRetrying TaskState = "retrying"
 	// TaskSucceeded ends a task whose result is recorded.
 	TaskSucceeded TaskState = "succeeded"
+	// TaskCached ends a task whose result was there already, from another run.
+	TaskCached TaskState = "cached"
 	// TaskFailed ends a task whose attempts are used up.
 	TaskFailed TaskState = "failed"
 	// TaskSkipped ends a task whose own condition was false, all of whose
@@ -61,19 +76,22 @@ const (
 // TaskStates lists every task state in the order in which they are drawn.
 func TaskStates() []TaskState {
 	return []TaskState{
-		TaskPending, TaskQueued, TaskRunning, TaskRetrying,
-		TaskSucceeded, TaskFailed, TaskSkipped, TaskBlocked, TaskCancelled,
+		TaskPending, TaskDelayed, TaskWaiting, TaskQueued, TaskRunning, TaskRetrying,
+		TaskSucceeded, TaskCached, TaskFailed, TaskSkipped, TaskBlocked, TaskCancelled,
 	}
 }
 
 // Final reports whether no event can move the task any further.
 func (s TaskState) Final() bool {
 	switch s {
-	case TaskSucceeded, TaskFailed, TaskSkipped, TaskBlocked, TaskCancelled:
+	case TaskSucceeded, TaskCached, TaskFailed, TaskSkipped, TaskBlocked, TaskCancelled:
 		return true
 	}
 	return false
 }
+
+// HasResult reports whether a task of this state has a result.
+func (s TaskState) HasResult() bool { return s == TaskSucceeded || s == TaskCached }
 
 // InFlight reports whether a ticket of the task is with the workers.
 func (s TaskState) InFlight() bool { return s == TaskQueued || s == TaskRunning }
@@ -117,6 +135,7 @@ const (
 	CodeOutputs      = "outputs"      // a result does not keep the job's declared outputs
 	CodeSecret       = "secret"       // the worker does not have a secret that the job uses
 	CodeCancelled    = "cancelled"    // somebody cancelled the run
+	CodeRejected     = "rejected"     // somebody said no to an approval
 )
 
 // Task is the record of one task, as stored (in JSON) in the run's tasks hash
@@ -161,6 +180,53 @@ type Task struct {
 	Note string `json:"note,omitempty"`
 	// Lines reports that the task wrote log lines.
 	Lines bool `json:"lines,omitempty"`
+	// Wait says what a delayed or waiting task waits for.
+	Wait *Wait `json:"wait,omitempty"`
+}
+
+// Wait is what a delayed or waiting task waits for.
+type Wait struct {
+	// Kind is delay, approval, signal, group, rate or cache.
+	Kind string `json:"kind"`
+	// Key names the signal or the group; Limit, Per (milliseconds) and Mode
+	// are those of a group or rate.
+	Key   string `json:"key,omitempty"`
+	Limit int    `json:"limit,omitempty"`
+	Per   int64  `json:"per,omitempty"`
+	Mode  string `json:"mode,omitempty"`
+	// Ask is the id of a question to which the orchestrator finds the answer.
+	Ask string `json:"ask,omitempty"`
+	// Since is when the wait began, Due when it ends by itself; 0 is never.
+	Since int64 `json:"since,omitempty"`
+	Due   int64 `json:"due,omitempty"`
+	// Message and By are those of an approval: what to decide, and who may.
+	Message string   `json:"message,omitempty"`
+	By      []string `json:"by,omitempty"`
+}
+
+// The kinds of waits.
+const (
+	WaitDelay    = "delay"
+	WaitApproval = "approval"
+	WaitSignal   = "signal"
+	WaitGroup    = "group"
+	WaitRate     = "rate"
+	WaitCache    = "cache"
+)
+
+// Pause says who paused a run, when and why.
+type Pause struct {
+	By     string `json:"by,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	At     int64  `json:"at"`
+}
+
+// Signal is a signal that came before a job waited for it.
+type Signal struct {
+	Name string          `json:"name"`
+	Data json.RawMessage `json:"data,omitempty"`
+	By   string          `json:"by,omitempty"`
+	At   int64           `json:"at"`
 }
 
 // Run is the record of one run, as stored in the fields of the run's hash.
@@ -182,6 +248,10 @@ type Run struct {
 	Created int64
 	Started int64
 	Ended   int64
+	// Paused is set while the run is.
+	Paused *Pause
+	// Signals are those that no job has waited for yet, at most MaxSignals.
+	Signals []Signal
 	// Tasks and Done count the tasks that exist so far and the final ones.
 	Counts Counts
 }
@@ -190,10 +260,13 @@ type Run struct {
 // only in the definition, or as items not yet started, count as pending.
 type Counts struct {
 	Pending   int `json:"pending"`
+	Delayed   int `json:"delayed,omitempty"`
+	Waiting   int `json:"waiting,omitempty"`
 	Queued    int `json:"queued"`
 	Running   int `json:"running"`
 	Retrying  int `json:"retrying"`
 	Succeeded int `json:"succeeded"`
+	Cached    int `json:"cached,omitempty"`
 	Failed    int `json:"failed"`
 	Skipped   int `json:"skipped"`
 	Blocked   int `json:"blocked"`
@@ -202,12 +275,12 @@ type Counts struct {
 
 // Total is the number of tasks known so far.
 func (c Counts) Total() int {
-	return c.Pending + c.Queued + c.Running + c.Retrying + c.Final()
+	return c.Pending + c.Delayed + c.Waiting + c.Queued + c.Running + c.Retrying + c.Final()
 }
 
 // Final is the number of tasks that ended.
 func (c Counts) Final() int {
-	return c.Succeeded + c.Failed + c.Skipped + c.Blocked + c.Cancelled
+	return c.Succeeded + c.Cached + c.Failed + c.Skipped + c.Blocked + c.Cancelled
 }
 
 // Add changes the count of one state by n.
@@ -215,6 +288,10 @@ func (c *Counts) Add(s TaskState, n int) {
 	switch s {
 	case TaskPending:
 		c.Pending += n
+	case TaskDelayed:
+		c.Delayed += n
+	case TaskWaiting:
+		c.Waiting += n
 	case TaskQueued:
 		c.Queued += n
 	case TaskRunning:
@@ -223,6 +300,8 @@ func (c *Counts) Add(s TaskState, n int) {
 		c.Retrying += n
 	case TaskSucceeded:
 		c.Succeeded += n
+	case TaskCached:
+		c.Cached += n
 	case TaskFailed:
 		c.Failed += n
 	case TaskSkipped:
@@ -255,4 +334,9 @@ type Change struct {
 	Reason   string  `json:"reason,omitempty"`
 	// By is who asked for it, on changes that a person made.
 	By string `json:"by,omitempty"`
+	// Wait is what the task waits for, on changes to delayed and waiting.
+	Wait *Wait `json:"wait,omitempty"`
+	// Op is what a person did, where the state does not say it: pause, resume,
+	// approve, reject, signal.
+	Op string `json:"op,omitempty"`
 }

@@ -1,0 +1,80 @@
+package engine
+
+import (
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// A gate stands between a unit and its attempt. It lets the unit through, ends
+// it, or has it wait for an answer; then the unit goes on behind the gate.
+type gate struct {
+	kind string
+	// open reports whether the unit may go on at once.
+	open func(r *Run, u *unit) bool
+}
+
+// gates are in the order in which a unit comes to them.
+func gates() []gate { return nil }
+
+// pass takes a unit through its gates, as far as it may go.
+func (r *Run) pass(u *unit) bool {
+	for all := gates(); u.gate < len(all); {
+		g := all[u.gate]
+		u.gate++
+		if !g.open(r, u) {
+			return false
+		}
+	}
+	return true
+}
+
+// gateAfter is the gate behind the one at which a unit waits.
+func gateAfter(w *run.Wait) int {
+	for i, g := range gates() {
+		if w != nil && g.kind == w.Kind {
+			return i + 1
+		}
+	}
+	return len(gates())
+}
+
+// ask has a unit wait for what only the orchestrator can find out.
+func (r *Run) ask(u *unit, w run.Wait) {
+	w.Ask = r.pub()
+	r.wait(u, w)
+	r.fx.Asks = append(r.fx.Asks, Ask{Task: u.path(), Priority: u.node.step.def.Priority, Wait: *u.rec.Wait})
+}
+
+// OpenAsks returns the questions that have no answer yet, so that they can be
+// asked again.
+func (r *Run) OpenAsks() []Ask {
+	var out []Ask
+	for path, u := range r.live {
+		if w := u.rec.Wait; w != nil && w.Ask != "" {
+			out = append(out, Ask{Task: path, Priority: u.node.step.def.Priority, Wait: *w})
+		}
+	}
+	return out
+}
+
+// answered takes an answer in. It counts only while the unit waits for it.
+func (r *Run) answered(ev *Event) bool {
+	u := r.live[ev.Task]
+	if u == nil || u.rec.Wait == nil || u.rec.Wait.Ask == "" || u.rec.Wait.Ask != ev.Pub {
+		return false
+	}
+	if ev.Due > 0 {
+		r.waitUntil(u, ev.Due)
+		return true
+	}
+	w := *u.rec.Wait
+	r.endWait(u)
+	if r.settle(u, &w, ev) {
+		r.unwait(u)
+		r.laterUnit(u)
+	}
+	return true
+}
+
+// settle does what an answer means for the unit, by the kind of the question;
+// true lets it go on behind the gate.
+func (r *Run) settle(_ *unit, _ *run.Wait, ev *Event) bool { return ev.Granted }

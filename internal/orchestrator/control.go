@@ -1,0 +1,120 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/wire"
+)
+
+// control deals with the wishes of operators. Those about a run become events
+// of it; its answer comes with the commit.
+func (o *Orchestrator) control(ctx context.Context) error {
+	wishes, err := o.store.ReadControl(ctx, o.cfg.Name, 32, o.cfg.Poll, o.cfg.Ownership)
+	if err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	for i := range wishes {
+		if err := o.wish(ctx, &wishes[i]); err != nil {
+			return err
+		}
+		if err := o.store.AckControl(ctx, []string{wishes[i].Entry}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wish passes a wish on, or answers it.
+func (o *Orchestrator) wish(ctx context.Context, c *wire.Control) error {
+	now := o.now().UnixMilli()
+	if c.Queue != "" {
+		return o.wishOfQueue(ctx, c, now)
+	}
+	types := map[string]wire.EventType{
+		"cancel": wire.Cancel, "pause": wire.Pause, "resume": wire.Resume,
+		"approve": wire.Approve, "reject": wire.Reject, "signal": wire.Signal,
+	}
+	kind, known := types[c.Op]
+	switch {
+	case !known:
+		return o.refuse(ctx, c, fmt.Sprintf("the op %q is not known: write cancel, pause, resume, approve, reject or signal", c.Op))
+	case c.Run == "":
+		return o.refuse(ctx, c, "the field run is missing")
+	case c.Op == "signal" && c.Signal == "":
+		return o.refuse(ctx, c, "the field signal is missing")
+	}
+	rec, err := o.store.Run(ctx, c.Run)
+	switch {
+	case errors.Is(err, wire.ErrNotFound):
+		return o.refuse(ctx, c, fmt.Sprintf("there is no run %q, or no longer", c.Run))
+	case err != nil:
+		return err
+	case rec.State.Final():
+		return o.refuse(ctx, c, fmt.Sprintf("the run has ended: it is %s", rec.State))
+	}
+	ev := wire.Event{
+		Type: kind, Run: c.Run, Task: c.Job, By: c.By, Reason: c.Reason, At: now,
+		Signal: c.Signal, Data: c.Data, Reply: c.Entry,
+	}
+	return o.store.SendEvents(ctx, o.store.PartitionOf(c.Run), []wire.Event{ev})
+}
+
+func (o *Orchestrator) wishOfQueue(ctx context.Context, c *wire.Control, now int64) error {
+	var err error
+	switch c.Op {
+	case "pause":
+		err = o.store.PauseQueue(ctx, c.Queue, wire.Paused{By: c.By, Reason: c.Reason, At: now})
+	case "resume":
+		err = o.store.ResumeQueue(ctx, c.Queue)
+	default:
+		return o.refuse(ctx, c, fmt.Sprintf("the op %q is not for queues: write pause or resume", c.Op))
+	}
+	if err != nil {
+		return err
+	}
+	o.log.Info("queue", zap.String("op", c.Op), zap.String("queue", c.Queue), zap.String("by", c.By), zap.String("reason", c.Reason))
+	return o.store.AnswerControl(ctx, c.Entry, wire.Answer{State: wire.Accepted}, wire.AnswerTTL)
+}
+
+func (o *Orchestrator) refuse(ctx context.Context, c *wire.Control, reason string) error {
+	o.log.Warn("a wish is refused", zap.String("op", c.Op), zap.String("run_id", c.Run), zap.String("reason", reason))
+	return o.store.AnswerControl(ctx, c.Entry, wire.Answer{State: wire.Rejected, Run: c.Run, Error: reason}, wire.AnswerTTL)
+}
+
+// replied answers the wishes that a commit has dealt with, and asks what its
+// tasks want to know.
+func (pt *partition) replied(ctx context.Context, id string, fx *engine.Effects) error {
+	for _, r := range fx.Replies {
+		a := wire.Answer{State: wire.Accepted, Run: id}
+		if r.Error != "" {
+			a.State, a.Error = wire.Rejected, r.Error
+		}
+		if err := pt.o.store.AnswerControl(ctx, r.ID, a, wire.AnswerTTL); err != nil {
+			return err
+		}
+	}
+	if len(fx.Asks)+len(fx.Frees) > 0 {
+		return pt.asked(ctx, id, fx.Asks, fx.Frees)
+	}
+	return nil
+}
+
+// asked finds the answers to the questions of a run's tasks, and gives slots
+// back. It may come again for the same, after a crash or from the sweeper.
+func (pt *partition) asked(ctx context.Context, id string, asks []engine.Ask, frees []engine.Free) error {
+	_ = frees
+	var events []wire.Event
+	for i := range asks {
+		events = append(events, wire.Event{Type: wire.Answered, Run: id, Task: asks[i].Task, Pub: asks[i].Ask, Granted: true, At: pt.o.now().UnixMilli()})
+	}
+	if len(events) == 0 {
+		return nil
+	}
+	return pt.o.store.SendEvents(ctx, pt.p, events)
+}
