@@ -213,19 +213,6 @@ func (a *app) logsCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) cancelCommand() *cobra.Command {
-	var reason string
-	c := a.queryRun("cancel RUN", "Cancel a run", cobra.ExactArgs(1), func(ctx context.Context, c *client.Client, id string, _ []string) error {
-		if err := c.Cancel(ctx, id, who(), reason); err != nil {
-			return err
-		}
-		a.print("%s\n", id)
-		return nil
-	})
-	c.Flags().StringVar(&reason, "reason", "", "why, for the run's log")
-	return c
-}
-
 func (a *app) workersCommand() *cobra.Command {
 	return a.query("workers", "List workers", cobra.NoArgs, func(ctx context.Context, c *client.Client, _ []string) error {
 		all, err := c.Workers(ctx)
@@ -261,11 +248,19 @@ func (a *app) queuesCommand() *cobra.Command {
 		if err != nil || a.output == "json" {
 			return firstError(err, func() error { return a.json(all) })
 		}
+		paused, err := c.PausedQueues(ctx)
+		if err != nil {
+			return err
+		}
 		var rows [][]string
 		for _, q := range all {
-			rows = append(rows, []string{q.Queue, string(q.Priority), strconv.FormatInt(q.Waiting, 10), strconv.FormatInt(q.InFlight, 10)})
+			state := "open"
+			if p, is := paused[q.Queue]; is {
+				state = strings.TrimSpace("paused " + p.By + " " + p.Reason)
+			}
+			rows = append(rows, []string{q.Queue, string(q.Priority), strconv.FormatInt(q.Waiting, 10), strconv.FormatInt(q.InFlight, 10), state})
 		}
-		a.table("QUEUE PRIORITY WAITING RUNNING", rows)
+		a.table("QUEUE PRIORITY WAITING RUNNING STATE", rows)
 		return nil
 	})
 }

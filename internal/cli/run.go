@@ -21,6 +21,7 @@ import (
 	"github.com/orchis-run/orchis/pkg/client"
 	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/job"
+	"github.com/orchis-run/orchis/pkg/run"
 )
 
 func (a *app) runCommand() *cobra.Command {
@@ -46,6 +47,7 @@ func (a *app) runCommand() *cobra.Command {
 	c.Flags().IntVar(&workers, "workers", 2, "number of workers")
 	c.Flags().StringVar(&how, "progress", "auto", "auto, tty, plain, json or quiet")
 	c.Flags().DurationVar(&limit, "timeout", 0, "cancel the run after this time")
+	c.Flags().BoolVar(&a.approves, "approve", false, "say yes to every approval, to try a recipe")
 	return c
 }
 
@@ -173,6 +175,25 @@ func (a *app) start(ctx context.Context, g *errgroup.Group, s config.Settings, s
 	return nil
 }
 
+// approveAll says yes to every approval of a run.
+func (a *app) approveAll(ctx context.Context, c *client.Client, id string) {
+	_ = c.Watch(ctx, id, func(changes []run.Change) error {
+		for _, ch := range changes {
+			if ch.State != run.TaskWaiting || ch.Wait == nil || ch.Wait.Kind != run.WaitApproval {
+				continue
+			}
+			by := who()
+			if len(ch.Wait.By) > 0 {
+				by = ch.Wait.By[0]
+			}
+			if err := c.Approve(ctx, id, ch.Task, by, "--approve", nil); err != nil && ctx.Err() == nil {
+				a.tell("%s: %v\n", ch.Task, err)
+			}
+		}
+		return nil
+	})
+}
+
 // follow submits, shows the progress and prints the outputs. The first Ctrl-C
 // cancels the run, the second ends the command.
 func (a *app) follow(ctx context.Context, c *client.Client, b *flow.Bundle, request client.Request, how string) error {
@@ -183,6 +204,9 @@ func (a *app) follow(ctx context.Context, c *client.Client, b *flow.Bundle, requ
 	id, err := c.Accepted(ctx, entry)
 	if err != nil {
 		return err
+	}
+	if a.approves {
+		go a.approveAll(ctx, c, id)
 	}
 	watching, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()

@@ -20,6 +20,7 @@ func (r *Run) apply(ev *Event) bool {
 	case Continue:
 		return len(r.work) > 0
 	case Cancel:
+		r.reply(ev, nil)
 		return r.cancel(ev)
 	case Broken:
 		r.stop(&run.Error{Code: run.CodeInternal, Message: ev.Reason}, true, "")

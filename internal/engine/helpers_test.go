@@ -41,13 +41,14 @@ func compileRapid(t *rapid.T, files []txtar.File, l Limits) *Program {
 		if err := diags.Err(); err != nil {
 			t.Fatalf("%v\n%s", err, f.Data)
 		}
-		def := one.RootFlow()
-		for i := range def.Jobs {
-			if j := &def.Jobs[i]; j.Handler == "inner" {
-				j.Handler, j.Flow, j.Timeout = "", "flows/inner.yaml", 0
+		for key, def := range one.Flows {
+			for i := range def.Jobs {
+				if j := &def.Jobs[i]; j.Handler == "inner" {
+					j.Handler, j.Flow, j.Timeout = "", "flows/inner.yaml", 0
+				}
 			}
+			bundle.Flows[key] = def
 		}
-		bundle.Flows[f.Name] = def
 		if bundle.Root == "" {
 			bundle.Root = f.Name
 		}

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"github.com/orchis-run/orchis/internal/expr"
 	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -17,9 +16,10 @@ func (r *Run) runHooks(s *scope) bool {
 	for i := range s.hooks {
 		n := &s.hooks[i]
 		switch {
-		case n.state().Final() || !follows(n.step.on, base):
+		case n.state().Final():
 		case n.unit.sub != nil:
 			return false
+		case !follows(n.step.on, base):
 		case !s.hard:
 			if r.openHook(n); !n.state().Final() {
 				return false
@@ -84,7 +84,7 @@ func (r *Run) outcome(s *scope, hooks bool) run.State {
 		return run.Cancelled
 	case stop != nil:
 		return run.Failed
-	case s.failed > 0 && !(hooks && s.recovered()):
+	case s.failed > 0 && (!hooks || !s.recovered()):
 		return run.Failed
 	case hooks && s.failedHook() != nil:
 		return run.Failed
@@ -170,9 +170,7 @@ func (r *Run) inputsOf(n *node) any {
 	if n.step.sub != nil {
 		value, err = n.step.def.Inputs.Eval(r.view(&n.unit))
 	} else {
-		var secrets []expr.SecretText
-		value, secrets, err = n.step.def.Inputs.EvalSecret(r.view(&n.unit))
-		_ = secrets
+		value, _, err = n.step.def.Inputs.EvalSecret(r.view(&n.unit))
 	}
 	if err != nil {
 		return map[string]any{}

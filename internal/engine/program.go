@@ -163,7 +163,7 @@ func (p *Program) compileJob(pl *plan, i int) error {
 	}
 	if def.OnFailure != nil {
 		var err error
-		if s.hook, err = p.compileHook(def.OnFailure, def.Name+"/"); err != nil {
+		if s.hook, err = p.compileHook(def.OnFailure, def.Name); err != nil {
 			return err
 		}
 	}

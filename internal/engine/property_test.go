@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 	"pgregory.net/rapid"
 
+	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
@@ -26,16 +27,32 @@ func drawFlow(t *rapid.T, nested bool) string {
 	for i := range jobs {
 		fmt.Fprintf(&b, "  j%d:\n", i)
 		sub := nested && rapid.IntRange(0, 3).Draw(t, "sub") == 0
-		if sub {
+		gate := !sub && rapid.IntRange(0, 5).Draw(t, "gate") == 0
+		if rapid.IntRange(0, 5).Draw(t, "delayed") == 0 {
+			b.WriteString("    delay: 5s\n")
+		}
+		if !gate && rapid.IntRange(0, 4).Draw(t, "hooked") == 0 {
+			fmt.Fprintf(&b, "    onFailure: {recover: %v, o%d: {job: work, retries: 1}}\n", rapid.Bool().Draw(t, "recover"), i)
+		}
+		switch {
+		case sub:
 			b.WriteString("    flow: inner\n")
-		} else {
+		case gate:
+			b.WriteString(rapid.SampledFrom([]string{
+				"    approval: {message: Go, timeout: 1h}\n", "    approval: {timeout: 1h, onTimeout: approve}\n",
+				"    waitFor: {signal: s, timeout: 1h, default: 1}\n", "    waitFor: {signal: s, timeout: 1h, match: self.data == 1}\n",
+			}).Draw(t, "kind"))
+		default:
 			fmt.Fprintf(&b, "    job: %s\n", rapid.SampledFrom([]string{"work", "work", "transform"}).Draw(t, "handler"))
 		}
 		if rapid.IntRange(0, 2).Draw(t, "iterated") == 0 {
 			fmt.Fprintf(&b, "    iterate: {from: 1, to: %d}\n", rapid.IntRange(0, 4).Draw(t, "items"))
+			fmt.Fprintf(&b, "    batch: %d\n", rapid.IntRange(1, 2).Draw(t, "batch"))
 			fmt.Fprintf(&b, "    failFast: %v\n    maxFailures: %d\n", rapid.Bool().Draw(t, "failFast"), rapid.IntRange(0, 1).Draw(t, "maxFailures"))
 		}
-		fmt.Fprintf(&b, "    retries: %d\n", rapid.IntRange(0, 2).Draw(t, "retries"))
+		if !gate {
+			fmt.Fprintf(&b, "    retries: %d\n", rapid.IntRange(0, 2).Draw(t, "retries"))
+		}
 		fmt.Fprintf(&b, "    continueOnError: %v\n", rapid.IntRange(0, 3).Draw(t, "tolerant") == 0)
 		if cond := rapid.SampledFrom([]string{"", "", "", "finished()", "always()", "failure()", "success()", "1 == 2"}).Draw(t, "if"); cond != "" {
 			fmt.Fprintf(&b, "    if: %s\n", cond)
@@ -55,6 +72,11 @@ func drawFlow(t *rapid.T, nested bool) string {
 			fmt.Fprintf(&b, "    dependsOn: {%s}\n", strings.Join(deps, ", "))
 		}
 	}
+	for _, on := range flow.HookKinds() {
+		if rapid.IntRange(0, 4).Draw(t, string(on)) == 0 {
+			fmt.Fprintf(&b, "%s: {h%s: {job: work, retries: 1}}\n", on, on)
+		}
+	}
 	return b.String()
 }
 
@@ -68,6 +90,9 @@ func (g *rig) checkStarts(t *rapid.T, all []Effects) {
 
 // checkStart holds a ticket against the rule of who may start.
 func (g *rig) checkStart(t *rapid.T, k Ticket) {
+	if strings.Contains(k.Task, "@") {
+		return // of a hook; they depend on nothing
+	}
 	prefix, name := "", k.Task
 	if at := strings.LastIndex(k.Task, "/"); at >= 0 {
 		prefix, name = k.Task[:at+1], k.Task[at+1:]
@@ -132,6 +157,15 @@ func (g *rig) draw(t *rapid.T, old *[]Event) (Event, bool) {
 	switch {
 	case what == 0:
 		return Event{Kind: Cancel, By: "bob"}, true
+	case what == 1 && rapid.Bool().Draw(t, "pause"):
+		return Event{Kind: Pause, By: "bob"}, true
+	case g.run.Record().State == run.Paused && (what < 20 || len(tasks) == 0):
+		return Event{Kind: Resume, By: "bob"}, true
+	case what == 2:
+		return Event{Kind: Signal, Signal: "s", Data: []byte("1")}, true
+	case (what == 3 || len(tasks) == 0) && len(g.run.waitingFor(run.WaitApproval, "")) > 0 && rapid.Bool().Draw(t, "decide"):
+		task := rapid.SampledFrom(g.run.waitingFor(run.WaitApproval, "")).Draw(t, "approval")
+		return Event{Kind: rapid.SampledFrom([]Kind{Approve, Reject}).Draw(t, "answer"), Task: task, By: "bob"}, true
 	case what < 5 && len(*old) > 0:
 		return rapid.SampledFrom(*old).Draw(t, "old"), true
 	case len(tasks) == 0 || what < 10 && len(g.timers) > 0:
@@ -167,6 +201,9 @@ func (g *rig) checkPlaces(t *rapid.T) {
 	out := map[string]int{}
 	for _, f := range g.run.InFlight() {
 		out[""]++
+		if strings.Contains(f.Task, "@") {
+			continue
+		}
 		if at := strings.LastIndex(f.Task, "/"); at >= 0 {
 			out[f.Task[:at]]++
 		}
@@ -192,7 +229,8 @@ func (g *rig) checkWaits(t *rapid.T) {
 		}
 	}
 	want := g.run.Record().Counts
-	if got.Pending != want.Pending || got.Queued != want.Queued || got.Running != want.Running || got.Retrying != want.Retrying {
+	if got.Pending != want.Pending || got.Queued != want.Queued || got.Running != want.Running || got.Retrying != want.Retrying ||
+		got.Waiting != want.Waiting || got.Delayed != want.Delayed {
 		t.Fatalf("the answers are about %+v, the counts are %+v", got, want)
 	}
 }

@@ -1,6 +1,9 @@
 package engine
 
-import "github.com/orchis-run/orchis/pkg/run"
+import (
+	"github.com/orchis-run/orchis/pkg/flow"
+	"github.com/orchis-run/orchis/pkg/run"
+)
 
 // cancel stops the run as somebody wishes. Jobs whose condition asks for it
 // (always, cancelled) still run; a second cancel stops these too.
@@ -59,10 +62,13 @@ func (r *Run) stopScope(s *scope, hard bool) {
 			r.laterNode(&s.nodes[i])
 		}
 	}
-	if hard {
-		for i := range s.hooks {
+	for i := range s.hooks {
+		// What follows a success means nothing any more; the rest cleans up.
+		if hard || s.hooks[i].step.on == flow.OnSuccessHook {
 			r.stopHook(&s.hooks[i])
 		}
+	}
+	if hard {
 		for i := range s.nodes {
 			r.stopHook(s.nodes[i].hook)
 		}

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -188,7 +190,7 @@ func (r *Run) waitOver(u *unit) bool {
 		r.laterNode(u.node)
 	case run.WaitApproval:
 		if def.Approval.Approve {
-			r.result(u, r.approved(u, "", "", nil))
+			r.result(u, r.approved("", "", nil))
 			return true
 		}
 		r.rejected(u, &run.Error{Code: run.CodeRejected, Message: fmt.Sprintf("nobody answered within %s", def.Approval.Timeout)})
@@ -228,7 +230,7 @@ func (r *Run) control(ev *Event) bool {
 	var err error
 	switch {
 	case r.root == nil:
-		err = fmt.Errorf("the run has not begun yet")
+		err = errors.New("the run has not begun yet")
 	case ev.Kind == Pause:
 		err = r.pause(ev)
 	case ev.Kind == Resume:
@@ -238,14 +240,20 @@ func (r *Run) control(ev *Event) bool {
 	default:
 		err = r.decide(ev)
 	}
-	if ev.Reply != "" {
-		reply := Reply{ID: ev.Reply}
-		if err != nil {
-			reply.Error = err.Error()
-		}
-		r.fx.Replies = append(r.fx.Replies, reply)
-	}
+	r.reply(ev, err)
 	return err == nil
+}
+
+// reply says what became of an event, to those who asked for it.
+func (r *Run) reply(ev *Event, err error) {
+	if ev.Reply == "" {
+		return
+	}
+	reply := Reply{ID: ev.Reply}
+	if err != nil {
+		reply.Error = err.Error()
+	}
+	r.fx.Replies = append(r.fx.Replies, reply)
 }
 
 func (r *Run) note(ev *Event, task string) {
@@ -258,7 +266,7 @@ func (r *Run) pause(ev *Event) error {
 		return fmt.Errorf("the run is paused already, by %s", r.rec.Paused.By)
 	}
 	if r.rec.Error != nil {
-		return fmt.Errorf("the run is being stopped")
+		return errors.New("the run is being stopped")
 	}
 	r.rec.Paused, r.rec.State = &run.Pause{By: ev.By, Reason: ev.Reason, At: r.now}, run.Paused
 	r.note(ev, "")
@@ -267,7 +275,7 @@ func (r *Run) pause(ev *Event) error {
 
 func (r *Run) resume(ev *Event) error {
 	if r.rec.Paused == nil {
-		return fmt.Errorf("the run is not paused")
+		return errors.New("the run is not paused")
 	}
 	r.goesOn()
 	r.note(ev, "")
@@ -286,7 +294,7 @@ func (r *Run) signal(ev *Event) error {
 	s := run.Signal{Name: ev.Signal, Data: ev.Data, By: ev.By, At: r.now}
 	switch {
 	case s.Name == "":
-		return fmt.Errorf("the signal has no name")
+		return errors.New("the signal has no name")
 	case len(s.Data) > r.limits.MaxResult:
 		return fmt.Errorf("the signal has %d bytes, more than the limit of %d", len(s.Data), r.limits.MaxResult)
 	}
@@ -331,7 +339,7 @@ func (r *Run) decide(ev *Event) error {
 	case len(waiting) == 0 && ev.Task != "":
 		return fmt.Errorf("task %q does not wait for an approval", ev.Task)
 	case len(waiting) == 0:
-		return fmt.Errorf("no job of the run waits for an approval")
+		return errors.New("no job of the run waits for an approval")
 	case len(waiting) > 1:
 		return fmt.Errorf("%d jobs wait for an approval: say which of %s", len(waiting), strings.Join(waiting, ", "))
 	}
@@ -354,7 +362,7 @@ func (r *Run) decide(ev *Event) error {
 		return err
 	}
 	r.note(ev, waiting[0])
-	r.result(u, r.approved(u, ev.By, ev.Reason, inputs))
+	r.result(u, r.approved(ev.By, ev.Reason, inputs))
 	return nil
 }
 
@@ -364,7 +372,7 @@ func approvalInputs(a *flow.Approval, data json.RawMessage, now int64) (map[stri
 		v, err := expr.Decode(data)
 		m, ok := v.(map[string]any)
 		if err != nil || !ok && v != nil {
-			return nil, fmt.Errorf("the inputs of an approval must be a JSON object")
+			return nil, errors.New("the inputs of an approval must be a JSON object")
 		}
 		given = m
 	}
@@ -377,14 +385,12 @@ func approvalInputs(a *flow.Approval, data json.RawMessage, now int64) (map[stri
 	for _, p := range problems {
 		lines = append(lines, p.Error())
 	}
-	return nil, fmt.Errorf("%s", strings.Join(lines, "; "))
+	return nil, errors.New(strings.Join(lines, "; "))
 }
 
 // approved is the result of an approval.
-func (r *Run) approved(u *unit, by, comment string, inputs map[string]any) map[string]any {
+func (r *Run) approved(by, comment string, inputs map[string]any) map[string]any {
 	out := map[string]any{"approved": true, "by": by, "comment": comment, "at": time.UnixMilli(r.now).UTC().Format(time.RFC3339)}
-	for k, v := range inputs {
-		out[k] = v
-	}
+	maps.Copy(out, inputs)
 	return out
 }

@@ -35,6 +35,7 @@ type facts struct {
 	workers []wire.Worker
 	lanes   map[string]redisstore.QueueStat
 	owner   string
+	paused  map[string]wire.Paused
 }
 
 // Run answers for a run, the most telling reasons first. With a task it
@@ -77,7 +78,7 @@ func Run(ctx context.Context, store *redisstore.Store, id, task string) ([]Reaso
 	}
 	found := false
 	for _, w := range waits {
-		if task == "" || w.Task == task || strings.HasPrefix(w.Task, task+"/") || strings.HasPrefix(w.Task, task+"[") || items(w.Task, task) {
+		if task == "" || w.Task == task || strings.HasPrefix(w.Task, task+"/") || strings.HasPrefix(w.Task, task+"@") || strings.HasPrefix(w.Task, task+"[") || items(w.Task, task) {
 			found = true
 			out = append(out, Reason{Wait: w, Text: f.text(&w)})
 		}
@@ -98,8 +99,8 @@ func items(wait, task string) bool {
 // rank puts what somebody can do something about before what follows from it.
 func rank(k engine.WaitKind) int {
 	return slices.Index([]engine.WaitKind{
-		"", engine.ForWorker, engine.ForTimer, engine.ForResult, engine.ForPlace,
-		engine.ForOrchestrator, engine.ForItems, engine.ForTasks, engine.ForJobs,
+		"", engine.ForResume, engine.ForApproval, engine.ForSignal, engine.ForWorker, engine.ForGroup, engine.ForRate, engine.ForTime, engine.ForTimer, engine.ForResult, engine.ForPlace,
+		engine.ForAnswer, engine.ForOrchestrator, engine.ForItems, engine.ForTasks, engine.ForJobs,
 	}, k)
 }
 
@@ -129,12 +130,13 @@ func waits(ctx context.Context, store *redisstore.Store, rec run.Run, tasks map[
 
 func look(ctx context.Context, store *redisstore.Store, p int) (*facts, error) {
 	f := &facts{lanes: map[string]redisstore.QueueStat{}}
-	var errs [4]error
+	var errs [5]error
 	var stats []redisstore.QueueStat
 	f.now, errs[0] = store.Now(ctx)
 	f.workers, errs[1] = store.Workers(ctx)
 	stats, errs[2] = store.QueueStats(ctx)
 	f.owner, errs[3] = store.Owner(ctx, p)
+	f.paused, errs[4] = store.PausedQueues(ctx)
 	for _, s := range stats {
 		f.lanes[s.Queue+" "+string(s.Priority)] = s
 	}
@@ -165,15 +167,59 @@ func (f *facts) text(w *engine.Wait) string {
 	case engine.ForTimer:
 		in := time.UnixMilli(w.Due).Sub(f.now).Round(time.Second / 10)
 		return fmt.Sprintf("tries again in %s", max(0, in)) + last
+	case engine.ForTime, engine.ForApproval, engine.ForSignal, engine.ForResume:
+		return f.world(w)
 	case engine.ForTasks:
 		return "waits for its own tasks, since " + f.ago(w.Since)
 	}
 	return "can start; the orchestrator takes it up with its next step"
 }
 
+// world says what a task waits for that is not done by workers.
+func (f *facts) world(w *engine.Wait) string {
+	limit := ""
+	if w.Due > 0 {
+		limit = "; it ends by itself in " + f.in(w.Due)
+	}
+	switch w.Kind {
+	case engine.ForApproval:
+		text := "waits for an approval, since " + f.ago(w.Since) + ": " + w.Note
+		if len(w.By) > 0 {
+			text += " (by " + strings.Join(w.By, ", ") + ")"
+		}
+		return text + limit
+	case engine.ForSignal:
+		return fmt.Sprintf("waits for the signal %q, since %s%s", w.Key, f.ago(w.Since), limit)
+	case engine.ForResume:
+		text := "the run is paused, since " + f.ago(w.Since)
+		if by := strings.Join(w.By, ", "); by != "" {
+			text += ", by " + by
+		}
+		if w.Note != "" {
+			text += ": " + w.Note
+		}
+		return text
+	}
+	return "starts in " + f.in(w.Due)
+}
+
+func (f *facts) in(ms int64) string {
+	return max(0, time.UnixMilli(ms).Sub(f.now)).Round(time.Second / 10).String()
+}
+
 // queue says why a ticket is not with a worker.
 func (f *facts) queue(w *engine.Wait) string {
 	since := "published " + f.ago(w.Since) + " ago in queue " + w.Queue
+	if p, paused := f.paused[w.Queue]; paused {
+		since += "; the queue is paused"
+		if p.By != "" {
+			since += " by " + p.By
+		}
+		if p.Reason != "" {
+			since += ": " + p.Reason
+		}
+		return since
+	}
 	var able, serving, busy, slots int
 	var seen *wire.Worker
 	for i := range f.workers {

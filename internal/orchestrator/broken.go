@@ -45,11 +45,17 @@ func (pt *partition) broken(ctx context.Context, t *todo, cause error) (*wire.Co
 	return &c, &fx, nil
 }
 
-// dismiss acknowledges events, and removes timers, that have no effect.
-func (pt *partition) dismiss(ctx context.Context, t *todo) error {
+// dismiss acknowledges events, and removes timers, that have no effect; perhaps
+// since the run has ended.
+func (pt *partition) dismiss(ctx context.Context, t *todo, ended bool) error {
 	var ids []string
 	for _, ev := range t.events {
 		ids = append(ids, ev.ID)
+		if ended && ev.Reply != "" {
+			if err := pt.o.store.AnswerControl(ctx, ev.Reply, wire.Answer{State: wire.Rejected, Run: t.id, Error: "the run has ended"}, wire.AnswerTTL); err != nil {
+				return err
+			}
+		}
 	}
 	if err := pt.o.store.AckEvents(ctx, pt.p, ids); err != nil {
 		return err

@@ -260,11 +260,11 @@ func (pt *partition) ended(fx *engine.Effects) {
 func (pt *partition) step(ctx context.Context, t *todo) (*wire.Commit, *engine.Effects, error) {
 	l, err := pt.load(ctx, t.id)
 	if errors.Is(err, wire.ErrNotFound) {
-		return nil, nil, pt.dismiss(ctx, t)
+		return nil, nil, pt.dismiss(ctx, t, true)
 	}
 	if err == nil && l.run.Final() {
 		pt.forget(t.id)
-		return nil, nil, pt.dismiss(ctx, t)
+		return nil, nil, pt.dismiss(ctx, t, true)
 	}
 	now := pt.o.now().UnixMilli()
 	var fx engine.Effects
@@ -289,7 +289,7 @@ func (pt *partition) step(ctx context.Context, t *todo) (*wire.Commit, *engine.E
 			if err := pt.replied(ctx, t.id, &fx); err != nil {
 				return nil, nil, err
 			}
-			return nil, nil, pt.dismiss(ctx, t)
+			return nil, nil, pt.dismiss(ctx, t, false)
 		}
 		return pt.step(ctx, t)
 	}

@@ -326,7 +326,9 @@ type Worker struct {
 	Queues   []string      `json:"queues"`
 	Handlers []HandlerInfo `json:"handlers"`
 	Draining bool          `json:"draining,omitempty"`
-	Started  int64         `json:"started"`
+	// Paused are queues of which the worker knows that they are.
+	Paused  []string `json:"paused,omitempty"`
+	Started int64    `json:"started"`
 	// Seen is Unix milliseconds by the clock of Redis.
 	Seen int64 `json:"seen"`
 }

@@ -43,7 +43,7 @@ func (ld *loading) hooks(d *draft, key string) {
 			if h.job >= len(d.flow.Jobs) {
 				continue // the job itself is not valid
 			}
-			name = d.flow.Jobs[h.job].Name + "/@" + name
+			name = "@" + d.flow.Jobs[h.job].Name + "@" + name
 		} else {
 			name = "@" + name
 		}

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -78,6 +79,7 @@ func (w *Worker) register(ctx context.Context) {
 		}
 		w.mu.Lock()
 		entry.Draining = w.draining
+		entry.Paused = slices.Sorted(maps.Keys(w.paused))
 		w.mu.Unlock()
 		if err := w.store.PutWorker(ctx, entry); err != nil && ctx.Err() == nil {
 			w.log.Debug("the registry cannot be written", zap.Error(err))

@@ -25,7 +25,6 @@ import (
 	"github.com/orchis-run/orchis/internal/secret"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/job"
-	"github.com/orchis-run/orchis/pkg/run"
 )
 
 // Config says how a worker works. Only URL must be given.
@@ -124,6 +123,7 @@ type Worker struct {
 	hand     map[*attempt]bool
 	ready    bool // has been connected
 	draining bool
+	paused   map[string]bool // queues from which nothing is taken
 	trouble  error
 	empty    chan struct{} // closed when the hand is empty, while draining
 	kill     chan struct{}
@@ -192,6 +192,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	var upkeep errgroup.Group
 	upkeep.Go(func() error { w.heartbeats(alive); return nil })
 	upkeep.Go(func() error { w.register(alive); return nil })
+	upkeep.Go(func() error { w.watchPauses(ctx); return nil })
 	var claims errgroup.Group
 	for p := range store.Partitions() {
 		claims.Go(func() error { w.claim(ctx, alive, p); return nil })
@@ -222,6 +223,7 @@ func (w *Worker) begin(ctx context.Context) (*redisstore.Store, error) {
 	w.mu.Lock()
 	w.ready = true
 	w.mu.Unlock()
+	w.lookForPauses(ctx)
 	return store, w.handBackOld(ctx)
 }
 
@@ -255,13 +257,18 @@ func (w *Worker) handBackOld(ctx context.Context) error {
 func (w *Worker) claim(ctx, alive context.Context, p int) {
 	b := w.newBackoff("take tickets")
 	for ctx.Err() == nil {
+		queues := w.open()
+		if len(queues) == 0 {
+			pause(ctx, w.cfg.Poll)
+			continue
+		}
 		free := w.reserve(ctx)
 		if free == 0 {
 			return
 		}
 		// The reads themselves are not cut off: a reply that is lost would leave
 		// tickets with a worker that does not know of them.
-		tickets, err := w.store.ReadTickets(alive, p, w.cfg.Queues, w.cfg.Name, free, 0)
+		tickets, err := w.store.ReadTickets(alive, p, queues, w.cfg.Name, free, 0)
 		for i, t := range tickets {
 			w.take(alive, t, i < free)
 		}
@@ -269,7 +276,7 @@ func (w *Worker) claim(ctx, alive context.Context, p int) {
 			<-w.slots
 		}
 		if err == nil && len(tickets) == 0 {
-			tickets, err = w.store.AwaitTickets(alive, p, w.cfg.Queues, w.cfg.Name, w.cfg.Poll)
+			tickets, err = w.store.AwaitTickets(alive, p, queues, w.cfg.Name, w.cfg.Poll)
 			for _, t := range tickets {
 				w.take(alive, t, false)
 			}
@@ -321,6 +328,14 @@ func (w *Worker) take(ctx context.Context, t wire.Ticket, hasSlot bool) {
 	w.mu.Unlock()
 	go func() { //nolint:contextcheck // an attempt lives by its own context
 		defer w.putDown(a)
+		if w.isPaused(t.Queue) {
+			// It was read for while the queue was paused.
+			if hasSlot {
+				defer func() { <-w.slots }()
+			}
+			a.report(a.handBack("paused", "queue "+t.Queue+" is paused"))
+			return
+		}
 		if !hasSlot && !w.slotFor(a) {
 			return
 		}
@@ -337,9 +352,7 @@ func (w *Worker) slotFor(a *attempt) bool {
 	case w.slots <- struct{}{}:
 		return true
 	case <-late.C:
-		ev := a.event(wire.Released)
-		ev.Error = &run.Error{Code: "busy", Message: "all slots of worker " + w.cfg.Name + " are taken"}
-		a.report(&ev)
+		a.report(a.handBack("busy", "all slots of worker "+w.cfg.Name+" are taken"))
 	case <-a.ctx.Done():
 		a.report(a.interrupted())
 	}

@@ -9,11 +9,11 @@ type palette struct{ fill, line, text string }
 // definition that is not running.
 func colours(s run.TaskState) palette {
 	switch s {
-	case run.TaskSucceeded:
+	case run.TaskSucceeded, run.TaskCached:
 		return palette{"#dcfce7", "#16a34a", "#14532d"}
 	case run.TaskRunning:
 		return palette{"#dbeafe", "#2563eb", "#1e3a8a"}
-	case run.TaskQueued, run.TaskRetrying:
+	case run.TaskQueued, run.TaskRetrying, run.TaskWaiting, run.TaskDelayed:
 		return palette{"#fef3c7", "#d97706", "#78350f"}
 	case run.TaskFailed:
 		return palette{"#fee2e2", "#dc2626", "#7f1d1d"}
@@ -36,6 +36,12 @@ func Icon(s run.TaskState) string {
 		return "◌"
 	case run.TaskRetrying:
 		return "↻"
+	case run.TaskWaiting:
+		return "✋"
+	case run.TaskDelayed:
+		return "◔"
+	case run.TaskCached:
+		return "≡"
 	case run.TaskFailed:
 		return "✘"
 	case run.TaskSkipped:

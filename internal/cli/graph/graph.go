@@ -98,10 +98,19 @@ func build(b *flow.Bundle, key, prefix string, o Options, depth int) *Graph {
 }
 
 func node(j flow.Job, prefix string) Node {
+	detail := j.Handler
+	switch {
+	case j.Approval != nil:
+		detail = "approval"
+	case j.WaitFor != nil:
+		detail = "waitFor"
+	case j.Handler == "" && j.Flow == "":
+		detail = "delay"
+	}
 	return Node{
 		Path:        prefix + j.Name,
 		Name:        j.Name,
-		Detail:      j.Handler,
+		Detail:      detail,
 		Flow:        j.Flow != "",
 		Iterated:    j.Iterate != nil || j.Range != nil,
 		Conditional: j.If != nil,

@@ -30,6 +30,7 @@ type row struct {
 	percent  float64
 	note     string
 	err      *run.Error
+	wait     *run.Wait // what a delayed or waiting task waits for
 	reason   string
 	flow     bool // the job starts a flow
 	iterated bool
@@ -120,7 +121,7 @@ func (m *model) apply(c run.Change, now time.Time) *row {
 func (r *row) change(c run.Change) {
 	if c.State != "" {
 		r.state = c.State
-		r.due, r.err, r.reason = c.Due, c.Error, c.Reason
+		r.due, r.err, r.reason, r.wait = c.Due, c.Error, c.Reason, c.Wait
 	}
 	if c.Attempt > 0 {
 		if c.Attempt != r.attempt {
@@ -222,7 +223,7 @@ func (m *model) active() []*row {
 		if r.flow && !r.iterated {
 			return false
 		}
-		return r.state.InFlight() || r.state == run.TaskRetrying
+		return r.state.InFlight() || r.state == run.TaskRetrying || r.wait != nil
 	})
 }
 

@@ -52,6 +52,8 @@ func (p *plain) Close(time.Time) error { return nil }
 func (p *plain) aboutRun(c run.Change) string {
 	text := fmt.Sprintf("%s: run %s %s", p.options.Recipe, p.options.Run, c.Run)
 	switch {
+	case c.Op != "":
+		return strings.TrimSpace(fmt.Sprintf("%s: %s, asked by %s %s", p.options.Recipe, c.Op, c.By, c.Reason))
 	case c.Run == "" && c.By != "":
 		return strings.TrimSpace(fmt.Sprintf("%s: %s, asked by %s", p.options.Recipe, c.Reason, c.By))
 	case c.Run == "":
@@ -68,6 +70,9 @@ func (p *plain) aboutRun(c run.Change) string {
 func (p *plain) aboutTask(r *row, c run.Change, before run.TaskState) string {
 	if c.Task != r.path && c.State != run.TaskFailed && c.State != run.TaskRetrying {
 		return p.aboutItems(r)
+	}
+	if c.Op != "" {
+		return strings.TrimSpace(fmt.Sprintf("%s %s by %s %s", c.Task, c.Op, c.By, c.Reason))
 	}
 	if c.State == "" || c.State == run.TaskQueued || c.State == run.TaskRunning && before == run.TaskRunning {
 		return ""
@@ -102,6 +107,9 @@ func taskText(c run.Change) string {
 	case c.State.Final() && c.Started > 0 && c.At >= c.Started:
 		s += " in " + Duration(time.Duration(c.At-c.Started)*time.Millisecond)
 	}
+	if c.Wait != nil {
+		s += " " + waitText(c.Wait, c.At)
+	}
 	if c.Items > 0 {
 		s += ", " + plural(c.Items, "item")
 	}
@@ -112,6 +120,24 @@ func taskText(c run.Change) string {
 		s += ": " + errorText(c.Error)
 	} else if c.Reason != "" {
 		s += ": " + c.Reason
+	}
+	return s
+}
+
+// waitText says what a task waits for.
+func waitText(w *run.Wait, now int64) string {
+	s := "for " + w.Kind
+	if w.Key != "" {
+		s += " " + w.Key
+	}
+	if w.Message != "" {
+		s += ": " + w.Message
+	}
+	if len(w.By) > 0 {
+		s += " (by " + strings.Join(w.By, ", ") + ")"
+	}
+	if w.Due > now {
+		s += ", at most " + Duration(time.Duration(w.Due-now)*time.Millisecond)
 	}
 	return s
 }

@@ -183,6 +183,9 @@ func (t *terminal) active(r *row, width int, now time.Time) string {
 		}
 		return s
 	}
+	if r.wait != nil {
+		return s + oneLine(waitText(r.wait, now.UnixMilli()-m.skew))
+	}
 	took := Duration(m.since(r.started, 0, now))
 	switch {
 	case r.items > 0:
@@ -249,11 +252,11 @@ func runIcon(s run.State) string {
 func taskStyle(s run.TaskState) lipgloss.Style {
 	style := lipgloss.NewStyle()
 	switch s {
-	case run.TaskSucceeded:
+	case run.TaskSucceeded, run.TaskCached:
 		return style.Foreground(lipgloss.Color("2"))
 	case run.TaskRunning:
 		return style.Foreground(lipgloss.Color("4"))
-	case run.TaskQueued, run.TaskRetrying:
+	case run.TaskQueued, run.TaskRetrying, run.TaskWaiting, run.TaskDelayed:
 		return style.Foreground(lipgloss.Color("3"))
 	case run.TaskFailed:
 		return style.Foreground(lipgloss.Color("1"))

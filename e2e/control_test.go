@@ -1,0 +1,126 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/orchis-run/orchis/pkg/client"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// stateOf is the state of a task; pending while it has no record.
+func (h *house) stateOf(id, task string) run.TaskState {
+	h.t.Helper()
+	tasks, err := h.client.Tasks(h.t.Context(), id)
+	if err != nil {
+		return run.TaskPending
+	}
+	for i := range tasks {
+		if tasks[i].ID == task {
+			return tasks[i].State
+		}
+	}
+	return run.TaskPending
+}
+
+func (h *house) inState(id, task string, s run.TaskState) {
+	h.t.Helper()
+	h.until(task+" is "+string(s), func() bool { return h.stateOf(id, task) == s })
+}
+
+// does runs the command and wants an exit code and a piece of its output.
+func (h *house) does(code int, piece string, args ...string) {
+	h.t.Helper()
+	out, got := h.orchis(args...)
+	if got != code || !strings.Contains(out, piece) {
+		h.t.Errorf("orchis %v: exit code %d, want %d; printed %q, want %q in it", args, got, code, out, piece)
+	}
+}
+
+// TestAnOperatorDecides: approvals and signals, by the command and by nothing
+// but redis-cli, while orchestrators are killed.
+func TestAnOperatorDecides(t *testing.T) {
+	t.Parallel()
+	needs(t, "redis-server", "redis-cli")
+	h := newHouse(t, 2, 1)
+	id := h.submit(client.Request{ID: "decide", Definition: `
+jobs:
+  go: {approval: {message: "Deploy?", by: [ann, bob], inputs: {note: {label: Note}}}}
+  paid: {waitFor: {signal: "paid-${run.id}", match: "self.data.n == 2"}}
+  roll: {job: debug, inputs: {by: "${go.by}", note: "${go.note}", n: "${paid.n}"}}
+  sure: {dependsOn: [roll], approval: {by: ann}}
+outputs: "${roll}"
+finally:
+  last: {job: debug, inputs: {status: "${run.status}", failed: "${run.failedJobs}"}}
+`})
+	h.inState(id, "go", run.TaskWaiting)
+	h.kill("o1")
+	h.does(0, "waits for an approval", "why", id)
+	h.does(0, `waits for the signal "paid-decide"`, "why", id, "paid")
+	h.does(1, "", "approve", id, "--as", "eve", "-i", "note=x")
+	h.does(1, "", "approve", id, "--as", "ann")
+	h.does(0, "", "approve", id, "go", "--as", "ann", "-i", "note=fine", "--comment", "looks good")
+	h.does(0, "", "signal", id, "paid-decide", "--data", `{"n": 1}`)
+	h.redisCLI("XADD", "orchis:control", "*", "op", "signal", "run", id, "signal", "paid-decide", "data", `{"n": 2}`, "by", "shop")
+	h.inState(id, "sure", run.TaskWaiting)
+	h.kill("o2")
+	h.start("o3", "orchestrator")
+	h.redisCLI("XADD", "orchis:control", "*", "run", id, "op", "reject", "job", "sure", "by", "ann", "comment", "not today")
+	rec := h.wait(id)
+	if rec.State != run.Failed || rec.Error.Code != run.CodeRejected || !strings.Contains(rec.Error.Message, "rejected by ann: not today") {
+		t.Errorf("the run is %s: %v", rec.State, rec.Error)
+	}
+	outputs, err := h.client.Outputs(t.Context(), id)
+	if err != nil || string(outputs["roll"]) != `{"by":"ann","n":2,"note":"fine"}` || string(outputs["@finally/last"]) != `{"failed":["sure"],"status":"failed"}` {
+		t.Errorf("results %s and %s, %v", outputs["roll"], outputs["@finally/last"], err)
+	}
+	h.does(1, "", "signal", id, "late")
+	h.once(id)
+	h.quiet()
+}
+
+// TestPausedRunsAndQueues: what is paused starts nothing, what is with a worker
+// goes on, and many are paused, resumed and cancelled at once.
+func TestPausedRunsAndQueues(t *testing.T) {
+	t.Parallel()
+	needs(t, "redis-server", "redis-cli")
+	h := newHouse(t, 1, 2)
+	gate := filepath.Join(t.TempDir(), "gate")
+	chain := "name: chain\njobs:\n  a: {job: exec, inputs: {command: 'until test -e GATE; do sleep 0.05; done'}}\n  b: {job: debug, dependsOn: [a]}\n"
+	chain = strings.ReplaceAll(chain, "GATE", gate)
+	one, two := h.submit(client.Request{Definition: chain}), h.submit(client.Request{Definition: chain})
+	h.inState(one, "a", run.TaskRunning)
+	h.inState(two, "a", run.TaskRunning)
+	h.does(0, one, "pause", "--all", "--recipe", "chain", "--reason", "look first", "--as", "ann")
+	h.does(1, "", "pause", one)
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.inState(one, "a", run.TaskSucceeded)
+	h.does(0, "the run is paused, since", "why", one)
+	h.does(0, "paused", "list", "--state", "paused")
+	h.does(0, "", "pause", "--queue", "default", "--reason", "deploy")
+	h.does(0, "paused", "queues")
+	h.until("the workers know it", func() bool {
+		all, err := h.client.Workers(t.Context())
+		return err == nil && !slices.ContainsFunc(all, func(w client.Worker) bool { return !slices.Contains(w.Paused, "default") })
+	})
+	h.does(0, two, "resume", "--all")
+	h.inState(one, "b", run.TaskQueued)
+	h.does(0, "the queue is paused", "why", one)
+	h.does(0, "", "resume", "--queue", "default")
+	h.succeeded(one)
+	h.succeeded(two)
+	h.does(2, "", "cancel")
+	gone := h.submit(client.Request{Definition: "name: gone\njobs: {a: {delay: 1h}}\n"})
+	h.inState(gone, "a", run.TaskDelayed)
+	h.does(0, "starts in ", "why", gone)
+	h.does(0, gone, "cancel", "--all", "--recipe", "gone")
+	if rec := h.wait(gone); rec.State != run.Cancelled {
+		t.Errorf("the run is %s", rec.State)
+	}
+	h.quiet()
+}

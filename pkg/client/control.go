@@ -1,0 +1,109 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/orchis-run/orchis/internal/wire"
+)
+
+// Control is an operator's wish. Which fields count depends on Op.
+type Control struct {
+	// Op is cancel, pause, resume, approve, reject or signal.
+	Op string
+	// Run is the run that is meant; with pause and resume it may be Queue.
+	Run, Queue string
+	// Job is the path of the task that is meant: of an approval when more than
+	// one waits, of a signal when it is for one task alone.
+	Job string
+	// By is who wishes it, Reason why; both stand in the run's log.
+	By, Reason string
+	// Signal names a signal. Data is what comes with it, or the inputs of an
+	// approval.
+	Signal string
+	Data   any
+}
+
+// Do sends a wish and waits for its answer. A wish that cannot be granted gives
+// a *RejectedError.
+func (c *Client) Do(ctx context.Context, w Control) error {
+	wish := wire.Control{Op: w.Op, Run: w.Run, Queue: w.Queue, Job: w.Job, By: w.By, Reason: w.Reason, Signal: w.Signal}
+	if w.Data != nil {
+		raw, err := json.Marshal(w.Data)
+		if err != nil {
+			return fmt.Errorf("write the data: %w", err)
+		}
+		wish.Data = raw
+	}
+	entry, err := c.store.SendControl(ctx, wish)
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		a, err := c.store.ControlAnswer(ctx, entry)
+		switch {
+		case err == nil && a.State == wire.Rejected:
+			return &RejectedError{a.Error}
+		case err == nil:
+			return nil
+		case !errors.Is(err, wire.ErrNotFound):
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for an orchestrator to answer wish %s: %w", entry, context.Cause(ctx))
+		}
+	}
+}
+
+// Pause lets a run start nothing more until Resume. What is with the workers
+// goes on.
+func (c *Client) Pause(ctx context.Context, runID, by, reason string) error {
+	return c.Do(ctx, Control{Op: "pause", Run: runID, By: by, Reason: reason})
+}
+
+// Resume undoes Pause.
+func (c *Client) Resume(ctx context.Context, runID, by, reason string) error {
+	return c.Do(ctx, Control{Op: "resume", Run: runID, By: by, Reason: reason})
+}
+
+// PauseQueue lets workers take nothing more from a queue until ResumeQueue.
+func (c *Client) PauseQueue(ctx context.Context, queue, by, reason string) error {
+	return c.Do(ctx, Control{Op: "pause", Queue: queue, By: by, Reason: reason})
+}
+
+// ResumeQueue undoes PauseQueue.
+func (c *Client) ResumeQueue(ctx context.Context, queue, by, reason string) error {
+	return c.Do(ctx, Control{Op: "resume", Queue: queue, By: by, Reason: reason})
+}
+
+// Approve says yes to an approval of a run; job may be empty when only one
+// waits. The comment and the inputs become outputs of the job.
+func (c *Client) Approve(ctx context.Context, runID, job, by, comment string, inputs map[string]any) error {
+	return c.Do(ctx, Control{Op: "approve", Run: runID, Job: job, By: by, Reason: comment, Data: inputs})
+}
+
+// Reject says no to an approval of a run: the job fails with the code rejected.
+func (c *Client) Reject(ctx context.Context, runID, job, by, comment string) error {
+	return c.Do(ctx, Control{Op: "reject", Run: runID, Job: job, By: by, Reason: comment})
+}
+
+// Signal sends a signal to a run. A job that waits for it goes on with data as
+// its result; else the run keeps it for one to come.
+func (c *Client) Signal(ctx context.Context, runID, name string, data any, by string) error {
+	return c.Do(ctx, Control{Op: "signal", Run: runID, Signal: name, Data: data, By: by})
+}
+
+// PausedQueue says who paused a queue, when and why.
+type PausedQueue = wire.Paused
+
+// PausedQueues returns the queues that are paused.
+func (c *Client) PausedQueues(ctx context.Context) (map[string]PausedQueue, error) {
+	return c.store.PausedQueues(ctx)
+}
