@@ -25,6 +25,7 @@ const (
 	Continue   Kind = "continue"   // go on with what the budget left over
 	Broken     Kind = "broken"     // events of the run cannot be processed
 	Answered   Kind = "answered"   // the orchestrator knows what was asked
+	Evicted    Kind = "evicted"    // a slot was taken away, for Reason
 	Approve    Kind = "approve"    // somebody says yes
 	Reject     Kind = "reject"     // somebody says no
 	Signal     Kind = "signal"     // a signal has come
@@ -149,8 +150,14 @@ type Ask struct {
 	run.Wait
 }
 
-// Free gives back a slot of a group; Ask is the question that got it.
-type Free struct{ Task, Group, Ask string }
+// Free gives back a slot of a group, or stops asking for one; Ask is the
+// question. Until, when it is not 0, is a time before which the group gives no
+// slots; with Kind run.WaitRate it is the tokens of Group that are held back.
+type Free struct {
+	Kind, Task, Group, Ask string
+	Limit                  int
+	Per, Until             int64
+}
 
 // Reply says what became of an event; an empty Error is that it was done.
 type Reply struct{ ID, Error string }

@@ -31,6 +31,8 @@ func (r *Run) apply(ev *Event) bool {
 		return r.control(ev)
 	case Answered:
 		return r.answered(ev)
+	case Evicted:
+		return r.evicted(ev)
 	}
 	if r.rec.State != run.Running && r.rec.State != run.Paused {
 		return false
@@ -214,6 +216,9 @@ func (r *Run) lost(u *unit) {
 // failed tries the unit again when its retry rule allows, else ends it.
 func (r *Run) failed(u *unit, err *run.Error, permanent bool, retryAfter int64) {
 	u.rec.Error = err
+	if retryAfter > 0 {
+		r.freeSlots(u, r.now+retryAfter)
+	}
 	rule := &u.node.step.def.Retries
 	pause := delay(rule, r.rec.ID, u.path(), u.rec.Failures)
 	if retryAfter > 0 {
@@ -248,6 +253,7 @@ func worth(rule *flow.Retries, code string) bool {
 
 func (r *Run) retryAt(u *unit, due int64) {
 	r.leave(u)
+	r.freeSlots(u, 0)
 	u.gate = 0
 	u.rec.Due = due
 	u.rec.Pub = ""
@@ -258,6 +264,9 @@ func (r *Run) retryAt(u *unit, due int64) {
 
 // timer takes in that the time of a timer has come.
 func (r *Run) timer(ev *Event) bool {
+	if ev.Timer == TimerWait && ev.Task == "" {
+		return r.askForRun()
+	}
 	if ev.Timer == TimerTimeout && ev.Task == "" {
 		limit := r.program.root.def.Timeout
 		if limit <= 0 || r.rec.Error != nil {

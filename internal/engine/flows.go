@@ -13,6 +13,9 @@ func (r *Run) start() bool {
 	if r.rec.State != run.Queued {
 		return false
 	}
+	if r.admit() {
+		return true
+	}
 	r.rec.State, r.rec.Started = run.Running, r.now
 	r.changed = true
 	r.fx.Log = append(r.fx.Log, run.Change{At: r.now, Run: run.Running, By: r.rec.SubmittedBy})
@@ -282,6 +285,7 @@ func (r *Run) endRun(s *scope) {
 			r.rec.Outputs = raw
 		}
 	}
+	r.freeRun()
 	r.rec.State, r.rec.Ended, r.rec.Signals = state, r.now, nil
 	r.changed = true
 	if r.program.root.def.Timeout > 0 {

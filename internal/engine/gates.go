@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
@@ -13,7 +15,13 @@ type gate struct {
 }
 
 // gates are in the order in which a unit comes to them.
-func gates() []gate { return nil }
+func gates() []gate {
+	return []gate{
+		{run.WaitGroup, (*Run).groupGate},
+		{"flow", (*Run).flowGate},
+		{run.WaitRate, (*Run).rateGate},
+	}
+}
 
 // pass takes a unit through its gates, as far as it may go.
 func (r *Run) pass(u *unit) bool {
@@ -29,12 +37,16 @@ func (r *Run) pass(u *unit) bool {
 
 // gateAfter is the gate behind the one at which a unit waits.
 func gateAfter(w *run.Wait) int {
-	for i, g := range gates() {
-		if w != nil && g.kind == w.Kind {
+	all := gates()
+	for i, g := range all {
+		if w != nil && (g.kind == w.Kind || g.kind == "flow" && w.Flow) {
+			if g.kind == run.WaitGroup && w.Flow {
+				continue
+			}
 			return i + 1
 		}
 	}
-	return len(gates())
+	return len(all)
 }
 
 // ask has a unit wait for what only the orchestrator can find out.
@@ -48,8 +60,11 @@ func (r *Run) ask(u *unit, w run.Wait) {
 // asked again.
 func (r *Run) OpenAsks() []Ask {
 	var out []Ask
+	if w := r.rec.Wait; w != nil && w.Due == 0 && !r.Final() {
+		out = append(out, Ask{Priority: r.program.root.def.Priority, Wait: *w})
+	}
 	for path, u := range r.live {
-		if w := u.rec.Wait; w != nil && w.Ask != "" {
+		if w := u.rec.Wait; w != nil && w.Ask != "" && w.Due == 0 {
 			out = append(out, Ask{Task: path, Priority: u.node.step.def.Priority, Wait: *w})
 		}
 	}
@@ -58,6 +73,9 @@ func (r *Run) OpenAsks() []Ask {
 
 // answered takes an answer in. It counts only while the unit waits for it.
 func (r *Run) answered(ev *Event) bool {
+	if ev.Task == "" {
+		return r.admitted(ev)
+	}
 	u := r.live[ev.Task]
 	if u == nil || u.rec.Wait == nil || u.rec.Wait.Ask == "" || u.rec.Wait.Ask != ev.Pub {
 		return false
@@ -77,4 +95,13 @@ func (r *Run) answered(ev *Event) bool {
 
 // settle does what an answer means for the unit, by the kind of the question;
 // true lets it go on behind the gate.
-func (r *Run) settle(_ *unit, _ *run.Wait, ev *Event) bool { return ev.Granted }
+func (r *Run) settle(u *unit, w *run.Wait, ev *Event) bool {
+	switch {
+	case w.Kind == run.WaitGroup && ev.Granted:
+		u.rec.Slots = append(slices.Clone(u.rec.Slots), run.Slot{Group: w.Key, Ask: w.Ask})
+	case w.Kind == run.WaitGroup:
+		r.noSlot(u, w, ev)
+		return false
+	}
+	return true
+}

@@ -203,6 +203,8 @@ func (r *Run) restoreUnit(u *unit, tasks map[string]run.Task) error {
 	case state == run.TaskRetrying:
 		r.live[u.path()] = u
 		r.laterUnit(u)
+	case state == run.TaskPending && u.index >= 0:
+		r.laterUnit(u) // it came through a gate and then waited for a place
 	case state == run.TaskWaiting:
 		r.live[u.path()] = u
 		u.gate = gateAfter(u.rec.Wait)

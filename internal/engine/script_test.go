@@ -193,6 +193,15 @@ func (g *rig) play(line string) []Effects {
 		return g.step(Event{Kind: Continue})
 	case "pause", "resume":
 		return g.step(Event{Kind: Kind(op), By: "bob", Reason: rest, Reply: "c1"})
+	case "grant", "refuse", "later":
+		ev := Event{Kind: Answered, Task: task, Granted: op == "grant", Reason: rest}
+		if w := g.tasks[task].Wait; w != nil {
+			ev.Pub = w.Ask
+		}
+		if op == "later" {
+			ev.Due, _ = strconv.ParseInt(rest, 10, 64)
+		}
+		return g.step(ev)
 	case "approve":
 		return g.step(Event{Kind: Approve, Task: task, By: "bob", Reason: "fine", Data: []byte(rest), Reply: "c1"})
 	case "reject":
@@ -266,6 +275,12 @@ func describe(b *strings.Builder, fx *Effects) {
 	}
 	for _, tm := range fx.ClearTimers {
 		fmt.Fprintf(b, "  no timer %s %s\n", tm.Kind, tm.Task)
+	}
+	for _, a := range fx.Asks {
+		fmt.Fprintf(b, "  ask %s %s %s %d %s\n", a.Task, a.Kind, a.Key, a.Limit, a.Mode)
+	}
+	for _, f := range fx.Frees {
+		fmt.Fprintf(b, "  free %s %s %s %d\n", f.Task, f.Kind, f.Group, f.Until)
 	}
 	for _, r := range fx.Replies {
 		fmt.Fprintf(b, "  reply %s\n", r.Error)

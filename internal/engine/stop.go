@@ -36,7 +36,7 @@ func (r *Run) stop(err *run.Error, hard bool, by string) {
 	r.changed = true
 	if r.root == nil {
 		r.rec.State = run.Running
-		r.endRun(&scope{})
+		r.endRun(&scope{stopping: true})
 		return
 	}
 	r.fx.Log = append(r.fx.Log, run.Change{At: r.now, Run: run.Running, Error: err, By: by})

@@ -246,6 +246,7 @@ func (r *Run) end(u *unit, to run.TaskState) {
 	if u.rec.State == run.TaskRetrying {
 		r.clearTimer(TimerRetry, path, "")
 	}
+	r.freeSlots(u, 0)
 	r.endWait(u)
 	if u.sub != nil {
 		r.clearFlowTimeout(u)

@@ -53,6 +53,10 @@ func (r *Run) waitUntil(u *unit, due int64) {
 
 // delayNode puts off the start of a job.
 func (r *Run) delayNode(n *node) {
+	if n.unit.rec.Delayed > 0 {
+		r.beginNode(n)
+		return
+	}
 	due, err := r.startTime(n)
 	if err != nil {
 		r.rejected(&n.unit, expressionError(wrap("delay", err)))
@@ -62,6 +66,7 @@ func (r *Run) delayNode(n *node) {
 		r.beginNode(n)
 		return
 	}
+	n.unit.rec.Delayed = due
 	r.wait(&n.unit, run.Wait{Kind: run.WaitDelay, Due: due})
 }
 
@@ -196,6 +201,10 @@ func (r *Run) waitOver(u *unit) bool {
 		r.rejected(u, &run.Error{Code: run.CodeRejected, Message: fmt.Sprintf("nobody answered within %s", def.Approval.Timeout)})
 	case run.WaitSignal:
 		r.signalTimeout(u, def.WaitFor)
+	case run.WaitRate:
+		r.endWait(u) // the token was reserved
+		r.unwait(u)
+		r.laterUnit(u)
 	default:
 		r.askAgain(u)
 	}
@@ -206,7 +215,6 @@ func (r *Run) waitOver(u *unit) bool {
 func (r *Run) askAgain(u *unit) {
 	w := *u.rec.Wait
 	w.Due = 0
-	w.Ask = r.pub()
 	u.rec.Wait = &w
 	r.mark(u)
 	r.fx.Asks = append(r.fx.Asks, Ask{Task: u.path(), Priority: u.node.step.def.Priority, Wait: w})

@@ -57,6 +57,11 @@ type Wait struct {
 
 // Waits says of each task that is not final why it is not. It changes nothing.
 func (r *Run) Waits() []Wait {
+	if w := r.rec.Wait; w != nil && r.root == nil && !r.Final() {
+		out := Wait{State: run.TaskWaiting, Tasks: 1}
+		out.waits(w)
+		return []Wait{out}
+	}
 	if r.root == nil || r.Final() {
 		return nil
 	}

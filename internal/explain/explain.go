@@ -36,6 +36,7 @@ type facts struct {
 	lanes   map[string]redisstore.QueueStat
 	owner   string
 	paused  map[string]wire.Paused
+	groups  map[string]wire.Group
 }
 
 // Run answers for a run, the most telling reasons first. With a task it
@@ -75,6 +76,9 @@ func Run(ctx context.Context, store *redisstore.Store, id, task string) ([]Reaso
 	}
 	if rec.Error != nil {
 		out = append(out, Reason{Text: "the run is being stopped: " + rec.Error.Error()})
+	}
+	if err := f.lookAtGroups(ctx, store, waits); err != nil {
+		return nil, err
 	}
 	found := false
 	for _, w := range waits {
@@ -167,6 +171,8 @@ func (f *facts) text(w *engine.Wait) string {
 	case engine.ForTimer:
 		in := time.UnixMilli(w.Due).Sub(f.now).Round(time.Second / 10)
 		return fmt.Sprintf("tries again in %s", max(0, in)) + last
+	case engine.ForGroup, engine.ForRate, engine.ForAnswer:
+		return f.group(w) + last
 	case engine.ForTime, engine.ForApproval, engine.ForSignal, engine.ForResume:
 		return f.world(w)
 	case engine.ForTasks:

@@ -100,21 +100,7 @@ func (pt *partition) replied(ctx context.Context, id string, fx *engine.Effects)
 		}
 	}
 	if len(fx.Asks)+len(fx.Frees) > 0 {
-		return pt.asked(ctx, id, fx.Asks, fx.Frees)
+		return pt.o.asked(ctx, id, fx.Asks, fx.Frees)
 	}
 	return nil
-}
-
-// asked finds the answers to the questions of a run's tasks, and gives slots
-// back. It may come again for the same, after a crash or from the sweeper.
-func (pt *partition) asked(ctx context.Context, id string, asks []engine.Ask, frees []engine.Free) error {
-	_ = frees
-	var events []wire.Event
-	for i := range asks {
-		events = append(events, wire.Event{Type: wire.Answered, Run: id, Task: asks[i].Task, Pub: asks[i].Ask, Granted: true, At: pt.o.now().UnixMilli()})
-	}
-	if len(events) == 0 {
-		return nil
-	}
-	return pt.o.store.SendEvents(ctx, pt.p, events)
 }

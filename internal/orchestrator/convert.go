@@ -24,7 +24,7 @@ func toEngine(ev *wire.Event) engine.Event {
 func kindOf(t wire.EventType) engine.Kind {
 	switch t {
 	case wire.Started, wire.Progress, wire.Succeeded, wire.Failed, wire.Released, wire.Continue, wire.Cancel, wire.Lost, wire.Missing,
-		wire.Answered, wire.Approve, wire.Reject, wire.Signal, wire.Pause, wire.Resume:
+		wire.Answered, wire.Evicted, wire.Approve, wire.Reject, wire.Signal, wire.Pause, wire.Resume:
 		return engine.Kind(t)
 	}
 	return ""

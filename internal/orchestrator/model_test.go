@@ -33,6 +33,7 @@ type model struct {
 	tickets     map[string]*stream[wire.Ticket]
 	answers     map[string]wire.Answer
 	dead        []wire.DeadLetter
+	groups      map[string]*modelGroup
 	// committed is called after each change.
 	committed func(c *wire.Commit, before, after *modelRun)
 }

@@ -114,7 +114,7 @@ func (pt *partition) sweep(ctx context.Context) error {
 			events = append(events, wire.Event{Type: wire.Missing, Run: id, Task: f.Task, Pub: f.Pub, At: o.now().UnixMilli()})
 		}
 		if asks := l.run.OpenAsks(); len(asks) > 0 {
-			if err := pt.asked(ctx, id, asks, nil); err != nil {
+			if err := pt.o.asked(ctx, id, asks, nil); err != nil {
 				return err
 			}
 		}

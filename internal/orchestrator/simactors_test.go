@@ -72,6 +72,13 @@ func (w *world) orchestrate(name string, loader *flow.Loader) {
 			return twin.reap(ctx)
 		})
 	})
+	w.spawn(name, name+"/slots", func(a *actor, _ *view) {
+		a.wait(started, time.Hour)
+		again(a, func(ctx context.Context) error {
+			a.sleep(2 * simLease)
+			return o.on(w, a).unleak(ctx)
+		})
+	})
 	w.spawn(name, name+"/submissions", func(a *actor, _ *view) {
 		a.wait(started, time.Hour)
 		again(a, o.on(w, a).submissions)

@@ -41,6 +41,12 @@ func (w *world) check(c *wire.Commit, old, now *modelRun) {
 			w.violated("publication %s of %s/%s is used twice", t.Pub, t.Run, t.Task)
 		}
 		w.pubs[t.Pub] = true
+		rec, err := run.ParseTask(t.Task, now.tasks[t.Task])
+		for _, s := range rec.Slots {
+			if err == nil && !w.groupOf(s.Group).holds(wire.Member{Run: t.Run, Task: t.Task, Ask: s.Ask}) {
+				w.violated("%s/%s is published without its slot of group %s", t.Run, t.Task, s.Group)
+			}
+		}
 		w.fx.published[t.Run+"/"+t.Task]++
 	}
 }
@@ -134,6 +140,14 @@ func (w *world) checkQuiet() {
 	}
 	if len(w.timers) > 0 {
 		w.violated("timers are left: %v", slices.Sorted(maps.Keys(w.timers)))
+	}
+	for name, g := range w.groups {
+		if len(g.waiters) > 0 {
+			w.violated("some still wait in group %s: %v", name, g.waiters)
+		}
+		if len(g.holders) > 0 {
+			w.violated("slots of group %s are left behind: %v", name, g.holders)
+		}
 	}
 	if len(w.active) > 0 {
 		w.violated("runs are left among the active: %v", slices.Sorted(maps.Keys(w.active)))

@@ -42,6 +42,9 @@ func drawSim(r *rand.Rand) *simDAG {
 	if r.IntN(4) == 0 {
 		fmt.Fprintf(&b, "parallelism: %d\n", 1+r.IntN(3))
 	}
+	if r.IntN(4) == 0 {
+		fmt.Fprintf(&b, "concurrency: {group: runs, limit: %d}\n", 1+r.IntN(2))
+	}
 	b.WriteString("jobs:\n")
 	for i := range 1 + r.IntN(6) {
 		name := fmt.Sprintf("j%d", i)
@@ -72,6 +75,9 @@ func drawSim(r *rand.Rand) *simDAG {
 		}
 		if r.IntN(5) == 0 {
 			b.WriteString("    if: always()\n")
+		}
+		if r.IntN(4) == 0 {
+			fmt.Fprintf(&b, "    concurrency: {group: g%d, limit: %d}\n", r.IntN(2), 1+r.IntN(2))
 		}
 	}
 	d.text = b.String()
@@ -160,6 +166,11 @@ func (s *simulation) settle() {
 	rest := func() bool {
 		if len(s.submit.entries)+len(s.wishes.entries)+len(s.events.entries)+len(s.events.pel)+len(s.timers)+len(s.active) > 0 {
 			return false
+		}
+		for _, g := range s.groups {
+			if len(g.holders)+len(g.waiters) > 0 {
+				return false
+			}
 		}
 		for _, l := range s.tickets {
 			if len(l.entries)+len(l.pel) > 0 {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,8 +78,36 @@ func (v *view) Recover(context.Context) error                             { retu
 func (v *view) DeleteRuns(context.Context, int, []string) error           { return nil }
 func (v *view) FittingRuns(context.Context, int, int64) (int, error)      { return 0, nil }
 func (v *view) ForgetConsumers(context.Context, int, time.Duration) error { return nil }
-func (v *view) PauseQueue(context.Context, string, wire.Paused) error     { return nil }
-func (v *view) ResumeQueue(context.Context, string) error                 { return nil }
+func (v *view) AskGroup(_ context.Context, q wire.GroupAsk) (wire.GroupReply, error) {
+	return call(v, "ask "+q.Group, func() (wire.GroupReply, error) { return v.askGroup(q), nil })
+}
+
+func (v *view) FreeGroup(_ context.Context, name string, m wire.Member, now, until int64) (wire.GroupReply, error) {
+	return call(v, "free "+name, func() (wire.GroupReply, error) { return v.freeGroup(name, m, now, until), nil })
+}
+
+func (v *view) TakeRate(context.Context, string, int, time.Duration, int64) (int64, error) {
+	return 0, nil
+}
+
+func (v *view) HoldRate(context.Context, string, int, time.Duration, int64, int64) error { return nil }
+
+func (v *view) Groups(context.Context) ([]string, error) {
+	return call(v, "groups", func() ([]string, error) { return slices.Sorted(maps.Keys(v.groups)), nil })
+}
+
+func (v *view) Group(_ context.Context, name string) (wire.Group, error) {
+	return call(v, "group "+name, func() (wire.Group, error) { return v.group(name), nil })
+}
+
+func (v *view) ForgetGroup(context.Context, string) error { return nil }
+
+func (v *view) Task(_ context.Context, id, task string) (string, error) {
+	return call(v, "task "+task, func() (string, error) { return v.task(id, task) })
+}
+
+func (v *view) PauseQueue(context.Context, string, wire.Paused) error { return nil }
+func (v *view) ResumeQueue(context.Context, string) error             { return nil }
 func (v *view) AnswerControl(context.Context, string, wire.Answer, time.Duration) error {
 	return nil
 }

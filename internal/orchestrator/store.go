@@ -16,6 +16,7 @@ type Store interface {
 	runStore
 	inbox
 	ticketStore
+	groupStore
 	registry
 }
 
@@ -77,6 +78,23 @@ type ticketStore interface {
 	ScanTickets(ctx context.Context, p int, queue string, l wire.Priority, after string, count int) ([]wire.Ticket, error)
 	Ticket(ctx context.Context, p int, queue string, l wire.Priority, id string) (wire.Ticket, error)
 	DropTickets(ctx context.Context, p int, refs []wire.TicketRef) error
+}
+
+// groupStore keeps the limits that all runs share.
+type groupStore interface {
+	// AskGroup asks for a slot of a group, FreeGroup gives it back; both may
+	// give slots to others who wait.
+	AskGroup(ctx context.Context, q wire.GroupAsk) (wire.GroupReply, error)
+	FreeGroup(ctx context.Context, name string, m wire.Member, now, until int64) (wire.GroupReply, error)
+	// TakeRate takes a token and says when it may be used (0: now), HoldRate
+	// lets nobody have one before a time.
+	TakeRate(ctx context.Context, name string, limit int, per time.Duration, now int64) (int64, error)
+	HoldRate(ctx context.Context, name string, limit int, per time.Duration, now, until int64) error
+	Groups(ctx context.Context) ([]string, error)
+	Group(ctx context.Context, name string) (wire.Group, error)
+	ForgetGroup(ctx context.Context, name string) error
+	// Task is the record of one task as it stands in Redis.
+	Task(ctx context.Context, id, task string) (string, error)
 }
 
 // registry is what belongs to the installation as a whole.

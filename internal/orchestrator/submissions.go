@@ -237,10 +237,13 @@ func (o *Orchestrator) begin(ctx context.Context, id string, b *flow.Bundle, inp
 	if err != nil {
 		return err
 	}
-	if res[0].Err != nil && !errors.Is(res[0].Err, wire.ErrConflict) {
+	if res[0].Err != nil {
+		if errors.Is(res[0].Err, wire.ErrConflict) {
+			return nil // it is there
+		}
 		return res[0].Err
 	}
-	return nil
+	return o.asked(ctx, id, fx.Asks, fx.Frees)
 }
 
 // RunID derives the id of a run from its submission's entry id: a UUID of

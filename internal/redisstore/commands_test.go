@@ -48,7 +48,7 @@ func (r *recorder) note(cmds ...redis.Cmder) {
 	for _, c := range cmds {
 		name := strings.ToUpper(c.Name())
 		switch name {
-		case "HELLO", "CLIENT", "AUTH", "SELECT", "KEYS", "TTL": // the library's when it connects, and the tests' own
+		case "HELLO", "CLIENT", "AUTH", "SELECT", "KEYS", "TTL", "CONFIG": // the library's when it connects, and the tests' own
 			continue
 		case "XGROUP", "CLUSTER", "XINFO", "MEMORY":
 			if sub, ok := c.Args()[1].(string); ok {
@@ -66,7 +66,7 @@ func (r *recorder) names() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := maps.Clone(r.commands)
-	for _, name := range []string{"scripts/commit.lua", "scripts/forget.lua", "scripts/release.lua"} {
+	for _, name := range []string{"scripts/commit.lua", "scripts/forget.lua", "scripts/release.lua", "scripts/group.lua", "scripts/rate.lua"} {
 		script, err := os.ReadFile(name)
 		if err != nil {
 			return []string{err.Error()}

@@ -36,6 +36,9 @@ func (s *Store) reply(entry string) string { return s.prefix + ":reply:" + entry
 // paused is a hash: paused queue -> who, when and why. Resuming removes it.
 func (s *Store) paused() string { return s.prefix + ":paused" }
 
+// groups is a set: the names of the groups that may have members.
+func (s *Store) groups() string { return s.prefix + ":groups" }
+
 // events is a stream: what workers report, deleted when committed.
 func (s *Store) events(p int) string { return s.base(p) + "events" }
 

@@ -101,6 +101,7 @@ const (
 	Lost      EventType = "lost"      // the worker gives no sign of life
 	Missing   EventType = "missing"   // the ticket vanished from its queue
 	Answered  EventType = "answered"  // an orchestrator found out what a task asked
+	Evicted   EventType = "evicted"   // a slot of a group went to another
 	Approve   EventType = "approve"   // somebody says yes
 	Reject    EventType = "reject"    // somebody says no
 	Signal    EventType = "signal"    // a signal has come

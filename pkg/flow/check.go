@@ -90,6 +90,14 @@ func (d *draft) checkTop(names []string, index map[string]int) {
 	for i, k := range d.root.keys {
 		v := d.root.items[i]
 		switch k.text {
+		case "concurrency":
+			for _, ref := range references(use{v: v}) {
+				if ref.Path[0] == "jobs" {
+					d.refError(ref, "the group of a flow is computed before any job runs and cannot read one", "")
+					continue
+				}
+				d.checkRef(ref, names, index, false, false)
+			}
 		case "outputs":
 			for _, ref := range references(use{v: v}) {
 				d.checkRef(ref, names, index, false, true)

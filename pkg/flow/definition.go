@@ -70,7 +70,7 @@ func (d *draft) define(v *value, o Options) {
 		"inputs": hold(&d.inputs), "vars": hold(&vars), "flows": hold(&flows), "jobs": hold(&jobs),
 		"outputs": d.template(&f.Outputs), "timeout": d.duration(&f.Timeout),
 		"parallelism": d.count(&f.Parallelism, 1), "priority": d.priority(&f.Priority),
-		"defaults": d.readDefaults(o),
+		"defaults": d.readDefaults(o), "concurrency": d.concurrency(&f.Concurrency, nil),
 	}
 	for _, on := range HookKinds() {
 		known[string(on)] = func(k, v *value) { d.hooks = append(d.hooks, hookDraft{on: on, name: k, body: v, job: -1}) }

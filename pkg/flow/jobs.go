@@ -185,6 +185,7 @@ func (d *draft) jobFields(j *Job, jd *jobDraft, inRecipe bool) map[string]field 
 		"flow": calls, "dependsOn": set(d.dependsOn(j, jd)), "inputs": used(d.template(&j.Inputs), use{items: true, secrets: true}),
 		"if": used(d.condition(&j.If), use{condition: true}), "iterate": set(used(d.iterate(j), use{})),
 		"batch":       d.count(&j.Batch, 1),
+		"concurrency": d.concurrency(&j.Concurrency, jd),
 		"delay":       set(d.delay(j, jd)),
 		"approval":    set(d.approval(j, jd)),
 		"waitFor":     set(d.waitFor(j, jd)),
@@ -200,7 +201,8 @@ func (d *draft) jobFields(j *Job, jd *jobDraft, inRecipe bool) map[string]field 
 		return fields
 	}
 	maps.Copy(fields, map[string]field{
-		"job": d.handler(j), "workflowPath": calls, "queue": d.queue(&j.Queue),
+		"rateLimit": d.rateLimit(j, jd),
+		"job":       d.handler(j), "workflowPath": calls, "queue": d.queue(&j.Queue),
 		"queueTimeout":     set(d.duration(&j.QueueTimeout)),
 		"heartbeatTimeout": set(d.duration(&j.HeartbeatTimeout)),
 		"env":              used(d.env(&j.Env), use{items: true, secrets: true}),

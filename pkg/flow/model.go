@@ -53,8 +53,28 @@ type Flow struct {
 	Parallelism int `json:"parallelism,omitempty"`
 	// Priority is 0 (lowest) to 9; PriorityNormal when the file says nothing.
 	Priority int `json:"priority"`
+	// Concurrency bounds how many runs of this definition (as the root), or
+	// nested flows of it, are under way at once.
+	Concurrency *Concurrency `json:"concurrency,omitempty"`
 	// Hooks are in the order in which they run.
 	Hooks []Hook `json:"hooks,omitempty"`
+}
+
+// Concurrency is a group with so many slots, shared by all runs and workers.
+type Concurrency struct {
+	Group *expr.Template `json:"group"`
+	Limit int            `json:"limit"`
+	// OnLimit is what happens without a free slot: queue, skip, fail or
+	// cancelOldest.
+	OnLimit string `json:"onLimit"`
+}
+
+// RateLimit is a bucket of Limit tokens that fills in Per, shared by all
+// workers; each attempt takes one.
+type RateLimit struct {
+	Key   *expr.Template `json:"key"`
+	Limit int            `json:"limit"`
+	Per   time.Duration  `json:"per"`
 }
 
 // Hook is what runs after a flow or a job has ended.
@@ -161,7 +181,9 @@ type Job struct {
 	// Handler names the code that does the job; empty when Flow is set.
 	Handler string `json:"job,omitempty"`
 	// Flow is the key in Bundle.Flows of the nested flow.
-	Flow string `json:"flow,omitempty"`
+	Flow        string       `json:"flow,omitempty"`
+	Concurrency *Concurrency `json:"concurrency,omitempty"`
+	RateLimit   *RateLimit   `json:"rateLimit,omitempty"`
 	// Approval and WaitFor are in place of Handler and Flow. Delay (a duration)
 	// and Until (a time) may be so, or put off the start of any job.
 	Approval *Approval      `json:"approval,omitempty"`

@@ -139,7 +139,7 @@ func (d *draft) onlyWaits(j *Job, jd *jobDraft) {
 		d.errorAt(jd.name, "E105", fmt.Sprintf("job %q has both %s and something to do", j.Name, what), "make two jobs of it")
 		return
 	}
-	refused := []string{"inputs", "env", "secrets", "queue", "queueTimeout", "heartbeatTimeout", "retries", "timeout", "outputs"}
+	refused := []string{"inputs", "env", "secrets", "queue", "queueTimeout", "heartbeatTimeout", "retries", "timeout", "outputs", "concurrency", "rateLimit"}
 	if what == "delay" {
 		refused = append(refused, "iterate")
 	}

@@ -26,6 +26,8 @@ func (r *Run) Fields() []string {
 		"started", strconv.FormatInt(r.Started, 10),
 		"ended", strconv.FormatInt(r.Ended, 10),
 		"counts", jsonText(true, r.Counts),
+		"wait", jsonText(r.Wait != nil, r.Wait),
+		"slot", jsonText(r.Slot != nil, r.Slot),
 		"paused", jsonText(r.Paused != nil, r.Paused),
 		"signals", jsonText(len(r.Signals) > 0, r.Signals),
 	}
@@ -96,6 +98,8 @@ func Parse(id string, partition int, fields map[string]string) (Run, error) {
 		{"error", &r.Error},
 		{"counts", &r.Counts},
 		{"paused", &r.Paused},
+		{"wait", &r.Wait},
+		{"slot", &r.Slot},
 		{"signals", &r.Signals},
 	}
 	for _, o := range objects {

@@ -136,6 +136,7 @@ const (
 	CodeSecret       = "secret"       // the worker does not have a secret that the job uses
 	CodeCancelled    = "cancelled"    // somebody cancelled the run
 	CodeRejected     = "rejected"     // somebody said no to an approval
+	CodeLimit        = "limit"        // a group had no free slot
 )
 
 // Task is the record of one task, as stored (in JSON) in the run's tasks hash
@@ -182,6 +183,16 @@ type Task struct {
 	Lines bool `json:"lines,omitempty"`
 	// Wait says what a delayed or waiting task waits for.
 	Wait *Wait `json:"wait,omitempty"`
+	// Delayed is until when a delay put off the start.
+	Delayed int64 `json:"delayed,omitempty"`
+	// Slots are those of groups that the task holds.
+	Slots []Slot `json:"slots,omitempty"`
+}
+
+// Slot is a place in a group; Ask is the question that got it.
+type Slot struct {
+	Group string `json:"group"`
+	Ask   string `json:"ask"`
 }
 
 // Wait is what a delayed or waiting task waits for.
@@ -194,6 +205,8 @@ type Wait struct {
 	Limit int    `json:"limit,omitempty"`
 	Per   int64  `json:"per,omitempty"`
 	Mode  string `json:"mode,omitempty"`
+	// Flow marks the group of the flow that the task starts, not its own.
+	Flow bool `json:"flow,omitempty"`
 	// Ask is the id of a question to which the orchestrator finds the answer.
 	Ask string `json:"ask,omitempty"`
 	// Since is when the wait began, Due when it ends by itself; 0 is never.
@@ -250,6 +263,10 @@ type Run struct {
 	Ended   int64
 	// Paused is set while the run is.
 	Paused *Pause
+	// Wait is what a queued run waits for: a slot of its group, which is Slot
+	// then.
+	Wait *Wait
+	Slot *Slot
 	// Signals are those that no job has waited for yet, at most MaxSignals.
 	Signals []Signal
 	// Tasks and Done count the tasks that exist so far and the final ones.

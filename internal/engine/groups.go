@@ -1,0 +1,225 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/orchis-run/orchis/pkg/flow"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// groupGate asks for a slot of the job's group.
+func (r *Run) groupGate(u *unit) bool {
+	c := u.node.step.def.Concurrency
+	return c == nil || r.askGroup(u, c, r.view(u), false)
+}
+
+// flowGate asks for a slot of the group of the flow that the unit starts.
+func (r *Run) flowGate(u *unit) bool {
+	if u.node.step.sub == nil || u.node.isHook || u.node.step.sub.def.Concurrency == nil {
+		return true
+	}
+	s, bad := r.newFlow(u)
+	if bad != nil {
+		r.rejected(u, bad)
+		return false
+	}
+	return r.askGroup(u, u.node.step.sub.def.Concurrency, &view{run: r, scope: s}, true)
+}
+
+func (r *Run) askGroup(u *unit, c *flow.Concurrency, v *view, ofFlow bool) bool {
+	name, bad := groupName(c, v)
+	if bad != nil {
+		r.rejected(u, bad)
+		return false
+	}
+	for _, s := range u.rec.Slots {
+		if s.Group == name {
+			return true // it has one already
+		}
+	}
+	r.ask(u, run.Wait{Kind: run.WaitGroup, Key: name, Limit: c.Limit, Mode: c.OnLimit, Flow: ofFlow})
+	return false
+}
+
+func groupName(c *flow.Concurrency, v *view) (string, *run.Error) {
+	value, err := c.Group.Eval(v)
+	if err != nil {
+		return "", expressionError(wrap("concurrency.group", err))
+	}
+	return textOf(value), nil
+}
+
+// noSlot ends a unit for which its group had no slot.
+func (r *Run) noSlot(u *unit, w *run.Wait, ev *Event) {
+	reason := fmt.Sprintf("group %s is full", w.Key)
+	if ev.Reason != "" {
+		reason += ": " + ev.Reason
+	}
+	if w.Mode == "skip" {
+		u.rec.Reason = reason
+		r.end(u, run.TaskSkipped)
+		return
+	}
+	r.rejected(u, &run.Error{Code: run.CodeLimit, Message: reason})
+}
+
+// rateGate takes a token for the attempt.
+func (r *Run) rateGate(u *unit) bool {
+	l := u.node.step.def.RateLimit
+	if l == nil {
+		return true
+	}
+	value, err := l.Key.Eval(r.view(u))
+	if err != nil {
+		r.rejected(u, expressionError(wrap("rateLimit.key", err)))
+		return false
+	}
+	r.ask(u, run.Wait{Kind: run.WaitRate, Key: textOf(value), Limit: l.Limit, Per: l.Per.Milliseconds()})
+	return false
+}
+
+// freeSlots gives back what a unit holds of groups, and what it asks for. A
+// worker that wants no more attempts before a time says so to all of the group.
+func (r *Run) freeSlots(u *unit, until int64) {
+	path := u.path()
+	for _, s := range u.rec.Slots {
+		r.fx.Frees = append(r.fx.Frees, Free{Kind: run.WaitGroup, Task: path, Group: s.Group, Ask: s.Ask, Until: until})
+	}
+	u.rec.Slots = nil
+	if w := u.rec.Wait; w != nil && w.Kind == run.WaitGroup {
+		r.fx.Frees = append(r.fx.Frees, Free{Kind: run.WaitGroup, Task: path, Group: w.Key, Ask: w.Ask})
+	}
+	l := u.node.step.def.RateLimit
+	if until == 0 || l == nil {
+		return
+	}
+	if value, err := l.Key.Eval(r.view(u)); err == nil {
+		r.fx.Frees = append(r.fx.Frees, Free{
+			Kind: run.WaitRate, Task: path, Group: textOf(value), Limit: l.Limit, Per: l.Per.Milliseconds(), Until: until,
+		})
+	}
+}
+
+// admit asks for a slot for the run itself, and says whether it must wait.
+func (r *Run) admit() bool {
+	c := r.program.root.def.Concurrency
+	if c == nil || r.rec.Slot != nil {
+		return false
+	}
+	s := newScope(r.program.root, "", nil)
+	if err := r.fill(s, r.inputs()); err != nil {
+		return false // the start tells
+	}
+	name, bad := groupName(c, &view{run: r, scope: s})
+	if bad != nil {
+		r.stop(bad, true, "")
+		return true
+	}
+	r.rec.Wait = &run.Wait{Kind: run.WaitGroup, Key: name, Limit: c.Limit, Mode: c.OnLimit, Ask: r.pub(), Since: r.now}
+	r.changed = true
+	r.fx.Log = append(r.fx.Log, run.Change{At: r.now, Run: run.Queued, By: r.rec.SubmittedBy, Wait: r.rec.Wait})
+	r.fx.Asks = append(r.fx.Asks, Ask{Priority: r.program.root.def.Priority, Wait: *r.rec.Wait})
+	return true
+}
+
+// admitted takes in the answer for the run itself.
+func (r *Run) admitted(ev *Event) bool {
+	w := r.rec.Wait
+	if w == nil || w.Ask != ev.Pub || r.rec.State != run.Queued {
+		return false
+	}
+	if ev.Due > 0 {
+		next := *w
+		next.Due = ev.Due
+		r.rec.Wait, r.changed = &next, true
+		r.setTimer(TimerWait, "", "", ev.Due)
+		return true
+	}
+	r.rec.Wait, r.changed = nil, true
+	if ev.Granted {
+		r.rec.Slot = &run.Slot{Group: w.Key, Ask: w.Ask}
+		return r.start()
+	}
+	message := fmt.Sprintf("group %s is full", w.Key)
+	if ev.Reason != "" {
+		message += ": " + ev.Reason
+	}
+	code := run.CodeLimit
+	if w.Mode == "skip" {
+		code, message = run.CodeCancelled, "skipped: "+message
+	}
+	r.stop(&run.Error{Code: code, Message: message}, true, "")
+	return true
+}
+
+// askForRun asks again for the slot of the run, when it is time.
+func (r *Run) askForRun() bool {
+	w := r.rec.Wait
+	if w == nil || w.Due == 0 {
+		return false
+	}
+	if r.now < w.Due {
+		r.setTimer(TimerWait, "", "", w.Due)
+		return true
+	}
+	next := *w
+	next.Due = 0
+	r.rec.Wait, r.changed = &next, true
+	r.fx.Asks = append(r.fx.Asks, Ask{Priority: r.program.root.def.Priority, Wait: next})
+	return true
+}
+
+// freeRun gives back the slot of the run.
+func (r *Run) freeRun() {
+	if s := r.rec.Slot; s != nil {
+		r.fx.Frees = append(r.fx.Frees, Free{Kind: run.WaitGroup, Group: s.Group, Ask: s.Ask})
+	}
+	if w := r.rec.Wait; w != nil {
+		r.fx.Frees = append(r.fx.Frees, Free{Kind: run.WaitGroup, Group: w.Key, Ask: w.Ask})
+		if w.Due > 0 {
+			r.clearTimer(TimerWait, "", "")
+		}
+	}
+	r.rec.Slot, r.rec.Wait = nil, nil
+}
+
+// evicted ends what has lost its slot to a newer one.
+func (r *Run) evicted(ev *Event) bool {
+	by := "its slot of the group went to " + ev.Reason
+	if ev.Task == "" {
+		if r.rec.Slot == nil || r.rec.Slot.Ask != ev.Pub {
+			return false
+		}
+		r.rec.Slot = nil
+		r.stop(&run.Error{Code: run.CodeCancelled, Message: "cancelled: " + by}, false, "")
+		return true
+	}
+	u := r.live[ev.Task]
+	if u == nil {
+		return false
+	}
+	for i, s := range u.rec.Slots {
+		if s.Ask == ev.Pub {
+			u.rec.Slots = append(u.rec.Slots[:i:i], u.rec.Slots[i+1:]...)
+			r.evict(u, by)
+			return true
+		}
+	}
+	return false
+}
+
+// evict stops a unit; it has failed then, since what depends on it cannot go on.
+func (r *Run) evict(u *unit, why string) {
+	err := &run.Error{Code: run.CodeLimit, Message: why}
+	if u.sub != nil {
+		u.rec.Error = err
+		r.mark(u)
+		r.stopScope(u.sub, false)
+		return
+	}
+	if u.rec.Pub != "" {
+		r.revoke(u)
+		r.landed(u)
+	}
+	r.rejected(u, err)
+}
