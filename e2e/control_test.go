@@ -1,12 +1,14 @@
 package e2e
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/orchis-run/orchis/internal/redistest"
 	"github.com/orchis-run/orchis/pkg/client"
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -80,6 +82,34 @@ finally:
 	h.does(1, "", "signal", id, "late")
 	h.once(id)
 	h.quiet()
+}
+
+// TestASchedule: it starts runs by itself, is paused, resumed and triggered.
+func TestASchedule(t *testing.T) {
+	t.Parallel()
+	needs(t, "redis-server", "redis-cli")
+	project := t.TempDir()
+	text := "schedule: {cron: '0 0 1 1 *', timezone: Europe/Berlin}\njobs: {a: {job: debug}}\n"
+	if err := errors.Join(os.Mkdir(filepath.Join(project, "recipes"), 0o700), os.WriteFile(filepath.Join(project, "recipes", "newyear.yaml"), []byte(text), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	h := furnish(t, redistest.Real(t), 2, 1, false, project)
+	h.does(0, "newyear  Fri 2027-01-01 00:00:00 CET", "schedule", "next", "-n", "1")
+	h.until("the schedule is known", func() bool {
+		out, _ := h.orchis("schedule", "list")
+		return strings.Contains(out, "newyear")
+	})
+	h.does(0, "", "schedule", "pause", "newyear", "--reason", "holidays")
+	h.does(0, "holidays", "schedule", "list")
+	h.does(1, "", "schedule", "pause", "newyear")
+	h.does(0, "", "schedule", "resume", "newyear")
+	id, code := h.orchis("schedule", "trigger", "newyear")
+	if code != 0 || !strings.HasPrefix(id, "newyear-") {
+		t.Fatalf("trigger: exit code %d, %q", code, id)
+	}
+	h.until("the run is there", func() bool { _, err := h.client.Run(t.Context(), id); return err == nil })
+	h.succeeded(id)
+	h.does(1, "", "schedule", "trigger", "nothing")
 }
 
 // TestPausedRunsAndQueues: what is paused starts nothing, what is with a worker

@@ -33,6 +33,9 @@ func (o *Orchestrator) control(ctx context.Context) error {
 // wish passes a wish on, or answers it.
 func (o *Orchestrator) wish(ctx context.Context, c *wire.Control) error {
 	now := o.now().UnixMilli()
+	if c.Schedule != "" {
+		return o.wishOfSchedule(ctx, c, now)
+	}
 	if c.Queue != "" {
 		return o.wishOfQueue(ctx, c, now)
 	}

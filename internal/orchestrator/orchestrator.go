@@ -93,6 +93,8 @@ type Orchestrator struct {
 	sleep func(context.Context, time.Duration)
 	nonce func() uint64
 
+	times timetable // the scheduler's own
+
 	mu       sync.Mutex
 	owned    map[int]bool
 	trouble  error
@@ -157,6 +159,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	g.Go(func() error { return o.every(ctx, 5*time.Second, "delete old runs", o.retire) })
 	g.Go(func() error { return o.every(ctx, time.Minute, "tidy up", o.tidy) })
 	g.Go(func() error { return o.every(ctx, 2*o.cfg.Lease, "look for slots that were left behind", o.unleak) })
+	g.Go(func() error { return o.every(ctx, time.Second, "start what is due", o.schedule) })
 	g.Go(func() error { return o.every(ctx, time.Second, "look at the memory of Redis", o.measure) })
 	g.Go(func() error { return o.every(ctx, 5*time.Second, "look for an emptied Redis", o.emptied) })
 	g.Go(func() error {

@@ -106,8 +106,20 @@ func (v *view) Task(_ context.Context, id, task string) (string, error) {
 	return call(v, "task "+task, func() (string, error) { return v.task(id, task) })
 }
 
-func (v *view) PauseQueue(context.Context, string, wire.Paused) error { return nil }
-func (v *view) ResumeQueue(context.Context, string) error             { return nil }
+func (v *view) Schedules(context.Context) (map[string]wire.Schedule, error) { return nil, nil }
+func (v *view) PutSchedule(context.Context, wire.Schedule) error            { return nil }
+func (v *view) RemoveSchedule(context.Context, string) error                { return nil }
+func (v *view) Submit(_ context.Context, sub wire.Submission) (string, error) {
+	return v.submit.add(sub), nil
+}
+
+func (v *view) SendControl(_ context.Context, c wire.Control) (string, error) {
+	return v.wishes.add(c), nil
+}
+
+func (v *view) PausedQueues(context.Context) (map[string]wire.Paused, error) { return nil, nil }
+func (v *view) PauseQueue(context.Context, string, wire.Paused) error        { return nil }
+func (v *view) ResumeQueue(context.Context, string) error                    { return nil }
 func (v *view) AnswerControl(context.Context, string, wire.Answer, time.Duration) error {
 	return nil
 }

@@ -17,6 +17,7 @@ type Store interface {
 	inbox
 	ticketStore
 	groupStore
+	scheduleStore
 	registry
 }
 
@@ -60,6 +61,7 @@ type inbox interface {
 	AnswerControl(ctx context.Context, entry string, a wire.Answer, ttl time.Duration) error
 	PauseQueue(ctx context.Context, queue string, p wire.Paused) error
 	ResumeQueue(ctx context.Context, queue string) error
+	PausedQueues(ctx context.Context) (map[string]wire.Paused, error)
 	ReadControl(ctx context.Context, consumer string, count int, block, idle time.Duration) ([]wire.Control, error)
 	AckControl(ctx context.Context, entries []string) error
 	ReadEvents(ctx context.Context, p int, consumer string, count int, block time.Duration) ([]wire.Event, error)
@@ -78,6 +80,16 @@ type ticketStore interface {
 	ScanTickets(ctx context.Context, p int, queue string, l wire.Priority, after string, count int) ([]wire.Ticket, error)
 	Ticket(ctx context.Context, p int, queue string, l wire.Priority, id string) (wire.Ticket, error)
 	DropTickets(ctx context.Context, p int, refs []wire.TicketRef) error
+}
+
+// scheduleStore keeps what is remembered of schedules, and takes the runs that
+// they start.
+type scheduleStore interface {
+	Schedules(ctx context.Context) (map[string]wire.Schedule, error)
+	PutSchedule(ctx context.Context, s wire.Schedule) error
+	RemoveSchedule(ctx context.Context, key string) error
+	Submit(ctx context.Context, sub wire.Submission) (string, error)
+	SendControl(ctx context.Context, c wire.Control) (string, error)
 }
 
 // groupStore keeps the limits that all runs share.

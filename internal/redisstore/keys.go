@@ -39,6 +39,10 @@ func (s *Store) paused() string { return s.prefix + ":paused" }
 // groups is a set: the names of the groups that may have members.
 func (s *Store) groups() string { return s.prefix + ":groups" }
 
+// schedules is a hash: key of a schedule -> what is remembered of it. One that
+// is in no definition any more goes after a month.
+func (s *Store) schedules() string { return s.prefix + ":schedules" }
+
 // events is a stream: what workers report, deleted when committed.
 func (s *Store) events(p int) string { return s.base(p) + "events" }
 

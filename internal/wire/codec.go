@@ -189,6 +189,7 @@ func (c *Control) Fields() []any {
 	f.text("run", c.Run)
 	f.text("job", c.Job)
 	f.text("queue", c.Queue)
+	f.text("schedule", c.Schedule)
 	f.text("by", c.By)
 	f.text("reason", c.Reason)
 	f.text("signal", c.Signal)
@@ -207,7 +208,7 @@ func ParseControl(entry string, values map[string]any) (Control, error) {
 		return r.text(b)
 	}
 	c := Control{
-		Entry: entry, Op: r.text("op"), Run: r.text("run"), Job: r.text("job"), Queue: r.text("queue"),
+		Entry: entry, Op: r.text("op"), Run: r.text("run"), Job: r.text("job"), Queue: r.text("queue"), Schedule: r.text("schedule"),
 		By: r.text("by"), Reason: or("reason", "comment"), Signal: r.text("signal"),
 	}
 	if data := or("data", "inputs"); data != "" {

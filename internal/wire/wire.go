@@ -195,10 +195,12 @@ type Control struct {
 	// Op is cancel, pause, resume, approve, reject or signal.
 	Op  string
 	Run string
-	// Job is the task that is meant, Queue a queue to pause or resume.
-	Job   string
-	Queue string
-	By    string
+	// Job is the task that is meant, Queue a queue and Schedule a schedule to
+	// pause or resume; a schedule can be triggered, too.
+	Job      string
+	Queue    string
+	Schedule string
+	By       string
 	// Reason is the comment of an approval, too.
 	Reason string
 	// Signal names a signal; Data is what comes with it, or the inputs of an

@@ -14,8 +14,9 @@ import (
 type Control struct {
 	// Op is cancel, pause, resume, approve, reject or signal.
 	Op string
-	// Run is the run that is meant; with pause and resume it may be Queue.
-	Run, Queue string
+	// Run is the run that is meant; with pause and resume it may be Queue or
+	// Schedule, and with trigger it is Schedule.
+	Run, Queue, Schedule string
 	// Job is the path of the task that is meant: of an approval when more than
 	// one waits, of a signal when it is for one task alone.
 	Job string
@@ -30,17 +31,23 @@ type Control struct {
 // Do sends a wish and waits for its answer. A wish that cannot be granted gives
 // a *RejectedError.
 func (c *Client) Do(ctx context.Context, w Control) error {
-	wish := wire.Control{Op: w.Op, Run: w.Run, Queue: w.Queue, Job: w.Job, By: w.By, Reason: w.Reason, Signal: w.Signal}
+	_, err := c.do(ctx, w)
+	return err
+}
+
+// do is Do; it returns the run of the answer, too.
+func (c *Client) do(ctx context.Context, w Control) (runID string, err error) {
+	wish := wire.Control{Op: w.Op, Run: w.Run, Queue: w.Queue, Schedule: w.Schedule, Job: w.Job, By: w.By, Reason: w.Reason, Signal: w.Signal}
 	if w.Data != nil {
 		raw, err := json.Marshal(w.Data)
 		if err != nil {
-			return fmt.Errorf("write the data: %w", err)
+			return "", fmt.Errorf("write the data: %w", err)
 		}
 		wish.Data = raw
 	}
 	entry, err := c.store.SendControl(ctx, wish)
 	if err != nil {
-		return err
+		return "", err
 	}
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -48,16 +55,16 @@ func (c *Client) Do(ctx context.Context, w Control) error {
 		a, err := c.store.ControlAnswer(ctx, entry)
 		switch {
 		case err == nil && a.State == wire.Rejected:
-			return &RejectedError{a.Error}
+			return "", &RejectedError{a.Error}
 		case err == nil:
-			return nil
+			return a.Run, nil
 		case !errors.Is(err, wire.ErrNotFound):
-			return err
+			return "", err
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("wait for an orchestrator to answer wish %s: %w", entry, context.Cause(ctx))
+			return "", fmt.Errorf("wait for an orchestrator to answer wish %s: %w", entry, context.Cause(ctx))
 		}
 	}
 }
@@ -106,4 +113,39 @@ type PausedQueue = wire.Paused
 // PausedQueues returns the queues that are paused.
 func (c *Client) PausedQueues(ctx context.Context) (map[string]PausedQueue, error) {
 	return c.store.PausedQueues(ctx)
+}
+
+// Schedule is what is remembered of a schedule.
+type Schedule = wire.Schedule
+
+// Schedules returns the schedules that orchestrators have seen, by key.
+func (c *Client) Schedules(ctx context.Context) (map[string]Schedule, error) {
+	all, err := c.store.Schedules(ctx)
+	if err != nil {
+		return nil, err
+	}
+	paused, err := c.store.PausedQueues(ctx)
+	for key, s := range all {
+		if p, is := paused["schedule:"+key]; is {
+			s.Paused, s.Next = &p, 0
+			all[key] = s
+		}
+	}
+	return all, err
+}
+
+// PauseSchedule lets a schedule start nothing until ResumeSchedule; what is due
+// in between is not made up for.
+func (c *Client) PauseSchedule(ctx context.Context, key, by, reason string) error {
+	return c.Do(ctx, Control{Op: "pause", Schedule: key, By: by, Reason: reason})
+}
+
+// ResumeSchedule undoes PauseSchedule.
+func (c *Client) ResumeSchedule(ctx context.Context, key, by, reason string) error {
+	return c.Do(ctx, Control{Op: "resume", Schedule: key, By: by, Reason: reason})
+}
+
+// TriggerSchedule starts a run of a schedule at once and returns its id.
+func (c *Client) TriggerSchedule(ctx context.Context, key, by, reason string) (runID string, err error) {
+	return c.do(ctx, Control{Op: "trigger", Schedule: key, By: by, Reason: reason})
 }

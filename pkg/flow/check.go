@@ -9,6 +9,7 @@ import (
 // check looks at what jobs say of each other: dependencies, references,
 // cycles. The edges that references imply are added.
 func (d *draft) check() {
+	d.checkSchedules()
 	f := d.flow
 	index := make(map[string]int, len(f.Jobs))
 	names := make([]string, len(f.Jobs))

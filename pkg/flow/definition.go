@@ -24,6 +24,8 @@ type draft struct {
 	// outer is the definition to which the jobs of a hook belong.
 	outer *draft
 	hooks []hookDraft
+	// scheduled are the inputs of schedules.
+	scheduled []*value
 }
 
 type jobDraft struct {
@@ -71,6 +73,7 @@ func (d *draft) define(v *value, o Options) {
 		"outputs": d.template(&f.Outputs), "timeout": d.duration(&f.Timeout),
 		"parallelism": d.count(&f.Parallelism, 1), "priority": d.priority(&f.Priority),
 		"defaults": d.readDefaults(o), "concurrency": d.concurrency(&f.Concurrency, nil),
+		"schedule": d.schedules(),
 	}
 	for _, on := range HookKinds() {
 		known[string(on)] = func(k, v *value) { d.hooks = append(d.hooks, hookDraft{on: on, name: k, body: v, job: -1}) }

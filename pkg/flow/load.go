@@ -210,6 +210,8 @@ type Summary struct {
 	Description string  `json:"description,omitempty"`
 	Inputs      []Input `json:"inputs,omitempty"`
 	Valid       bool    `json:"valid"`
+	// Schedules start runs of it by the clock.
+	Schedules []Schedule `json:"schedules,omitempty"`
 }
 
 // List returns the recipes and flows of the project by path.
@@ -251,7 +253,7 @@ func (l *Loader) summary(p string) Summary {
 		return s
 	}
 	f := b.RootFlow()
-	return Summary{Kind: f.Kind, Name: f.Name, Path: p, Description: f.Description, Inputs: f.Inputs, Valid: true}
+	return Summary{Kind: f.Kind, Name: f.Name, Path: p, Description: f.Description, Inputs: f.Inputs, Valid: true, Schedules: f.Schedules}
 }
 
 // loading is one definition being put together.

@@ -56,6 +56,7 @@ type Flow struct {
 	// Concurrency bounds how many runs of this definition (as the root), or
 	// nested flows of it, are under way at once.
 	Concurrency *Concurrency `json:"concurrency,omitempty"`
+	Schedules   []Schedule   `json:"schedules,omitempty"`
 	// Hooks are in the order in which they run.
 	Hooks []Hook `json:"hooks,omitempty"`
 }

@@ -1,0 +1,183 @@
+package flow
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
+)
+
+// Schedule starts runs of a definition by the clock.
+type Schedule struct {
+	// Name tells it from the others of the definition; its number by default.
+	Name string `json:"name"`
+	// Cron has five fields, or is @hourly, @daily, @weekly, @monthly, @yearly.
+	Cron     string `json:"cron"`
+	Timezone string `json:"timezone"`
+	// Overlap is what happens while the run before is under way: skip, queue,
+	// allow or cancelOldest.
+	Overlap string `json:"overlap"`
+	// Catchup is how late a start that was missed is made up for.
+	Catchup  time.Duration  `json:"catchup,omitempty"`
+	Inputs   map[string]any `json:"inputs,omitempty"`
+	Disabled bool           `json:"disabled,omitempty"`
+}
+
+var cronForm = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor)
+
+// Next returns the first time after t at which the schedule is due; zero when
+// there is none within five years.
+//
+// A schedule with fixed hours goes by the clock on the wall: an hour that a
+// change to summer time leaves out is made up for at the same distance from
+// midnight, and one that comes twice counts once. One for every hour, or every
+// few of them, goes by the time that has passed.
+func (s *Schedule) Next(t time.Time) time.Time {
+	rule, err := cronForm.Parse(s.Cron)
+	if err != nil {
+		return time.Time{}
+	}
+	zone, err := time.LoadLocation(s.Timezone)
+	if err != nil {
+		return time.Time{}
+	}
+	if s.everyHour() {
+		return rule.Next(t.In(zone))
+	}
+	at := t.In(zone)
+	wall := time.Date(at.Year(), at.Month(), at.Day(), at.Hour(), at.Minute(), at.Second(), 0, time.UTC)
+	for range 10 {
+		if wall = rule.Next(wall); wall.IsZero() {
+			return wall
+		}
+		if next := onTheWall(wall, zone); next.After(t) {
+			return next
+		}
+	}
+	return time.Time{}
+}
+
+func (s *Schedule) everyHour() bool {
+	fields := strings.Fields(s.Cron)
+	if len(fields) < 2 {
+		return s.Cron == "@hourly"
+	}
+	return strings.Contains(fields[1], "*")
+}
+
+// onTheWall is when the clocks of a zone show a time: the first time they do,
+// or, when they never do, as long after midnight as they would have.
+func onTheWall(wall time.Time, zone *time.Location) time.Time {
+	_, before := wall.Add(-26 * time.Hour).In(zone).Zone()
+	early := wall.Add(-time.Duration(before) * time.Second)
+	best := early
+	for _, probe := range []time.Time{early, early.Add(24 * time.Hour)} {
+		_, offset := probe.In(zone).Zone()
+		at := wall.Add(-time.Duration(offset) * time.Second)
+		if _, is := at.In(zone).Zone(); is == offset {
+			if at.Before(best) || best.Equal(early) && shows(at, wall, zone) && !shows(early, wall, zone) {
+				best = at
+			}
+		}
+	}
+	return best.In(zone)
+}
+
+// shows reports whether the clocks of a zone show a time at an instant.
+func shows(at, wall time.Time, zone *time.Location) bool {
+	at = at.In(zone)
+	return at.Hour() == wall.Hour() && at.Minute() == wall.Minute() && at.Day() == wall.Day()
+}
+
+// schedules reads the key schedule: one, or a list.
+func (d *draft) schedules() field {
+	return func(_, v *value) {
+		items := []*value{v}
+		if v.kind == listValue {
+			items = v.items
+		}
+		names := map[string]bool{}
+		for i, item := range items {
+			s := d.schedule(item)
+			if s.Name == "" && len(items) > 1 {
+				s.Name = strconv.Itoa(i)
+			}
+			if names[s.Name] {
+				d.errorAt(item, "E101", fmt.Sprintf("there are two schedules named %q", s.Name), "")
+			}
+			names[s.Name] = true
+			d.flow.Schedules = append(d.flow.Schedules, s)
+		}
+	}
+}
+
+func (d *draft) schedule(v *value) Schedule {
+	s := Schedule{Timezone: "UTC", Overlap: "skip"}
+	enabled := true
+	d.read(v, "schedule", map[string]field{
+		"name": func(k, v *value) {
+			d.text(&s.Name)(k, v)
+			if !nameForm.MatchString(s.Name) {
+				d.errorAt(v, "E106", fmt.Sprintf("%q is no name for a schedule", s.Name), "")
+			}
+		},
+		"cron": func(k, v *value) {
+			d.text(&s.Cron)(k, v)
+			if _, err := cronForm.Parse(s.Cron); err != nil {
+				d.errorAt(v, "E104", fmt.Sprintf("%q is no schedule: %v", s.Cron, err), `write minute, hour, day of month, month and day of week, as in "15 2 * * *"`)
+			}
+		},
+		"timezone": func(k, v *value) {
+			d.text(&s.Timezone)(k, v)
+			if _, err := time.LoadLocation(s.Timezone); err != nil || s.Timezone == "Local" {
+				d.errorAt(v, "E104", fmt.Sprintf("there is no time zone %q", s.Timezone), "write a name such as Europe/Berlin, or UTC")
+			}
+		},
+		"overlap": func(k, v *value) {
+			s.Overlap = v.text
+			if !slices.Contains([]string{"skip", "queue", "allow", "cancelOldest"}, s.Overlap) {
+				d.wrongType(v, k.text, "skip, queue, allow or cancelOldest")
+			}
+		},
+		"catchup": d.duration(&s.Catchup), "enabled": d.boolean(&enabled),
+		"inputs": func(k, v *value) {
+			given, ok := v.plain().(map[string]any)
+			if !ok {
+				d.wrongType(v, k.text, "a map")
+			}
+			s.Inputs = given
+			d.scheduled = append(d.scheduled, v)
+		},
+	})
+	if s.Cron == "" && v.kind == mapValue {
+		d.errorAt(v, "E105", "the schedule does not say when", "add `cron:`")
+	}
+	s.Disabled = !enabled
+	return s
+}
+
+// checkSchedules holds the inputs of schedules against what is declared.
+func (d *draft) checkSchedules() {
+	if d.inputs == nil {
+		return
+	}
+	for _, v := range d.scheduled {
+		given, _ := v.plain().(map[string]any)
+		_, problems := d.flow.ResolveInputs(given, time.Unix(0, 0))
+		for _, p := range problems {
+			at := v
+			if _, there := given[p.Name]; there {
+				at = v.at([]any{p.Name})
+			}
+			d.errorAt(at, "E205", "the schedule's inputs: "+p.Error(), "")
+		}
+	}
+	if len(d.flow.Schedules) > 0 && len(d.scheduled) == 0 {
+		if _, problems := d.flow.ResolveInputs(nil, time.Unix(0, 0)); len(problems) > 0 {
+			d.errorAt(d.root, "E205", "the schedule gives no inputs: "+problems[0].Error(), "add `inputs:` to the schedule, or a default")
+		}
+	}
+}
