@@ -35,7 +35,7 @@ func blocks(t *testing.T, page string) []block {
 	return out
 }
 
-var savedAs = regexp.MustCompile(`(?m)^# ((?:recipes|flows|jobs)/\S+)$`)
+var savedAs = regexp.MustCompile(`(?m)^# ((?:tests|recipes|flows|jobs)/\S+)$`)
 
 // save writes the blocks of a page that say which file they are.
 func save(t *testing.T, all []block, project string) {
