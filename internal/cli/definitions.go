@@ -79,8 +79,12 @@ func (a *app) graphCommand() *cobra.Command {
 
 func (a *app) planCommand() *cobra.Command {
 	var g given
-	c := &cobra.Command{Use: "plan FILE|NAME", Short: "Show the inputs, the order and who could do each job", Args: cobra.ExactArgs(1), RunE: func(_ *cobra.Command, args []string) error {
+	var against string
+	c := &cobra.Command{Use: "plan FILE|NAME", Short: "Show the inputs, the order and who could do each job", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
 		a.projectOf(args[0])
+		if against != "" {
+			return a.planDiff(cmd.Context(), args[0], against)
+		}
 		b, err := a.load(args[0])
 		if err != nil {
 			return err
@@ -115,6 +119,7 @@ func (a *app) planCommand() *cobra.Command {
 	}}
 	c.Flags().StringArrayVarP(&g.pairs, "input", "i", nil, "an input, as name=value; may be given often")
 	c.Flags().StringVarP(&g.file, "inputs", "f", "", "a JSON or YAML file with inputs")
+	c.Flags().StringVar(&against, "diff", "", "show what changed against another file, or a revision of git")
 	return c
 }
 

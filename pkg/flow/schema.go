@@ -3,6 +3,7 @@ package flow
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -218,10 +219,7 @@ func rangeKeys() []Key {
 func object(doc string, keys []Key, required ...string) map[string]any {
 	properties := map[string]any{}
 	for _, k := range keys {
-		s := map[string]any{}
-		for name, v := range k.schema {
-			s[name] = v
-		}
+		s := maps.Clone(k.schema)
 		s["description"] = k.Doc
 		properties[k.Name] = s
 	}

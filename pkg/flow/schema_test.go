@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -131,12 +132,7 @@ func mutate(name string, whole any, put func(name string, m any)) {
 	}
 	walk(whole, nil)
 	for _, p := range paths {
-		label := name
-		for _, k := range p {
-			if s, ok := k.(string); ok {
-				label += "." + s
-			}
-		}
+		label := fmt.Sprint(name, " ", p)
 		put(label+" misspelt", change(whole, p, func(m map[string]any, k string) { m[k+"zzqq"] = m[k]; delete(m, k) }))
 		for kind, v := range map[string]any{"a list": []any{[]any{1}}, "a map": map[string]any{"zzqq": 1}, "a negative number": -1, "a text": "zz qq"} {
 			put(label+" is "+kind, change(whole, p, func(m map[string]any, k string) { m[k] = v }))
