@@ -17,6 +17,8 @@ type gate struct {
 // gates are in the order in which a unit comes to them.
 func gates() []gate {
 	return []gate{
+		{"seed", (*Run).takeOver},
+		{run.WaitCache, (*Run).lookUp},
 		{run.WaitGroup, (*Run).groupGate},
 		{"flow", (*Run).flowGate},
 		{run.WaitRate, (*Run).rateGate},
@@ -97,6 +99,8 @@ func (r *Run) answered(ev *Event) bool {
 // true lets it go on behind the gate.
 func (r *Run) settle(u *unit, w *run.Wait, ev *Event) bool {
 	switch {
+	case w.Kind == run.WaitCache:
+		return r.foundOrNot(u, ev)
 	case w.Kind == run.WaitGroup && ev.Granted:
 		u.rec.Slots = append(slices.Clone(u.rec.Slots), run.Slot{Group: w.Key, Ask: w.Ask})
 	case w.Kind == run.WaitGroup:

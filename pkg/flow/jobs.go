@@ -95,6 +95,7 @@ func (d *draft) readJob(k, v *value, inRecipe bool, previous string, o Options) 
 		j.Deps = []Dep{{Job: previous}}
 		jd.deps[previous] = k
 	}
+	d.mayCache(&j, &jd)
 	d.needIterate(&j, &jd)
 	d.noPaste(&j, v)
 	d.inherit(&j, &jd, o)
@@ -187,6 +188,7 @@ func (d *draft) jobFields(j *Job, jd *jobDraft, inRecipe bool) map[string]field 
 		"batch":       d.count(&j.Batch, 1),
 		"concurrency": d.concurrency(&j.Concurrency, jd),
 		"delay":       set(d.delay(j, jd)),
+		"cache":       d.cache(j, jd),
 		"approval":    set(d.approval(j, jd)),
 		"waitFor":     set(d.waitFor(j, jd)),
 		"onFailure":   d.jobHook(),
