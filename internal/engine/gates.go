@@ -30,6 +30,9 @@ func (r *Run) pass(u *unit) bool {
 	for all := gates(); u.gate < len(all); {
 		g := all[u.gate]
 		u.gate++
+		if r.rehearsal != nil && u.gate > 1 {
+			continue // nobody answers there
+		}
 		if !g.open(r, u) {
 			return false
 		}

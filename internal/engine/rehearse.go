@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
@@ -129,7 +130,7 @@ func (f *foretelling) unit(u *unit) {
 		f.scope(u.sub)
 	case state == run.TaskSkipped || state == run.TaskBlocked:
 		f.add(path, ActionSkip, u.rec.Reason)
-	case u.rec.Reused || state == run.TaskCached || state == run.TaskSucceeded:
+	case u.rec.Reused || state == run.TaskCached:
 		f.below(path)
 	default:
 		f.again(u, path)
@@ -271,4 +272,11 @@ func (f *foretelling) removed(p *Program) {
 		}
 		f.add(path, ActionRemoved, "the definition has it no more")
 	}
+}
+
+// HasJob reports whether a definition has a job of this path: jobs of nested
+// flows are named behind the job that starts the flow, and a slash.
+func HasJob(b *flow.Bundle, path string) bool {
+	p, err := Compile(b, Limits{})
+	return err == nil && p.find(path) != nil
 }

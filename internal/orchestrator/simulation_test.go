@@ -79,6 +79,9 @@ func drawSim(r *rand.Rand) *simDAG {
 		if r.IntN(4) == 0 {
 			fmt.Fprintf(&b, "    concurrency: {group: g%d, limit: %d}\n", r.IntN(2), 1+r.IntN(2))
 		}
+		if r.IntN(3) == 0 {
+			b.WriteString("    cache: true\n")
+		}
 	}
 	d.text = b.String()
 	return d
