@@ -135,6 +135,7 @@ func (a *app) command() *cobra.Command {
 	f.StringVarP(&a.output, "output", "o", "", "json for programs; tables otherwise")
 	root.AddCommand(a.runCommand(), a.devCommand(), a.submitCommand(), a.listCommand(), a.describeCommand(), a.watchCommand(),
 		a.logsCommand(), a.whyCommand(), a.cancelCommand(), a.pauseCommand(), a.resumeCommand(), a.scheduleCommand(), a.testCommand(), a.schemaCommand(), a.approveCommand(), a.rejectCommand(), a.signalCommand(), a.rerunCommand(), a.dlqCommand(), a.validateCommand(), a.graphCommand(), a.planCommand(), a.workersCommand(),
+		a.retryCommand(), a.cacheCommand(),
 		a.queuesCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand())
 	return root
 }
