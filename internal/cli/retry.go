@@ -128,7 +128,7 @@ func (a *app) sure(yes bool) (bool, error) {
 	a.tell("Do it? [y/N] ")
 	line, err := bufio.NewReader(a.in).ReadString('\n')
 	if err != nil && line == "" {
-		return false, nil //nolint:nilerr // no answer is no
+		return false, nil
 	}
 	switch strings.ToLower(strings.TrimSpace(line)) {
 	case "y", "yes":

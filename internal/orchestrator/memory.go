@@ -6,8 +6,8 @@ import (
 	"fmt"
 
 	"github.com/orchis-run/orchis/internal/engine"
-	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/internal/resume"
+	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/flow"
 )
 

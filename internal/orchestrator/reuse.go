@@ -53,7 +53,7 @@ func (o *Orchestrator) retry(ctx context.Context, sub *wire.Submission, now time
 
 // refused makes a refusal of what the submitter has to mend.
 func refused(err error) error {
-	var p *resume.Problem
+	var p *resume.ProblemError
 	if errors.As(err, &p) {
 		return &refusal{p.Text}
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -26,11 +27,11 @@ type Source interface {
 	PartitionOf(id string) int
 }
 
-// Problem is what cannot be done, and why: the asker's to mend.
-type Problem struct{ Text string }
+// ProblemError is what cannot be done, and why: the asker's to mend.
+type ProblemError struct{ Text string }
 
 // Error returns the reason.
-func (p *Problem) Error() string { return p.Text }
+func (p *ProblemError) Error() string { return p.Text }
 
 // Run is an earlier run.
 type Run struct {
@@ -80,12 +81,12 @@ func Snapshot(id string, p int, stored *wire.Stored) (engine.Snapshot, error) {
 }
 
 // Read reads a run that has ended. One that is not there, or has not ended,
-// gives a *Problem.
+// gives a *ProblemError.
 func Read(ctx context.Context, from Source, id string) (*Run, error) {
 	p := from.PartitionOf(id)
 	stored, err := from.Load(ctx, id)
 	if errors.Is(err, wire.ErrNotFound) {
-		return nil, &Problem{fmt.Sprintf("there is no run %q, or no longer", id)}
+		return nil, &ProblemError{fmt.Sprintf("there is no run %q, or no longer", id)}
 	}
 	if err != nil {
 		return nil, err
@@ -95,7 +96,7 @@ func Read(ctx context.Context, from Source, id string) (*Run, error) {
 		return nil, err
 	}
 	if !old.Run.State.Final() {
-		return nil, &Problem{fmt.Sprintf("run %s has not ended: it is %s; wait for it, or cancel it first", id, old.Run.State)}
+		return nil, &ProblemError{fmt.Sprintf("run %s has not ended: it is %s; wait for it, or cancel it first", id, old.Run.State)}
 	}
 	raw, err := from.Definition(ctx, p, old.Run.Definition)
 	if err != nil {
@@ -106,7 +107,7 @@ func Read(ctx context.Context, from Source, id string) (*Run, error) {
 }
 
 // Next says what the new run is. Inputs that do not fit, and a job that is not
-// there, give a *Problem.
+// there, give a *ProblemError.
 func (o *Run) Next(c Changes, now time.Time) (*Next, error) {
 	n := &Next{Bundle: o.Bundle}
 	if c.Definition != nil {
@@ -123,7 +124,7 @@ func (o *Run) Next(c Changes, now time.Time) (*Next, error) {
 		}
 	}
 	if c.From != "" && !engine.HasJob(n.Bundle, c.From) {
-		return nil, &Problem{fmt.Sprintf("there is no job %q to begin from; jobs of nested flows are named as in flow/job", c.From)}
+		return nil, &ProblemError{fmt.Sprintf("there is no job %q to begin from; jobs of nested flows are named as in flow/job", c.From)}
 	}
 	n.Seeds = engine.Seeds(o.Snapshot, c.From)
 	return n, nil
@@ -139,13 +140,9 @@ func over(f *flow.Flow, old, now map[string]any, at time.Time) (map[string]any, 
 		}
 	}
 	if f.OpenInputs {
-		for k, v := range old {
-			given[k] = v
-		}
+		maps.Copy(given, old)
 	}
-	for k, v := range now {
-		given[k] = v
-	}
+	maps.Copy(given, now)
 	inputs, problems := f.ResolveInputs(given, at)
 	if len(problems) == 0 {
 		return inputs, nil
@@ -154,7 +151,7 @@ func over(f *flow.Flow, old, now map[string]any, at time.Time) (map[string]any, 
 	for _, p := range problems {
 		lines = append(lines, p.Error())
 	}
-	return nil, &Problem{strings.Join(lines, "\n")}
+	return nil, &ProblemError{strings.Join(lines, "\n")}
 }
 
 // Plan foretells what the new run does.
@@ -165,7 +162,7 @@ func (o *Run) Plan(n *Next, now time.Time) ([]engine.Verdict, error) {
 	}
 	next, err := engine.Compile(n.Bundle, engine.Limits{})
 	if err != nil {
-		return nil, &Problem{err.Error()}
+		return nil, &ProblemError{err.Error()}
 	}
 	return engine.Plan(old, o.Snapshot, next, engine.Create{
 		ID: "plan", Inputs: n.Inputs, SubmittedBy: o.Run.SubmittedBy, Labels: o.Run.Labels, Now: now.UnixMilli(), Seeds: n.Seeds,

@@ -51,7 +51,7 @@ func (c *Client) PlanRetry(ctx context.Context, runID string, changes Changes) (
 }
 
 func rejected(err error) error {
-	var p *resume.Problem
+	var p *resume.ProblemError
 	if errors.As(err, &p) {
 		return &RejectedError{p.Text}
 	}
