@@ -199,3 +199,86 @@ func TestWhatIsTakenOver(t *testing.T) {
 		})
 	}
 }
+
+// TestSeedsOutliveARestore restores the new run after each step: what is taken
+// over, and what runs again, is the same.
+func TestSeedsOutliveARestore(t *testing.T) {
+	t.Parallel()
+	p := compile(t, cutFiles(cutFlow, nestedFlow), Limits{Budget: 2})
+	inputs := map[string]any{"url": "u", "bpm": 110}
+	first := newRig(t, p, inputs)
+	first.play("start")
+	first.work("fade[2]")
+	second := resumed(t, p, first.snapshot(), "probe", inputs)
+	seeds := Seeds(first.snapshot(), "")
+	events := []Event{{Kind: Start}}
+	for n := 0; !second.run.Final(); n++ {
+		if n == 500 {
+			t.Fatal("the run does not end")
+		}
+		second.nonce++
+		fx := second.run.Step(second.now, second.nonce, events...)
+		second.commit(&fx)
+		again, err := Restore(p, Snapshot{Run: second.run.Record(), Tasks: maps.Clone(second.tasks), Outputs: maps.Clone(second.outputs), Seeds: maps.Clone(seeds)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		second.run = again
+		events = []Event{{Kind: Continue}}
+		for _, task := range slices.Sorted(maps.Keys(second.tickets))[:min(1, len(second.tickets))] {
+			events = append(events, Event{Kind: Succeeded, Task: task, Pub: second.tickets[task].Pub, Result: []byte(`{"v": 1}`)})
+			delete(second.tickets, task)
+		}
+	}
+	want := map[string]int{"fade[2]": 1, "join": 1, "@finally/report": 1}
+	if diff := cmp.Diff(want, second.started); diff != "" {
+		t.Errorf("what ran again (-want +got):\n%s", diff)
+	}
+}
+
+// TestACachedResult: a job asks once; what it gets ends it, a miss or an answer
+// to another question does not, and what it makes is kept.
+func TestACachedResult(t *testing.T) {
+	t.Parallel()
+	files := []txtar.File{{Name: "flows/c.yaml", Data: []byte("inputs: {n: {default: 1}}\njobs:\n  a: {job: work, cache: {ttl: 1h, scope: recipe}, inputs: {n: \"${inputs.n}\"}}\n  b: {job: work, inputs: {v: \"${a.v}\"}}\n")}}
+	p := compile(t, files, Limits{})
+	begin := func(inputs map[string]any) (*rig, Ask) {
+		g := newRig(t, p, inputs)
+		fx := g.play("start")[0]
+		if len(fx.Asks) != 1 || fx.Asks[0].Kind != run.WaitCache || len(fx.Tickets) != 0 {
+			t.Fatalf("asks are %+v, tickets %+v", fx.Asks, fx.Tickets)
+		}
+		return g, fx.Asks[0]
+	}
+	miss, ask := begin(map[string]any{"n": 1})
+	miss.step(Event{Kind: Answered, Task: "a", Pub: "another"})
+	if got := miss.tasks["a"].State; got != run.TaskWaiting {
+		t.Fatalf("an answer to another question makes it %s", got)
+	}
+	miss.restore()
+	miss.step(Event{Kind: Answered, Task: "a", Pub: ask.Ask})
+	var kept []Keep
+	for _, fx := range miss.play(`ok a {"v": 7}`) {
+		kept = append(kept, fx.Keeps...)
+	}
+	if len(kept) != 1 || kept[0].Key != ask.Key || kept[0].Handler != "work" || kept[0].TTL.Hours() != 1 || string(kept[0].Value) != `{"v":7}` {
+		t.Errorf("kept are %+v", kept)
+	}
+	hit, again := begin(map[string]any{"n": 1})
+	if again.Key != ask.Key {
+		t.Errorf("the same job with the same inputs asks for %s, before for %s", again.Key, ask.Key)
+	}
+	hit.step(Event{Kind: Answered, Task: "a", Pub: again.Ask, Granted: true, Result: kept[0].Value, From: "r0", Reason: "cached by r0"})
+	rec := hit.tasks["a"]
+	if rec.State != run.TaskCached || rec.From != "r0" || rec.Reason != "cached by r0" || string(hit.tickets["b"].Inputs) != `{"v":7}` {
+		t.Errorf("a is %+v, the ticket of b %+v", rec, hit.tickets["b"])
+	}
+	if _, other := begin(map[string]any{"n": 2}); other.Key == ask.Key {
+		t.Error("other inputs have the same key")
+	}
+	off := newRig(t, p, nil)
+	off.run = New(p, Create{ID: "r", Inputs: map[string]any{"n": 1}, NoCache: true, Now: 1})
+	if fx := off.play("start")[0]; len(fx.Asks) != 0 || len(fx.Tickets) != 1 {
+		t.Errorf("without cache: asks are %+v, tickets %+v", fx.Asks, fx.Tickets)
+	}
+}
