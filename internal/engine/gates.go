@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/orchis-run/orchis/pkg/run"
@@ -68,7 +69,8 @@ func (r *Run) OpenAsks() []Ask {
 	if w := r.rec.Wait; w != nil && w.Due == 0 && !r.Final() {
 		out = append(out, Ask{Priority: r.program.root.def.Priority, Wait: *w})
 	}
-	for path, u := range r.live {
+	for _, path := range slices.Sorted(maps.Keys(r.live)) {
+		u := r.live[path]
 		if w := u.rec.Wait; w != nil && w.Ask != "" && w.Due == 0 {
 			out = append(out, Ask{Task: path, Priority: u.node.step.def.Priority, Wait: *w})
 		}
