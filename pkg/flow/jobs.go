@@ -188,7 +188,6 @@ func (d *draft) jobFields(j *Job, jd *jobDraft, inRecipe bool) map[string]field 
 		"batch":       d.count(&j.Batch, 1),
 		"concurrency": d.concurrency(&j.Concurrency, jd),
 		"delay":       set(d.delay(j, jd)),
-		"cache":       d.cache(j, jd),
 		"approval":    set(d.approval(j, jd)),
 		"waitFor":     set(d.waitFor(j, jd)),
 		"onFailure":   d.jobHook(),
@@ -207,6 +206,7 @@ func (d *draft) jobFields(j *Job, jd *jobDraft, inRecipe bool) map[string]field 
 		"job":       d.handler(j), "workflowPath": calls, "queue": d.queue(&j.Queue),
 		"queueTimeout":     set(d.duration(&j.QueueTimeout)),
 		"heartbeatTimeout": set(d.duration(&j.HeartbeatTimeout)),
+		"cache":            d.cache(j, jd),
 		"env":              used(d.env(&j.Env), use{items: true, secrets: true}),
 		"secrets":          d.secrets(j),
 	})
