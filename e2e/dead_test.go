@@ -53,7 +53,7 @@ func TestAPoisonJobBecomesADeadLetter(t *testing.T) {
 	if code != 0 || second == "" {
 		t.Fatalf("requeue: exit code %d, %s", code, out)
 	}
-	if rec, err := h.client.Run(t.Context(), second); err != nil || rec.Labels["rerunOf"] != id {
+	if rec, err := h.client.Run(t.Context(), second); err != nil || rec.Labels["retryOf"] != id {
 		t.Errorf("the new run is %+v, %v", rec, err)
 	}
 	h.purged(second, letter)

@@ -133,9 +133,12 @@ func (a *app) command() *cobra.Command {
 	f.StringVar(&a.redis, "redis", "", "URL of Redis (REDIS_URL)")
 	f.StringVar(&a.project, "project", "", "folder with recipes/, flows/ and jobs/ (ORCHIS_PROJECT)")
 	f.StringVarP(&a.output, "output", "o", "", "json for programs; tables otherwise")
-	root.AddCommand(a.runCommand(), a.devCommand(), a.submitCommand(), a.listCommand(), a.describeCommand(), a.watchCommand(),
-		a.logsCommand(), a.whyCommand(), a.cancelCommand(), a.pauseCommand(), a.resumeCommand(), a.scheduleCommand(), a.testCommand(), a.initCommand(), a.lintCommand(), a.fmtCommand(), a.schemaCommand(), a.approveCommand(), a.rejectCommand(), a.signalCommand(), a.rerunCommand(), a.dlqCommand(), a.validateCommand(), a.graphCommand(), a.planCommand(), a.workersCommand(),
-		a.queuesCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.devCommand(), a.submitCommand(), a.rerunCommand(), a.retryCommand(),
+		a.listCommand(), a.describeCommand(), a.watchCommand(), a.logsCommand(), a.whyCommand(),
+		a.cancelCommand(), a.pauseCommand(), a.resumeCommand(), a.approveCommand(), a.rejectCommand(), a.signalCommand(),
+		a.scheduleCommand(), a.cacheCommand(), a.dlqCommand(),
+		a.initCommand(), a.validateCommand(), a.lintCommand(), a.fmtCommand(), a.testCommand(), a.graphCommand(), a.planCommand(), a.schemaCommand(),
+		a.workersCommand(), a.queuesCommand(), a.doctorCommand(), a.configCommand(), a.versionCommand())
 	return root
 }
 

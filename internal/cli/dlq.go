@@ -66,7 +66,7 @@ func (a *app) dlqRequeue() *cobra.Command {
 		}
 		return nil
 	})
-	c.Long = "The run of each letter is submitted again as a new run, with the same definition and inputs.\nIts id is printed; it carries the label rerunOf."
+	c.Long = "The run of each letter is submitted again as a new run, with the same definition and inputs.\nIt takes over what the old one has done, as with orchis retry, and carries the label retryOf.\nA run that has not ended is run again as a whole, with the label rerunOf. The new id is printed."
 	return c
 }
 

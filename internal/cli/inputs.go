@@ -14,8 +14,9 @@ import (
 
 // given are the inputs of the command line.
 type given struct {
-	pairs []string
-	file  string
+	pairs   []string
+	file    string
+	noCache bool
 }
 
 // fromFile reads the file with inputs, if there is one.

@@ -44,6 +44,7 @@ func (a *app) runCommand() *cobra.Command {
 	}
 	c.Flags().StringArrayVarP(&g.pairs, "input", "i", nil, "an input, as name=value; may be given often")
 	c.Flags().StringVarP(&g.file, "inputs", "f", "", "a JSON or YAML file with inputs")
+	c.Flags().BoolVar(&g.noCache, "no-cache", false, "use no cached results of other runs")
 	c.Flags().IntVar(&workers, "workers", 2, "number of workers")
 	c.Flags().StringVar(&how, "progress", "auto", "auto, tty, plain, json or quiet")
 	c.Flags().DurationVar(&limit, "timeout", 0, "cancel the run after this time")
@@ -92,7 +93,7 @@ func (a *app) run(ctx context.Context, name string, g given, workers int, how st
 	if err := a.served(bundle, jobs); err != nil {
 		return err
 	}
-	request := client.Request{Recipe: bundle.Root, Inputs: inputs, By: who()}
+	request := client.Request{Recipe: bundle.Root, Inputs: inputs, By: who(), NoCache: g.noCache}
 	if a.settings.RedisURL == "" {
 		server, err := embedded.Start()
 		if err != nil {

@@ -38,6 +38,7 @@ func (a *app) submitCommand() *cobra.Command {
 	}
 	c.Flags().StringArrayVarP(&g.pairs, "input", "i", nil, "an input, as name=value; may be given often")
 	c.Flags().StringVarP(&g.file, "inputs", "f", "", "a JSON or YAML file with inputs")
+	c.Flags().BoolVar(&g.noCache, "no-cache", false, "use no cached results of other runs")
 	c.Flags().StringVar(&id, "id", "", "id of the run; submitting it again gives the same run")
 	c.Flags().BoolVar(&wait, "wait", false, "wait until the run has ended and print its outputs")
 	c.Flags().BoolVar(&watch, "watch", false, "as --wait, and show the progress")
@@ -49,7 +50,7 @@ func (a *app) submitCommand() *cobra.Command {
 // request makes a submission: of a file that is here with its text, of
 // anything else by its name.
 func (a *app) request(name string, g given) (client.Request, *flow.Bundle, error) {
-	r := client.Request{By: who()}
+	r := client.Request{By: who(), NoCache: g.noCache}
 	text, err := os.ReadFile(name)
 	if err != nil {
 		r.Recipe = name

@@ -68,7 +68,9 @@ type Event struct {
 	// Granted is what was Answered: yes or no. Due, when positive, says that
 	// it is neither, and when to ask again.
 	Granted bool
-	Due     int64
+	// From is the run that a cached result comes from.
+	From string
+	Due  int64
 	// Reply asks for a Reply of this id.
 	Reply string
 }
@@ -98,6 +100,8 @@ type Effects struct {
 	Asks    []Ask
 	Frees   []Free
 	Replies []Reply
+	// Keeps are results to be kept for other runs.
+	Keeps []Keep
 	// More asks for a Continue event: the run has more to do now than fits
 	// one step.
 	More bool

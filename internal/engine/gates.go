@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/orchis-run/orchis/pkg/run"
@@ -17,6 +18,8 @@ type gate struct {
 // gates are in the order in which a unit comes to them.
 func gates() []gate {
 	return []gate{
+		{"seed", (*Run).takeOver},
+		{run.WaitCache, (*Run).lookUp},
 		{run.WaitGroup, (*Run).groupGate},
 		{"flow", (*Run).flowGate},
 		{run.WaitRate, (*Run).rateGate},
@@ -28,6 +31,9 @@ func (r *Run) pass(u *unit) bool {
 	for all := gates(); u.gate < len(all); {
 		g := all[u.gate]
 		u.gate++
+		if r.rehearsal != nil && u.gate > 1 {
+			continue // nobody answers there
+		}
 		if !g.open(r, u) {
 			return false
 		}
@@ -63,7 +69,8 @@ func (r *Run) OpenAsks() []Ask {
 	if w := r.rec.Wait; w != nil && w.Due == 0 && !r.Final() {
 		out = append(out, Ask{Priority: r.program.root.def.Priority, Wait: *w})
 	}
-	for path, u := range r.live {
+	for _, path := range slices.Sorted(maps.Keys(r.live)) {
+		u := r.live[path]
 		if w := u.rec.Wait; w != nil && w.Ask != "" && w.Due == 0 {
 			out = append(out, Ask{Task: path, Priority: u.node.step.def.Priority, Wait: *w})
 		}
@@ -97,6 +104,8 @@ func (r *Run) answered(ev *Event) bool {
 // true lets it go on behind the gate.
 func (r *Run) settle(u *unit, w *run.Wait, ev *Event) bool {
 	switch {
+	case w.Kind == run.WaitCache:
+		return r.foundOrNot(u, ev)
 	case w.Kind == run.WaitGroup && ev.Granted:
 		u.rec.Slots = append(slices.Clone(u.rec.Slots), run.Slot{Group: w.Key, Ask: w.Ask})
 	case w.Kind == run.WaitGroup:

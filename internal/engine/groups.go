@@ -103,7 +103,7 @@ func (r *Run) freeSlots(u *unit, until int64) {
 // admit asks for a slot for the run itself, and says whether it must wait.
 func (r *Run) admit() bool {
 	c := r.program.root.def.Concurrency
-	if c == nil || r.rec.Slot != nil {
+	if c == nil || r.rec.Slot != nil || r.rehearsal != nil {
 		return false
 	}
 	s := newScope(r.program.root, "", nil)

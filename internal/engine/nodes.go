@@ -41,7 +41,7 @@ func (r *Run) startNode(n *node) {
 	case what == isBlocked:
 		n.unit.rec.Reason = reason
 		r.end(&n.unit, run.TaskBlocked)
-	case n.step.def.Delay != nil || n.step.def.Until != nil:
+	case r.rehearsal == nil && (n.step.def.Delay != nil || n.step.def.Until != nil):
 		r.delayNode(n)
 	default:
 		r.beginNode(n)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -79,7 +80,9 @@ type step struct {
 	explicit, failures, stopped bool
 	// hook is what follows when the job fails; on and recovers are those of a
 	// hook itself.
-	hook     *step
+	hook *step
+	// identity says what the job is.
+	identity json.RawMessage
 	on       flow.HookOn
 	recovers bool
 }
@@ -153,6 +156,7 @@ func (p *Program) compileJob(pl *plan, i int) error {
 	def := &pl.def.Jobs[i]
 	s := &pl.jobs[i]
 	s.def = def
+	s.identity = identityOf(def)
 	switch {
 	case def.Flow != "":
 		if s.sub = p.flows[def.Flow]; s.sub == nil {

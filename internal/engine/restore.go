@@ -14,6 +14,8 @@ type Snapshot struct {
 	Run     run.Run
 	Tasks   map[string]run.Task
 	Outputs map[string]json.RawMessage
+	// Seeds are those with which the run was created.
+	Seeds map[string]Seed
 }
 
 // Restore makes a run from its records, and finds out what is left to be done.
@@ -22,6 +24,7 @@ func Restore(p *Program, s Snapshot) (*Run, error) {
 	r := &Run{
 		program: p, limits: p.limits, rec: s.Run,
 		outputs: s.Outputs, live: make(map[string]*unit),
+		seeds: s.Seeds, resumed: len(s.Seeds) > 0,
 	}
 	if r.outputs == nil {
 		r.outputs = make(map[string]json.RawMessage)
@@ -54,6 +57,7 @@ func (r *Run) restoreScope(s *scope, tasks map[string]run.Task) error {
 			continue
 		}
 		n.unit.rec = rec
+		freshen(&n.unit, rec.State)
 		if !rec.State.Final() {
 			continue
 		}
@@ -158,6 +162,7 @@ func (r *Run) restoreItems(n *node, tasks map[string]run.Task) error {
 		}
 		u := &unit{node: n, index: i, rec: rec}
 		it.units[i] = u
+		freshen(u, rec.State)
 		if rec.State == run.TaskFailed {
 			it.failed++
 		}

@@ -23,6 +23,11 @@ type Run struct {
 	// live holds the units that have a ticket, a retry timer or a running
 	// nested flow, by path.
 	live map[string]*unit
+	// seeds are the outcomes of an earlier run that were not taken over yet;
+	// resumed says that there were some. A rehearsal notes what becomes of them.
+	seeds     map[string]Seed
+	resumed   bool
+	rehearsal *rehearsal
 
 	work []work
 
@@ -61,6 +66,8 @@ type scope struct {
 	hard bool
 	// closed says that its end was seen to.
 	closed bool
+	// fresh says that a task of it was not taken over from an earlier run.
+	fresh bool
 	// hooks are those of the flow; they are not among the nodes.
 	hooks []node
 	// outer is the scope to which the jobs of a hook belong, hook what opened
@@ -88,6 +95,8 @@ type node struct {
 	hook   *node
 	owner  *node
 	isHook bool
+	// fresh says that the job, or an item of it, was not taken over.
+	fresh bool
 }
 
 // unit is what runs, fails and is tried again: a job or one item of it.
@@ -138,6 +147,10 @@ type Create struct {
 	// Now is the time of creation in Unix milliseconds; it is what now() gives
 	// in the run's expressions.
 	Now int64
+	// Seeds are outcomes of an earlier run.
+	Seeds map[string]Seed
+	// NoCache says that no result of another run is looked up.
+	NoCache bool
 }
 
 // New returns a run that has not begun. Its first Step must be given Start.
@@ -157,10 +170,11 @@ func New(p *Program, c Create) *Run {
 		rec: run.Run{
 			ID: c.ID, Partition: c.Partition, State: run.Queued,
 			Recipe: def.Name, Definition: c.Digest, Inputs: inputs,
-			Labels: labels, SubmittedBy: c.SubmittedBy, Created: c.Now,
+			Labels: labels, SubmittedBy: c.SubmittedBy, Created: c.Now, NoCache: c.NoCache,
 		},
 		outputs: make(map[string]json.RawMessage),
 		live:    make(map[string]*unit),
+		seeds:   maps.Clone(c.Seeds), resumed: len(c.Seeds) > 0,
 	}
 }
 

@@ -113,6 +113,7 @@ func (r *Run) publish(u *unit) {
 		u.rec.First = r.now
 	}
 	u.rec.Pub, u.rec.Queue, u.rec.Due, u.rec.Worker, u.rec.Started = r.pub(), def.Queue, 0, "", 0
+	u.rec.Digest = digest(u.node.step.identity, &ticket)
 	r.live[path] = u
 	ticket.Task, ticket.Pub, ticket.Queue, ticket.Handler = path, u.rec.Pub, def.Queue, def.Handler
 	ticket.Attempt, ticket.Priority = attempt, def.Priority
@@ -237,6 +238,7 @@ func (r *Run) result(u *unit, value any) {
 	r.outputs[path] = raw
 	r.fx.Outputs = append(r.fx.Outputs, Output{Task: path, Value: raw})
 	u.rec.Error = nil
+	r.keep(u, raw)
 	r.end(u, run.TaskSucceeded)
 }
 
@@ -248,6 +250,7 @@ func (r *Run) end(u *unit, to run.TaskState) {
 	}
 	r.freeSlots(u, 0)
 	r.endWait(u)
+	r.taken(u, to)
 	if u.sub != nil {
 		r.clearFlowTimeout(u)
 		r.drop(u)

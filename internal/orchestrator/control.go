@@ -102,6 +102,9 @@ func (pt *partition) replied(ctx context.Context, id string, fx *engine.Effects)
 			return err
 		}
 	}
+	if len(fx.Keeps) > 0 {
+		pt.keep(ctx, id, fx.Keeps)
+	}
 	if len(fx.Asks)+len(fx.Frees) > 0 {
 		return pt.o.asked(ctx, id, fx.Asks, fx.Frees)
 	}

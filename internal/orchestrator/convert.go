@@ -15,7 +15,7 @@ func toEngine(ev *wire.Event) engine.Event {
 		Kind: kindOf(ev.Type), Task: ev.Task, Pub: ev.Pub, Worker: ev.Worker, At: ev.At, Started: ev.Started,
 		Result: ev.Result, Error: ev.Error, Permanent: ev.Permanent, RetryAfter: ev.RetryAfterMs,
 		Progress: ev.Progress, Note: ev.Note, Lines: ev.Lines, By: ev.By, Reason: ev.Reason,
-		Signal: ev.Signal, Data: ev.Data, Reply: ev.Reply, Granted: ev.Granted, Due: ev.Due,
+		Signal: ev.Signal, Data: ev.Data, Reply: ev.Reply, Granted: ev.Granted, Due: ev.Due, From: ev.From,
 	}
 }
 

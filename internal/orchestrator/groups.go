@@ -33,6 +33,8 @@ func (o *Orchestrator) asked(ctx context.Context, id string, asks []engine.Ask, 
 		case run.WaitRate:
 			ev.Due, err = o.store.TakeRate(ctx, a.Key, a.Limit, time.Duration(a.Per)*time.Millisecond, now)
 			ev.Granted = ev.Due == 0
+		case run.WaitCache:
+			o.lookUp(ctx, a, &ev)
 		default:
 			return fmt.Errorf("answer task %s of run %s: the question %q is not known", a.Task, id, a.Kind)
 		}

@@ -2,14 +2,13 @@ package orchestrator
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/resume"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/flow"
-	"github.com/orchis-run/orchis/pkg/run"
 )
 
 // load returns a run from memory or from Redis.
@@ -21,22 +20,14 @@ func (pt *partition) load(ctx context.Context, id string) (*live, error) {
 	if err != nil {
 		return nil, err
 	}
-	rec, err := run.Parse(id, pt.p, stored.Run)
+	snap, err := resume.Snapshot(id, pt.p, stored)
 	if err != nil {
 		return nil, err
 	}
+	rec := snap.Run
 	program, err := pt.program(ctx, rec.Definition)
 	if err != nil {
 		return nil, err
-	}
-	snap := engine.Snapshot{Run: rec, Tasks: make(map[string]run.Task, len(stored.Tasks)), Outputs: make(map[string]json.RawMessage, len(stored.Outputs))}
-	for path, text := range stored.Tasks {
-		if snap.Tasks[path], err = run.ParseTask(path, text); err != nil {
-			return nil, err
-		}
-	}
-	for path, text := range stored.Outputs {
-		snap.Outputs[path] = json.RawMessage(text)
 	}
 	r, err := engine.Restore(program, snap)
 	if err != nil {

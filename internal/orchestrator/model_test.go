@@ -34,6 +34,8 @@ type model struct {
 	answers     map[string]wire.Answer
 	dead        []wire.DeadLetter
 	groups      map[string]*modelGroup
+	seeds       map[string]map[string]wire.Seed
+	cached      map[string]wire.Cached
 	// committed is called after each change.
 	committed func(c *wire.Commit, before, after *modelRun)
 }
@@ -49,6 +51,7 @@ func newModel(now func() int64) *model {
 		time: now, runs: map[string]*modelRun{}, definitions: map[string][]byte{}, timers: map[string]wire.Timer{},
 		active: map[string]int64{}, done: map[string]int64{}, queues: map[string]bool{},
 		tickets: map[string]*stream[wire.Ticket]{}, answers: map[string]wire.Answer{},
+		seeds: map[string]map[string]wire.Seed{}, cached: map[string]wire.Cached{},
 	}
 	m.submit, m.wishes, m.events = newStream[wire.Submission](m), newStream[wire.Control](m), newStream[wire.Event](m)
 	return m
@@ -70,7 +73,7 @@ func (m *model) load(id string) (*wire.Stored, error) {
 	if r == nil {
 		return nil, wire.ErrNotFound
 	}
-	return &wire.Stored{Run: maps.Clone(r.fields), Tasks: maps.Clone(r.tasks), Outputs: maps.Clone(r.outputs)}, nil
+	return &wire.Stored{Run: maps.Clone(r.fields), Tasks: maps.Clone(r.tasks), Outputs: maps.Clone(r.outputs), Seeds: maps.Clone(m.seeds[id])}, nil
 }
 
 func (m *model) record(id string) (run.Run, error) {
@@ -79,6 +82,14 @@ func (m *model) record(id string) (run.Run, error) {
 		return run.Run{}, wire.ErrNotFound
 	}
 	return run.Parse(id, 0, r.fields)
+}
+
+func (m *model) cacheGet(key string) (wire.Cached, error) {
+	c, there := m.cached[key]
+	if !there || c.Expires <= m.redisNow() {
+		return wire.Cached{}, wire.ErrNotFound
+	}
+	return c, nil
 }
 
 func (m *model) version(id string) int64 {

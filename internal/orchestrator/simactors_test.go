@@ -99,6 +99,7 @@ type effects struct {
 	pubs                map[string]bool // publications that were begun
 	first               map[string]int  // when it first began and ended
 	firstEnd            map[string]int
+	cached              int // tasks that had their result from another run
 }
 
 func (e *effects) begin(key string) {

@@ -80,6 +80,7 @@ func (w *world) checkRun(id string, d *simDAG) {
 			w.violated("%s/%s ended %d times", id, task, ends[task])
 		}
 		w.checkEffects(id+"/"+task, rec)
+		w.checkCached(id, task, rec)
 	}
 	for _, e := range d.edges {
 		for _, after := range tasksNamed(r.tasks, e[1]) {
@@ -111,6 +112,28 @@ func (w *world) checkEffects(key string, rec run.Task) {
 	if (rec.State == run.TaskSkipped || rec.State == run.TaskBlocked) && w.fx.starts[key] > 0 {
 		w.violated("%s is %s and began", key, rec.State)
 	}
+}
+
+// checkCached: what a task has from another run is what that run has.
+func (w *world) checkCached(id, task string, rec run.Task) {
+	if rec.State != run.TaskCached {
+		return
+	}
+	if w.fx.starts[id+"/"+task] > 0 {
+		w.violated("%s/%s is cached and began", id, task)
+	}
+	from := w.runs[rec.From]
+	if from == nil {
+		w.violated("%s/%s is cached by the run %q, which is not there", id, task, rec.From)
+		return
+	}
+	for other, result := range from.outputs {
+		if was, err := run.ParseTask(other, from.tasks[other]); err == nil && was.State == run.TaskSucceeded && result == w.runs[id].outputs[task] {
+			w.fx.cached++
+			return
+		}
+	}
+	w.violated("%s/%s has the result %s, which run %s does not", id, task, w.runs[id].outputs[task], rec.From)
 }
 
 // tasksNamed returns a job's tasks: itself, or its items.
@@ -162,6 +185,9 @@ func (w *world) outcome(id string) map[string]string {
 		rec, err := run.ParseTask(task, text)
 		if err != nil {
 			continue
+		}
+		if rec.State == run.TaskCached { // whether it is depends on who came first
+			rec.State = run.TaskSucceeded
 		}
 		out[task] = string(rec.State) + " " + w.runs[id].outputs[task]
 	}

@@ -79,6 +79,9 @@ func drawSim(r *rand.Rand) *simDAG {
 		if r.IntN(4) == 0 {
 			fmt.Fprintf(&b, "    concurrency: {group: g%d, limit: %d}\n", r.IntN(2), 1+r.IntN(2))
 		}
+		if r.IntN(3) == 0 {
+			b.WriteString("    cache: true\n")
+		}
 	}
 	d.text = b.String()
 	return d
@@ -301,7 +304,7 @@ func TestSimulation(t *testing.T) {
 	if *simSeed != 0 {
 		first, n = *simSeed, 1
 	}
-	steps, runs, tasks, bad, faults := 0, 0, 0, 0, map[string]int{}
+	steps, runs, tasks, cached, bad, faults := 0, 0, 0, 0, 0, map[string]int{}
 	for seed := first; seed < first+uint64(n); seed++ {
 		s := newSimulation(t, seed, loader, true)
 		if *simSeed != 0 {
@@ -319,13 +322,17 @@ func TestSimulation(t *testing.T) {
 		for _, r := range s.runs {
 			tasks += len(r.tasks)
 		}
+		cached += s.fx.cached
 		for what, n := range s.count {
 			faults[what] += n
 		}
 	}
-	text := fmt.Sprintf("%s: seeds %d to %d, %d runs, %d tasks, %d commands of Redis, %d seeds with a violation.\nFaults: %s.",
-		report.Machine(t.Context()), first, first+uint64(n)-1, runs, tasks, steps, bad, report.Counts(faults))
+	text := fmt.Sprintf("%s: seeds %d to %d, %d runs, %d tasks (%d of them cached), %d commands of Redis, %d seeds with a violation.\nFaults: %s.",
+		report.Machine(t.Context()), first, first+uint64(n)-1, runs, tasks, cached, steps, bad, report.Counts(faults))
 	t.Log(text)
+	if cached == 0 && n > 100 {
+		t.Error("no task had its result from another run")
+	}
 	if err := report.Section("simulation", text); err != nil {
 		t.Error(err)
 	}

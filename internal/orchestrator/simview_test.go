@@ -154,6 +154,18 @@ func (v *view) Run(_ context.Context, id string) (run.Run, error) {
 	return call(v, "run "+id, func() (run.Run, error) { return v.record(id) })
 }
 
+func (v *view) SaveSeeds(_ context.Context, id string, seeds map[string]wire.Seed) error {
+	return void(v, "save seeds "+id, func() { v.seeds[id] = maps.Clone(seeds) })
+}
+
+func (v *view) CacheGet(_ context.Context, key string) (wire.Cached, error) {
+	return call(v, "look up", func() (wire.Cached, error) { return v.cacheGet(key) })
+}
+
+func (v *view) CachePut(_ context.Context, c wire.Cached, _ time.Time) error {
+	return void(v, "keep", func() { v.cached[c.Key] = c })
+}
+
 func (v *view) Version(_ context.Context, id string) (int64, error) {
 	return call(v, "version "+id, func() (int64, error) { return v.version(id), nil })
 }

@@ -14,6 +14,7 @@ import (
 // Fatal say otherwise.
 type Store interface {
 	runStore
+	reuseStore
 	inbox
 	ticketStore
 	groupStore
@@ -49,6 +50,15 @@ type runStore interface {
 	Tasks(ctx context.Context, id string) ([]run.Task, error)
 	Outputs(ctx context.Context, id string) (map[string]json.RawMessage, error)
 	Log(ctx context.Context, id, after string, count int, block time.Duration) ([]wire.LogEntry, error)
+}
+
+// reuseStore keeps results for other runs.
+type reuseStore interface {
+	// SaveSeeds keeps what a run may take over, before the run is created.
+	SaveSeeds(ctx context.Context, id string, seeds map[string]wire.Seed) error
+	// CacheGet returns a result by its key; wire.ErrNotFound when there is none.
+	CacheGet(ctx context.Context, key string) (wire.Cached, error)
+	CachePut(ctx context.Context, c wire.Cached, now time.Time) error
 }
 
 // inbox is what is sent to orchestrators. Read takes new entries, Claim those

@@ -84,27 +84,31 @@ func (o *Orchestrator) create(ctx context.Context, sub *wire.Submission) (string
 		return "", &refusal{reason}
 	}
 	now := o.now()
-	bundle, inputs, err := o.wanted(ctx, sub, now)
+	bundle, inputs, seeds, err := o.wanted(ctx, sub, now)
 	if err != nil {
 		return "", err
 	}
 	if err := o.checkHandlers(ctx, bundle); err != nil {
 		return "", err
 	}
-	return id, o.begin(ctx, id, bundle, inputs, sub, now)
+	return id, o.begin(ctx, id, bundle, inputs, seeds, sub, now)
 }
 
 // wanted is the definition and the inputs of a submission.
-func (o *Orchestrator) wanted(ctx context.Context, sub *wire.Submission, now time.Time) (*flow.Bundle, map[string]any, error) {
+func (o *Orchestrator) wanted(ctx context.Context, sub *wire.Submission, now time.Time) (*flow.Bundle, map[string]any, map[string]engine.Seed, error) {
+	if sub.Retry != nil {
+		return o.retry(ctx, sub, now)
+	}
 	if sub.From != "" {
-		return o.again(ctx, sub)
+		bundle, inputs, err := o.again(ctx, sub)
+		return bundle, inputs, nil, err
 	}
 	bundle, diags := o.load(sub)
 	if err := diags.Err(); err != nil {
-		return nil, nil, &refusal{err.Error()}
+		return nil, nil, nil, &refusal{err.Error()}
 	}
 	inputs, err := gather(bundle.RootFlow(), sub, now)
-	return bundle, inputs, err
+	return bundle, inputs, nil, err
 }
 
 // again takes the definition, the inputs and the labels of an earlier run.
@@ -149,6 +153,23 @@ func (o *Orchestrator) load(sub *wire.Submission) (*flow.Bundle, flow.Diagnostic
 // gather resolves the inputs of a submission: the JSON object, and over it the
 // single fields.
 func gather(f *flow.Flow, sub *wire.Submission, now time.Time) (map[string]any, error) {
+	given, err := givenBy(sub)
+	if err != nil {
+		return nil, err
+	}
+	inputs, problems := f.ResolveInputs(given, now)
+	if len(problems) > 0 {
+		var lines []string
+		for _, p := range problems {
+			lines = append(lines, p.Error())
+		}
+		return nil, &refusal{strings.Join(lines, "\n")}
+	}
+	return inputs, nil
+}
+
+// givenBy are the inputs that a submission itself has.
+func givenBy(sub *wire.Submission) (map[string]any, error) {
 	given := map[string]any{}
 	if len(sub.Inputs) > 0 {
 		v, err := expr.Decode(sub.Inputs)
@@ -162,15 +183,7 @@ func gather(f *flow.Flow, sub *wire.Submission, now time.Time) (map[string]any, 
 	for name, text := range sub.Single {
 		given[name] = text
 	}
-	inputs, problems := f.ResolveInputs(given, now)
-	if len(problems) > 0 {
-		var lines []string
-		for _, p := range problems {
-			lines = append(lines, p.Error())
-		}
-		return nil, &refusal{strings.Join(lines, "\n")}
-	}
-	return inputs, nil
+	return given, nil
 }
 
 // checkHandlers refuses what no worker that is alive can do.
@@ -209,7 +222,7 @@ func (o *Orchestrator) checkHandlers(ctx context.Context, b *flow.Bundle) error 
 }
 
 // begin creates the run and takes its first step, in one commit.
-func (o *Orchestrator) begin(ctx context.Context, id string, b *flow.Bundle, inputs map[string]any, sub *wire.Submission, now time.Time) error {
+func (o *Orchestrator) begin(ctx context.Context, id string, b *flow.Bundle, inputs map[string]any, seeds map[string]engine.Seed, sub *wire.Submission, now time.Time) error {
 	program, err := engine.Compile(b, o.cfg.Limits)
 	if err != nil {
 		return &refusal{err.Error()}
@@ -225,8 +238,11 @@ func (o *Orchestrator) begin(ctx context.Context, id string, b *flow.Bundle, inp
 	p := o.store.PartitionOf(id)
 	r := engine.New(program, engine.Create{
 		ID: id, Partition: p, Digest: digest, Inputs: inputs, SubmittedBy: sub.By,
-		Labels: maps.Clone(sub.Labels), Now: now.UnixMilli(),
+		Labels: maps.Clone(sub.Labels), Now: now.UnixMilli(), Seeds: seeds, NoCache: sub.NoCache,
 	})
+	if err := o.sow(ctx, id, seeds); err != nil {
+		return err
+	}
 	fx := r.Step(now.UnixMilli(), o.nonce(), engine.Event{Kind: engine.Start})
 	c, err := toCommit(id, 0, nil, &fx, now.UnixMilli())
 	if err != nil {
@@ -243,7 +259,7 @@ func (o *Orchestrator) begin(ctx context.Context, id string, b *flow.Bundle, inp
 		}
 		return res[0].Err
 	}
-	return o.asked(ctx, id, fx.Asks, fx.Frees)
+	return newPartition(o, p).replied(ctx, id, &fx)
 }
 
 // RunID derives the id of a run from its submission's entry id: a UUID of

@@ -85,6 +85,14 @@ func (s *Store) runLines(p int, id, task string) string { return s.run(p, id) + 
 // runWrote is a set: the tasks that have lines.
 func (s *Store) runWrote(p int, id string) string { return s.run(p, id) + ":wrote" }
 
+// runSeeds is a hash: task -> what may be taken over from an earlier run. It
+// expires after 30 days.
+func (s *Store) runSeeds(p int, id string) string { return s.run(p, id) + ":seeds" }
+
+// cached is a string: a result that is kept for other runs, in a slot of its
+// own. It expires.
+func (s *Store) cached(key string) string { return s.prefix + ":cache:" + key }
+
 // runBlobs is a set: the blobs a run refers to.
 func (s *Store) runBlobs(p int, id string) string { return s.run(p, id) + ":blobs" }
 

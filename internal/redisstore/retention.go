@@ -66,7 +66,7 @@ func (s *Store) keysOfRun(ctx context.Context, p int, id string) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	keys := []string{s.run(p, id), s.runTasks(p, id), s.runOutputs(p, id), s.runLog(p, id), s.runWrote(p, id), s.runBlobs(p, id)}
+	keys := []string{s.run(p, id), s.runTasks(p, id), s.runOutputs(p, id), s.runLog(p, id), s.runWrote(p, id), s.runBlobs(p, id), s.runSeeds(p, id)}
 	for _, task := range wrote {
 		keys = append(keys, s.runLines(p, id, task))
 	}

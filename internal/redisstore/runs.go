@@ -22,6 +22,7 @@ func (s *Store) Load(ctx context.Context, runID string) (*wire.Stored, error) {
 	rec := pipe.HGetAll(ctx, s.run(p, runID))
 	tasks := pipe.HGetAll(ctx, s.runTasks(p, runID))
 	outputs := pipe.HGetAll(ctx, s.runOutputs(p, runID))
+	seeds := pipe.HGetAll(ctx, s.runSeeds(p, runID))
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("load run %s: %w", runID, err)
 	}
@@ -31,7 +32,11 @@ func (s *Store) Load(ctx context.Context, runID string) (*wire.Stored, error) {
 	if err := s.fillOutputs(ctx, p, outputs.Val()); err != nil {
 		return nil, fmt.Errorf("load run %s: %w", runID, err)
 	}
-	return &wire.Stored{Run: rec.Val(), Tasks: tasks.Val(), Outputs: outputs.Val()}, nil
+	taken, err := s.readSeeds(ctx, p, seeds.Val())
+	if err != nil {
+		return nil, fmt.Errorf("load run %s: %w", runID, err)
+	}
+	return &wire.Stored{Run: rec.Val(), Tasks: tasks.Val(), Outputs: outputs.Val(), Seeds: taken}, nil
 }
 
 // Definition returns a frozen definition.

@@ -349,8 +349,15 @@ func (s *Store) RefuseTicket(ctx context.Context, t wire.Ticket, why error) erro
 // SendEvents adds events to a partition's stream.
 func (s *Store) SendEvents(ctx context.Context, p int, events []wire.Event) error {
 	pipe := s.client.TxPipeline()
-	for i := range events {
-		pipe.XAdd(ctx, &redis.XAddArgs{Stream: s.events(p), Values: events[i].Fields()})
+	for _, ev := range events {
+		if len(ev.Result) > inlineResult {
+			digest, err := s.putBlob(ctx, p, ev.Result)
+			if err != nil {
+				return err
+			}
+			ev.Result, ev.Blob = nil, digest
+		}
+		pipe.XAdd(ctx, &redis.XAddArgs{Stream: s.events(p), Values: ev.Fields()})
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return fmt.Errorf("send events: %w", err)

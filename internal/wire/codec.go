@@ -2,7 +2,6 @@ package wire
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -146,6 +145,7 @@ func (e *Event) Fields() []any {
 	}
 	f.text("by", e.By)
 	f.text("reason", e.Reason)
+	f.text("from", e.From)
 	f.text("signal", e.Signal)
 	f.text("data", string(e.Data))
 	f.text("reply", e.Reply)
@@ -166,6 +166,7 @@ func ParseEvent(id string, values map[string]any) (Event, error) {
 		Permanent: r.text("permanent") == "1", RetryAfterMs: r.number("retryAfter"), Note: r.text("note"),
 		Lines: r.text("lines") == "1", By: r.text("by"), Reason: r.text("reason"), Deliveries: 1,
 		Signal: r.text("signal"), Data: r.json("data"), Reply: r.text("reply"), Granted: r.text("granted") == "1", Due: r.number("due"),
+		From: r.text("from"),
 	}
 	if raw := r.json("error"); raw != nil {
 		e.Error = &run.Error{}
@@ -226,6 +227,14 @@ func (s *Submission) Fields() []any {
 	f.text("recipe", s.Recipe)
 	f.text("definition", s.Definition)
 	f.text("from", s.From)
+	if s.Retry != nil {
+		if raw, err := json.Marshal(s.Retry); err == nil {
+			f.text("retry", string(raw))
+		}
+	}
+	if s.NoCache {
+		f.text("noCache", "1")
+	}
 	f.text("inputs", string(s.Inputs))
 	for name, value := range s.Single {
 		f = append(f, "input."+name, value)
@@ -245,28 +254,28 @@ func ParseSubmission(entry string, values map[string]any) (Submission, error) {
 	r := &reader{m: values}
 	s := Submission{
 		Entry: entry, ID: r.text("id"), Recipe: r.text("recipe"), Definition: r.text("definition"), From: r.text("from"),
-		By: r.text("by"), Single: map[string]string{}, Deliveries: 1,
+		By: r.text("by"), Single: map[string]string{}, NoCache: r.text("noCache") == "1", Deliveries: 1,
 	}
 	for name, value := range values {
 		text, _ := value.(string)
 		switch name {
-		case "id", "recipe", "definition", "from", "by", "inputs", "labels":
+		case "id", "recipe", "definition", "from", "by", "inputs", "labels", "retry", "noCache":
 		default:
 			input, ok := cutInput(name)
 			if !ok {
-				return s, fmt.Errorf("unknown field %q: known are recipe, definition, from, inputs, input.<name>, id, by and labels", name)
+				return s, fmt.Errorf("unknown field %q: known are recipe, definition, from, retry, inputs, input.<name>, id, by, labels and noCache", name)
 			}
 			s.Single[input] = text
 		}
 	}
-	switch {
-	case s.Recipe == "" && s.Definition == "" && s.From == "":
-		return s, errors.New("the submission has neither recipe nor definition")
-	case s.From != "" && (s.Recipe != "" || s.Definition != "" || len(s.Single) > 0 || r.text("inputs") != ""):
-		return s, errors.New("the submission takes definition and inputs from another run, so it has none of its own")
-	case s.Recipe != "" && s.Definition != "":
-		return s, errors.New("the submission has both recipe and definition")
-	case len(r.text("inputs")) > MaxInputs:
+	var err error
+	if s.Retry, err = parseRetry(r.text("retry")); err != nil {
+		return s, err
+	}
+	if err := s.checkSources(len(s.Single) > 0 || r.text("inputs") != ""); err != nil {
+		return s, err
+	}
+	if len(r.text("inputs")) > MaxInputs {
 		return s, fmt.Errorf("the inputs have %d bytes, more than the limit of %d", len(r.text("inputs")), MaxInputs)
 	}
 	if text := r.text("inputs"); text != "" {

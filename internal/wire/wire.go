@@ -149,6 +149,8 @@ type Event struct {
 	// Granted is the answer to a question, Due when to ask again.
 	Granted bool
 	Due     int64
+	// From is the run that a cached result comes from.
+	From string
 
 	// Deliveries counts how often the entry was delivered, 1 the first time.
 	Deliveries int64
@@ -164,6 +166,11 @@ type Submission struct {
 	Recipe     string
 	Definition string
 	From       string
+	// Retry, if given, takes over from the run From what need not run again; then
+	// Definition and inputs are changes.
+	Retry *Retry
+	// NoCache has the run look up no results of other runs.
+	NoCache bool
 	// Inputs is a JSON object; Single are single inputs as text (input.<name>).
 	Inputs json.RawMessage
 	Single map[string]string
@@ -316,6 +323,8 @@ type Stored struct {
 	Tasks      map[string]string
 	Outputs    map[string]string
 	Definition []byte
+	// Seeds are what the run may take over from an earlier one.
+	Seeds map[string]Seed
 }
 
 // Worker is the entry of a worker in the registry.

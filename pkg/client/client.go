@@ -55,8 +55,13 @@ type Request struct {
 	Recipe, Definition string
 	// From, in their place, is an earlier run whose definition and inputs are
 	// taken again.
-	From   string
-	Inputs map[string]any
+	From string
+	// Retry, with From, takes over from that run what need not run again. Then
+	// Definition and Inputs, if given, are changes.
+	Retry *Retry
+	// NoCache has the run look up no results of other runs.
+	NoCache bool
+	Inputs  map[string]any
 	// ID makes the submission idempotent: it becomes the run's id.
 	ID     string
 	By     string
@@ -66,7 +71,7 @@ type Request struct {
 // Submit sends a request and returns its entry id, with which the answer can
 // be asked for.
 func (c *Client) Submit(ctx context.Context, r Request) (entry string, err error) {
-	sub := wire.Submission{ID: r.ID, Recipe: r.Recipe, Definition: r.Definition, From: r.From, By: r.By, Labels: r.Labels}
+	sub := wire.Submission{ID: r.ID, Recipe: r.Recipe, Definition: r.Definition, From: r.From, Retry: r.Retry, NoCache: r.NoCache, By: r.By, Labels: r.Labels}
 	if len(r.Inputs) > 0 {
 		if sub.Inputs, err = json.Marshal(r.Inputs); err != nil {
 			return "", fmt.Errorf("write the inputs: %w", err)

@@ -22,8 +22,9 @@ func (c *Client) DeadLetter(ctx context.Context, id string) (DeadLetter, error) 
 }
 
 // Requeue submits the run of a dead letter again, with the same definition and
-// inputs, and deletes the letter when the new run is accepted. It returns the
-// new run's id. Doing it twice gives one run.
+// inputs, and deletes the letter when the new run is accepted. What the run has
+// done is taken over, unless it is still under way: then all runs again. It
+// returns the new run's id. Doing it twice gives one run.
 func (c *Client) Requeue(ctx context.Context, id, by string) (runID string, err error) {
 	d, err := c.store.DeadLetter(ctx, id)
 	if err != nil {
@@ -32,7 +33,11 @@ func (c *Client) Requeue(ctx context.Context, id, by string) (runID string, err 
 	if d.Run == "" || d.Stream != "" {
 		return "", &RejectedError{fmt.Sprintf("dead letter %s is an entry of %s that nobody can read: it can be shown and purged only", id, d.Stream)}
 	}
-	entry, err := c.Submit(ctx, Request{From: d.Run, ID: "requeue-" + d.ID, By: by})
+	request := Request{From: d.Run, ID: "requeue-" + d.ID, By: by}
+	if old, err := c.Run(ctx, d.Run); err == nil && old.State.Final() {
+		request.Retry = &Retry{}
+	}
+	entry, err := c.Submit(ctx, request)
 	if err != nil {
 		return "", err
 	}

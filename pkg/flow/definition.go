@@ -36,6 +36,7 @@ type jobDraft struct {
 	byWay string // flow or workflowPath
 	uses  []use
 	isSet map[string]bool
+	cache *value // its key
 }
 
 // use is a value with expressions, and what may be read in it.

@@ -19,7 +19,7 @@ type field func(key, v *value)
 // notYet lists keys of the language that are still to come.
 func notYet() []string {
 	return []string{
-		"cache", "artifacts", "retention",
+		"artifacts", "retention",
 	}
 }
 

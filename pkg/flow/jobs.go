@@ -95,6 +95,7 @@ func (d *draft) readJob(k, v *value, inRecipe bool, previous string, o Options) 
 		j.Deps = []Dep{{Job: previous}}
 		jd.deps[previous] = k
 	}
+	d.mayCache(&j, &jd)
 	d.needIterate(&j, &jd)
 	d.noPaste(&j, v)
 	d.inherit(&j, &jd, o)
@@ -205,6 +206,7 @@ func (d *draft) jobFields(j *Job, jd *jobDraft, inRecipe bool) map[string]field 
 		"job":       d.handler(j), "workflowPath": calls, "queue": d.queue(&j.Queue),
 		"queueTimeout":     set(d.duration(&j.QueueTimeout)),
 		"heartbeatTimeout": set(d.duration(&j.HeartbeatTimeout)),
+		"cache":            d.cache(j, jd),
 		"env":              used(d.env(&j.Env), use{items: true, secrets: true}),
 		"secrets":          d.secrets(j),
 	})

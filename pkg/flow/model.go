@@ -191,6 +191,8 @@ type Job struct {
 	WaitFor  *WaitFor       `json:"waitFor,omitempty"`
 	Delay    *expr.Template `json:"delay,omitempty"`
 	Until    *expr.Template `json:"until,omitempty"`
+	// Cache lets other runs use the results; nil does not.
+	Cache *Cache `json:"cache,omitempty"`
 	// OnFailure runs after the last attempt failed, before jobs that depend on
 	// this one are judged.
 	OnFailure *Hook `json:"onFailure,omitempty"`

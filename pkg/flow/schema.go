@@ -36,11 +36,11 @@ func anything() map[string]any { return map[string]any{} }
 
 // Keys returns what is known of the keys of a part of a definition: definition,
 // job, step (of a recipe's flows), retries, input, defaults, concurrency,
-// rateLimit, approval, waitFor, schedule or range.
+// rateLimit, cache, approval, waitFor, schedule or range.
 func Keys(part string) []Key {
 	keys := map[string]func() []Key{
 		"definition": definitionKeys, "job": jobKeys, "step": stepKeys, "retries": retryKeys, "input": inputKeys,
-		"defaults": defaultKeys, "concurrency": groupKeys, "rateLimit": rateKeys, "approval": approvalKeys,
+		"defaults": defaultKeys, "concurrency": groupKeys, "rateLimit": rateKeys, "cache": cacheKeys, "approval": approvalKeys,
 		"waitFor": signalKeys, "schedule": scheduleKeys, "range": rangeKeys,
 	}[part]
 	if keys == nil {
@@ -111,6 +111,7 @@ func jobKeys() []Key {
 		{"env", "The environment of programs.", mapOf(ref("scalar"))},
 		{"secrets", "The secrets that inputs and env may mention.", listOf(ref("scalar"))},
 		{"rateLimit", "Tokens of a bucket shared by all workers.", ref("rateLimit")},
+		{"cache", "Other runs use the result again.", one(typed("boolean"), ref("cache"))},
 	}...)
 }
 
@@ -175,6 +176,14 @@ func rateKeys() []Key {
 		{"key", "The name of the bucket.", anything()},
 		{"limit", "Its tokens.", least(1)},
 		{"per", "In which time it fills.", ref("duration")},
+	}
+}
+
+func cacheKeys() []Key {
+	return []Key{
+		{"key", "What names the result, in place of the inputs.", anything()},
+		{"ttl", "How long the result is kept.", ref("duration")},
+		{"scope", "Who shares it.", words("recipe", "flow", "global")},
 	}
 }
 
@@ -255,7 +264,7 @@ func Schema(kind Kind) ([]byte, error) {
 		"step":     object("A flow that a recipe starts.", stepKeys()),
 		"hook":     map[string]any{"type": "object", "properties": map[string]any{"recover": one(typed("boolean"), ref("job"))}, "additionalProperties": ref("job")},
 		"retries":  object("A rule for retries.", retryKeys()), "input": object("A declaration of an input.", inputKeys()),
-		"defaults": object("", defaultKeys()), "concurrency": object("", groupKeys(), "group"), "rateLimit": object("", rateKeys(), "key", "limit"),
+		"defaults": object("", defaultKeys()), "concurrency": object("", groupKeys(), "group"), "rateLimit": object("", rateKeys(), "key", "limit"), "cache": object("", cacheKeys()),
 		"approval": object("", approvalKeys()), "waitFor": object("", signalKeys(), "signal"), "schedule": object("", scheduleKeys(), "cron"),
 	}
 	s := object("", definitionKeys())

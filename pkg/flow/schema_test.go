@@ -45,7 +45,7 @@ func TestTheTableOfKeysIsTheParsers(t *testing.T) {
 		"definition": "zzqqxx: 1\njobs: {a: {job: x}}\n", "job": "jobs: {a: {job: x, zzqqxx: 1}}\n", "step": "flows: {a: {zzqqxx: 1}}\n",
 		"retries": "jobs: {a: {job: x, retries: {zzqqxx: 1}}}\n", "input": "inputs: {a: {zzqqxx: 1}}\njobs: {a: {job: x}}\n",
 		"defaults": "defaults: {zzqqxx: 1}\njobs: {a: {job: x}}\n", "concurrency": "concurrency: {group: g, zzqqxx: 1}\njobs: {a: {job: x}}\n",
-		"rateLimit": "jobs: {a: {job: x, rateLimit: {key: k, limit: 1, zzqqxx: 1}}}\n", "approval": "jobs: {a: {approval: {zzqqxx: 1}}}\n",
+		"rateLimit": "jobs: {a: {job: x, rateLimit: {key: k, limit: 1, zzqqxx: 1}}}\n", "cache": "jobs: {a: {job: x, cache: {zzqqxx: 1}}}\n", "approval": "jobs: {a: {approval: {zzqqxx: 1}}}\n",
 		"waitFor": "jobs: {a: {waitFor: {signal: s, zzqqxx: 1}}}\n", "schedule": "schedule: {cron: '@daily', zzqqxx: 1}\njobs: {a: {job: x}}\n",
 	} {
 		_, diags := loadText(t, text)

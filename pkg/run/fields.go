@@ -30,6 +30,7 @@ func (r *Run) Fields() []string {
 		"slot", jsonText(r.Slot != nil, r.Slot),
 		"paused", jsonText(r.Paused != nil, r.Paused),
 		"signals", jsonText(len(r.Signals) > 0, r.Signals),
+		"noCache", jsonText(r.NoCache, r.NoCache),
 	}
 }
 
@@ -101,6 +102,7 @@ func Parse(id string, partition int, fields map[string]string) (Run, error) {
 		{"wait", &r.Wait},
 		{"slot", &r.Slot},
 		{"signals", &r.Signals},
+		{"noCache", &r.NoCache},
 	}
 	for _, o := range objects {
 		text := fields[o.name]

@@ -187,6 +187,14 @@ type Task struct {
 	Delayed int64 `json:"delayed,omitempty"`
 	// Slots are those of groups that the task holds.
 	Slots []Slot `json:"slots,omitempty"`
+	// Digest says what the task was asked to do: a hash of its job and its
+	// resolved inputs, 32 hex digits.
+	Digest string `json:"digest,omitempty"`
+	// From is the run in which a cached task really ran. Reused says that the
+	// task, or all tasks below it, were taken over from the run that this one
+	// goes on from.
+	From   string `json:"from,omitempty"`
+	Reused bool   `json:"reused,omitempty"`
 }
 
 // Slot is a place in a group; Ask is the question that got it.
@@ -269,6 +277,8 @@ type Run struct {
 	Slot *Slot
 	// Signals are those that no job has waited for yet, at most MaxSignals.
 	Signals []Signal
+	// NoCache says that the run looks up no results of other runs.
+	NoCache bool
 	// Tasks and Done count the tasks that exist so far and the final ones.
 	Counts Counts
 }

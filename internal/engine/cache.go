@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/orchis-run/orchis/internal/expr"
+	"github.com/orchis-run/orchis/pkg/flow"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// Keep asks for a result to be kept for other runs.
+type Keep struct {
+	Task, Key, Handler string
+	Value              json.RawMessage
+	TTL                time.Duration
+}
+
+// lookUp is the gate at which a job that caches asks whether its result is
+// known already.
+func (r *Run) lookUp(u *unit) bool {
+	if u.node.step.def.Cache == nil || r.rec.NoCache || r.rehearsal != nil || u.rec.First > 0 || u.rec.Failures > 0 {
+		return true
+	}
+	key, bad := r.cacheKey(u)
+	if bad != nil {
+		return true // it will fail by that, or run without a cache
+	}
+	r.ask(u, run.Wait{Kind: run.WaitCache, Key: key})
+	return false
+}
+
+// foundOrNot ends a unit whose result is known; any other goes on.
+func (r *Run) foundOrNot(u *unit, ev *Event) bool {
+	if !ev.Granted || len(ev.Result) > r.limits.MaxResult {
+		return true
+	}
+	if _, err := expr.Decode(ev.Result); err != nil {
+		return true
+	}
+	r.take(u, ev.Result, ev.From, ev.Reason)
+	return false
+}
+
+// keep has a result kept when the job caches.
+func (r *Run) keep(u *unit, result json.RawMessage) {
+	def := u.node.step.def
+	if def.Cache == nil {
+		return
+	}
+	key, bad := r.cacheKey(u)
+	if bad != nil {
+		return
+	}
+	r.fx.Keeps = append(r.fx.Keeps, Keep{Task: u.path(), Key: key, Handler: def.Handler, Value: result, TTL: def.Cache.TTL})
+}
+
+// cacheKey names the result of a unit by what makes it: where it may be shared,
+// the job, and its own key or its inputs.
+func (r *Run) cacheKey(u *unit) (string, *run.Error) {
+	def := u.node.step.def
+	scope := ""
+	switch def.Cache.Scope {
+	case flow.CacheRecipe:
+		scope = "recipe " + r.rec.Recipe
+	case flow.CacheFlow:
+		scope = "flow " + u.node.scope.plan.def.Name
+	}
+	if def.Cache.Key != nil {
+		v, err := def.Cache.Key.Eval(r.view(u))
+		if err != nil {
+			return "", expressionError(wrap("cache.key", err))
+		}
+		raw, err := expr.Encode(v)
+		if err != nil {
+			return "", expressionError(wrap("cache.key", err))
+		}
+		return long([]byte(scope), u.node.step.identity, []byte("key"), raw), nil
+	}
+	var t Ticket
+	if bad := r.resolve(u, &t); bad != nil {
+		return "", bad
+	}
+	if len(t.Secrets) > 0 {
+		return "", &run.Error{Code: run.CodeSecret, Message: fmt.Sprintf("the inputs of %s hold a secret, so its result is not cached", def.Name)}
+	}
+	u.rec.Digest = digest(u.node.step.identity, &t)
+	return long([]byte(scope), u.node.step.identity, t.Inputs, t.Env), nil
+}
