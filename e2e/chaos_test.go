@@ -36,6 +36,9 @@ type dag struct {
 func drawDAG(r *rand.Rand, effects string) dag {
 	d := dag{deps: map[string][]string{}, items: map[string]int{}}
 	var b strings.Builder
+	if r.IntN(5) == 0 {
+		fmt.Fprintf(&b, "concurrency: {group: runs, limit: %d}\n", 1+r.IntN(2))
+	}
 	b.WriteString("jobs:\n")
 	for i := range 3 + r.IntN(6) {
 		name := fmt.Sprintf("j%d", i)
@@ -60,6 +63,9 @@ func drawDAG(r *rand.Rand, effects string) dag {
 		fmt.Fprintf(&b, "  %s:\n    job: exec\n    dependsOn: [%s]\n    inputs: {command: 'echo \"start $ORCHIS_TASK\" >> %s/$ORCHIS_RUN; %s'}\n",
 			name, strings.Join(d.deps[name], ", "), effects, end)
 		fmt.Fprintf(&b, "    retries: {max: 3, delay: 50ms, onLost: 1000}\n")
+		if r.IntN(4) == 0 {
+			fmt.Fprintf(&b, "    concurrency: {group: g%d, limit: %d}\n", r.IntN(2), 1+r.IntN(3))
+		}
 		switch {
 		case fate == 1:
 			b.WriteString("    continueOnError: true\n")
@@ -240,6 +246,7 @@ func (s *storm) there(id string, d dag) {
 func (s *storm) atRest() {
 	s.t.Helper()
 	s.quiet()
+	s.until("no slot is left behind", func() bool { return s.redisCLI("--scan", "--pattern", "orchis:{g*") == "" })
 	for _, k := range [][2]string{{"orchis:{0}:events", "orchestrators"}, {"orchis:{0}:tickets:default", "workers"}, {"orchis:submit", "orchestrators"}} {
 		s.until(k[0]+" has nothing pending", func() bool { return strings.HasPrefix(s.redisCLI("XPENDING", k[0], k[1]), "0") })
 	}
