@@ -153,6 +153,16 @@ func (s *Store) Heartbeat(ctx context.Context, consumer string, tickets []wire.T
 	return kept, nil
 }
 
+// AddTicket puts an entry of any kind into the normal lane of a queue: for the
+// tests of workers.
+func (s *Store) AddTicket(ctx context.Context, p int, queue string, fields []any) (id string, err error) {
+	id, err = s.client.XAdd(ctx, &redis.XAddArgs{Stream: s.tickets(p, queue, wire.Normal), Values: fields}).Result()
+	if err != nil {
+		return "", fmt.Errorf("add a ticket: %w", err)
+	}
+	return id, nil
+}
+
 // Completion is a ticket that is done with, and what to report of it.
 type Completion struct {
 	Ticket wire.Ticket
