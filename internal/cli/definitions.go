@@ -15,12 +15,19 @@ import (
 )
 
 func (a *app) validateCommand() *cobra.Command {
-	return &cobra.Command{Use: "validate [FILE|NAME...]", Short: "Check recipes and flows; all of the project without names", RunE: func(_ *cobra.Command, args []string) error {
+	var workers bool
+	var file string
+	c := &cobra.Command{Use: "validate [FILE|NAME...]", Short: "Check recipes and flows; all of the project without names", RunE: func(cmd *cobra.Command, args []string) error {
 		l, err := a.loader()
 		if err != nil {
 			return err
 		}
 		defer func() { _ = l.Close() }()
+		known, err := a.contracts(cmd.Context(), l, workers, file)
+		if err != nil {
+			return err
+		}
+		l = l.With(known)
 		load := l.Load
 		if len(args) == 0 {
 			all, err := l.List()
@@ -51,6 +58,9 @@ func (a *app) validateCommand() *cobra.Command {
 		}
 		return nil
 	}}
+	c.Flags().BoolVar(&workers, "workers", false, "ask the workers that are alive what they can do")
+	c.Flags().StringVar(&file, "contracts", "", "a file that orchis contracts wrote")
+	return c
 }
 
 func (a *app) graphCommand() *cobra.Command {

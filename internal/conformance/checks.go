@@ -376,8 +376,8 @@ func drained(ctx context.Context, k *kit) error {
 		if err != nil {
 			return fmt.Errorf("it ends with %w, want exit code 0", err)
 		}
-	case <-time.After(patience):
-		return fmt.Errorf("it does not end within %s of SIGTERM", patience)
+	case <-time.After(2 * patience):
+		return fmt.Errorf("it does not end within %s of SIGTERM", 2*patience)
 	}
 	all, err := k.store.Workers(ctx)
 	for _, w := range all {

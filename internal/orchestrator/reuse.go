@@ -30,11 +30,9 @@ func (o *Orchestrator) retry(ctx context.Context, sub *wire.Submission, now time
 		return nil, nil, nil, err
 	}
 	if sub.Definition != "" {
-		bundle, diags := o.load(sub)
-		if err := diags.Err(); err != nil {
-			return nil, nil, nil, &refusal{err.Error()}
+		if c.Definition, err = o.load(ctx, sub); err != nil {
+			return nil, nil, nil, err
 		}
-		c.Definition = bundle
 	}
 	n, err := old.Next(c, now)
 	if err != nil {

@@ -103,9 +103,9 @@ func (o *Orchestrator) wanted(ctx context.Context, sub *wire.Submission, now tim
 		bundle, inputs, err := o.again(ctx, sub)
 		return bundle, inputs, nil, err
 	}
-	bundle, diags := o.load(sub)
-	if err := diags.Err(); err != nil {
-		return nil, nil, nil, &refusal{err.Error()}
+	bundle, err := o.load(ctx, sub)
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	inputs, err := gather(bundle.RootFlow(), sub, now)
 	return bundle, inputs, nil, err
@@ -143,11 +143,40 @@ func (o *Orchestrator) again(ctx context.Context, sub *wire.Submission) (*flow.B
 	return bundle, inputs, nil
 }
 
-func (o *Orchestrator) load(sub *wire.Submission) (*flow.Bundle, flow.Diagnostics) {
-	if sub.Definition != "" {
-		return o.loader.LoadText("<definition>", []byte(sub.Definition))
+// contracts is what live workers say of their handlers. Whether there is one at
+// all is another question, see checkHandlers.
+func (o *Orchestrator) contracts(ctx context.Context) (flow.Contracts, error) {
+	known := flow.Contracts{Handlers: map[string]flow.Contract{}}
+	workers, err := o.store.Workers(ctx)
+	if err != nil {
+		return known, err
 	}
-	return o.loader.LoadLocal(sub.Recipe)
+	for _, w := range workers {
+		if o.now().Sub(time.UnixMilli(w.Seen)) > 15*time.Second {
+			continue
+		}
+		for _, h := range w.Handlers {
+			known.Handlers[h.Name] = flow.Contract{Handler: h.Name, Inputs: flow.ShapeOf(h.Inputs), Outputs: flow.ShapeOf(h.Outputs)}
+		}
+	}
+	return known, nil
+}
+
+func (o *Orchestrator) load(ctx context.Context, sub *wire.Submission) (*flow.Bundle, error) {
+	known, err := o.contracts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l := o.loader.With(known)
+	read := func() (*flow.Bundle, flow.Diagnostics) { return l.LoadLocal(sub.Recipe) }
+	if sub.Definition != "" {
+		read = func() (*flow.Bundle, flow.Diagnostics) { return l.LoadText("<definition>", []byte(sub.Definition)) }
+	}
+	bundle, diags := read()
+	if err := diags.Err(); err != nil {
+		return nil, &refusal{err.Error()}
+	}
+	return bundle, nil
 }
 
 // gather resolves the inputs of a submission: the JSON object, and over it the

@@ -56,6 +56,11 @@ func Codes() map[string]string {
 		"E203": "an expression is wrong",
 		"E204": "an expression reads something that does not exist",
 		"E205": "the inputs given to a flow do not fit",
+		"E301": "no worker has a handler",
+		"E302": "a handler has no such input",
+		"E303": "a handler wants an input that is not given",
+		"E304": "a handler wants another type of input",
+		"E305": "a result has no such key",
 	}
 }
 

@@ -61,7 +61,11 @@ func TestABadFileGivesItsExactMessages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, diags := l.LoadText(filepath.Base(file), text)
+		with := l
+		if strings.HasSuffix(file, "contracts.yaml") {
+			with = l.With(Contracts{Complete: true, Handlers: map[string]Contract{"cut": {Handler: "cut", Inputs: ShapeOf(cutInputs), Outputs: ShapeOf(cutOutputs)}}})
+		}
+		b, diags := with.LoadText(filepath.Base(file), text)
 		if b != nil || !diags.HasErrors() {
 			t.Errorf("%s: is valid", file)
 			continue

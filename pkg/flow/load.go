@@ -51,6 +51,8 @@ type Loader struct {
 	o    Options
 	root *os.Root
 	abs  string
+	// contracts are held against jobs, see With.
+	contracts Contracts
 }
 
 // NewLoader opens a project. Flows are never read from outside its folder.
@@ -306,6 +308,7 @@ func (ld *loading) load(file string, text []byte, up above) string {
 	}
 	ld.priorities(d, up)
 	d.check()
+	d.checkContracts(ld.l.contracts)
 	ld.stack = append(ld.stack, file)
 	ld.calls(d, key)
 	ld.hooks(d, key)

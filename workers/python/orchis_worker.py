@@ -184,8 +184,10 @@ class Worker:
     # -- life ---------------------------------------------------------------
 
     def main(self):
-        signal.signal(signal.SIGTERM, lambda *_: self.draining.set())
-        signal.signal(signal.SIGINT, lambda *_: self.draining.set())
+        # A handler of signals must take no lock, which an Event does.
+        asked = []
+        for sig in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(sig, lambda *_: asked.append(True))
         self.partitions = int(self.patiently(lambda: self.command("HGET", f"{self.prefix}:meta", "partitions")) or 1)
         for p in range(self.partitions):
             self.patiently(lambda p=p: self.begin(p))
@@ -195,7 +197,9 @@ class Worker:
         readers = [threading.Thread(target=self.read, args=(p,), daemon=True) for p in range(self.partitions)]
         for t in threads + readers:
             t.start()
-        self.draining.wait()
+        while not asked:
+            time.sleep(0.1)
+        self.draining.set()
         for t in readers:
             t.join()
         self.finish()

@@ -1,0 +1,286 @@
+package flow
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Contract says what a handler takes and gives.
+type Contract struct {
+	Handler string `json:"handler"`
+	Inputs  *Shape `json:"inputs,omitempty"`
+	Outputs *Shape `json:"outputs,omitempty"`
+}
+
+// Contracts are those of the handlers that are known, by name.
+type Contracts struct {
+	Handlers map[string]Contract
+	// Complete says that there are no other handlers.
+	Complete bool
+}
+
+// Shape is what is known of a JSON value.
+type Shape struct {
+	// Type is string, number, integer, boolean, array, object, or empty when it
+	// may be anything.
+	Type string `json:"type,omitempty"`
+	// Keys are those of an object; Closed says that it has no others, Required
+	// which it must have.
+	Keys     map[string]*Shape `json:"keys,omitempty"`
+	Closed   bool              `json:"closed,omitempty"`
+	Required []string          `json:"required,omitempty"`
+	Items    *Shape            `json:"items,omitempty"`
+}
+
+// ShapeOf reads what it understands of a JSON Schema; nil is nothing.
+func ShapeOf(schema json.RawMessage) *Shape {
+	var s struct {
+		Type       any
+		Properties map[string]json.RawMessage
+		Additional json.RawMessage `json:"additionalProperties"`
+		Required   []string
+		Items      json.RawMessage
+	}
+	if len(schema) == 0 || json.Unmarshal(schema, &s) != nil {
+		return nil
+	}
+	out := &Shape{Required: s.Required}
+	out.Type, _ = s.Type.(string)
+	if len(s.Properties) > 0 {
+		out.Keys = make(map[string]*Shape, len(s.Properties))
+		for k, v := range s.Properties {
+			out.Keys[k] = ShapeOf(v)
+		}
+	}
+	out.Closed = out.Type == "object" && string(s.Additional) == "false"
+	if len(s.Items) > 0 {
+		out.Items = ShapeOf(s.Items)
+	}
+	return out
+}
+
+// With returns a loader that holds jobs against contracts, too.
+func (l *Loader) With(c Contracts) *Loader {
+	twin := *l
+	twin.contracts = c
+	return &twin
+}
+
+// FileContracts reads the contracts of the project: jobs/*.yaml, which have
+// handler, description, inputs and outputs (both as in a recipe's inputs).
+func (l *Loader) FileContracts() (map[string]Contract, Diagnostics) {
+	var out Diagnostics
+	all := map[string]Contract{}
+	entries, err := fs.ReadDir(l.root.FS(), "jobs")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, Diagnostics{{Severity: SeverityError, Code: "E001", File: "jobs", Message: err.Error()}}
+	}
+	for _, e := range entries {
+		if ext := path.Ext(e.Name()); ext != ".yaml" && ext != ".yml" {
+			continue
+		}
+		file := path.Join("jobs", e.Name())
+		text, err := l.read(file)
+		if err != nil {
+			out = append(out, Diagnostic{Severity: SeverityError, Code: "E001", File: file, Message: err.Error()})
+			continue
+		}
+		d := &draft{source: &source{file: file, out: &out}, flow: &Flow{}}
+		v := d.parse(text, l.o)
+		if v == nil {
+			continue
+		}
+		c := Contract{Handler: strings.TrimSuffix(e.Name(), path.Ext(e.Name()))}
+		d.read(v, "the contract", map[string]field{
+			"handler": d.text(&c.Handler), "description": d.text(new(string)),
+			"inputs":  func(_, v *value) { c.Inputs = shapeOfInputs(d.readInputs(v)) },
+			"outputs": func(_, v *value) { c.Outputs = shapeOfInputs(d.readContract(v)) },
+		})
+		all[c.Handler] = c
+	}
+	return all, out.inOrder()
+}
+
+func shapeOfInputs(list []Input) *Shape {
+	s := &Shape{Type: "object", Closed: true, Keys: map[string]*Shape{}}
+	for i := range list {
+		in := &list[i]
+		types := map[string]string{"number": "number", "integer": "integer", "boolean": "boolean", "list": "array", "map": "object", "json": "", "duration": ""}
+		t, special := types[in.Type]
+		if !special {
+			t = "string"
+		}
+		s.Keys[in.Name] = &Shape{Type: t}
+		if in.Required && in.Default == nil {
+			s.Required = append(s.Required, in.Name)
+		}
+	}
+	return s
+}
+
+// checkContracts holds jobs against what is known of their handlers, and what
+// expressions read against what the handlers give.
+func (d *draft) checkContracts(c Contracts) {
+	if len(c.Handlers) == 0 && !c.Complete {
+		return
+	}
+	outputs := map[string]*Shape{}
+	for i := range d.flow.Jobs {
+		j, jd := &d.flow.Jobs[i], &d.jobs[i]
+		if j.Handler == "" || j.Handler == "transform" {
+			continue
+		}
+		known, there := c.Handlers[j.Handler]
+		switch {
+		case !there && c.Complete:
+			hint := didYouMean(j.Handler, slices.Sorted(maps.Keys(c.Handlers)))
+			d.errorAt(keyOf(jd, "job"), "E301", fmt.Sprintf("no worker has the handler %q", j.Handler), hint)
+		case there:
+			d.checkGivenInputs(j, jd, known.Inputs)
+			outputs[j.Name] = known.Outputs
+		}
+		if pick := keyOf(jd, "iteratePick"); j.IteratePick != "" && there {
+			d.checkPath(pick, splitDots(j.IteratePick), known.Outputs, "handler "+j.Handler)
+		}
+	}
+	for i := range d.jobs {
+		for _, u := range d.jobs[i].uses {
+			d.checkReads(references(u), outputs)
+		}
+	}
+	for i, k := range d.root.keys {
+		if k.text == "outputs" {
+			d.checkReads(references(use{v: d.root.items[i]}), outputs)
+		}
+	}
+}
+
+func splitDots(text string) []string { return strings.Split(text, ".") }
+
+// keyOf is the value of a key of a job, or the job's name.
+func keyOf(jd *jobDraft, key string) *value {
+	for i, k := range jd.body.keys {
+		if k.text == key {
+			return jd.body.items[i]
+		}
+	}
+	return jd.name
+}
+
+func (d *draft) checkGivenInputs(j *Job, jd *jobDraft, want *Shape) {
+	if want == nil || want.Type != "object" {
+		return
+	}
+	at := keyOf(jd, "inputs")
+	given, isMap := j.Inputs.Source().(map[string]any)
+	if j.Inputs != nil && !isMap {
+		return
+	}
+	names := slices.Sorted(maps.Keys(want.Keys))
+	for i, k := range at.keys {
+		if _, known := want.Keys[k.text]; !known && want.Closed && at != jd.name {
+			d.errorAt(at.keys[i], "E302", fmt.Sprintf("handler %s has no input %q", j.Handler, k.text), hintOf(k.text, names, "inputs"))
+			continue
+		}
+		if at != jd.name {
+			d.checkConstant(at.items[i], want.Keys[k.text], k.text, j.Handler)
+		}
+	}
+	for _, name := range want.Required {
+		if _, there := given[name]; !there {
+			d.errorAt(jd.name, "E303", fmt.Sprintf("handler %s wants the input %q, which job %q does not give", j.Handler, name, j.Name), "")
+		}
+	}
+}
+
+// checkConstant holds a value without expressions against its type. Numbers may
+// be durations, which texts can be.
+func (d *draft) checkConstant(v *value, want *Shape, name, handler string) {
+	if want == nil || want.Type == "" || v.kind == scalarValue && (v.scalar == nil || strings.Contains(v.text, "${")) {
+		return
+	}
+	got := ""
+	switch v.kind {
+	case listValue:
+		got = "array"
+	case mapValue:
+		got = "object"
+	default:
+		switch v.scalar.(type) {
+		case string:
+			got = "string"
+			if _, err := parseDuration(v.text); err == nil {
+				return
+			}
+		case bool:
+			got = "boolean"
+		case int:
+			got = "integer"
+		case float64:
+			got = "number"
+		}
+	}
+	if got != want.Type && (got != "integer" || want.Type != "number") {
+		d.errorAt(v, "E304", fmt.Sprintf("input %q of handler %s wants a value of type %s, not %s", name, handler, want.Type, got), "")
+	}
+}
+
+// checkReads looks at what expressions read of jobs.
+func (d *draft) checkReads(refs []place, outputs map[string]*Shape) {
+	for _, ref := range refs {
+		if len(ref.Path) < 4 || ref.Path[0] != "jobs" || ref.Path[2] != "outputs" || ref.Guarded {
+			continue
+		}
+		shape := outputs[ref.Path[1]]
+		at := slices.IndexFunc(d.flow.Jobs, func(j Job) bool { return j.Name == ref.Path[1] })
+		if at < 0 || d.flow.Jobs[at].IteratePick != "" {
+			continue
+		}
+		path := ref.Path[3:]
+		if j := &d.flow.Jobs[at]; j.Iterate != nil || j.Range != nil {
+			if _, err := strconv.Atoi(path[0]); err != nil {
+				continue
+			}
+			path = path[1:]
+		}
+		d.checkRead(ref, path, shape)
+	}
+}
+
+func (d *draft) checkRead(ref place, path []string, shape *Shape) {
+	if key, hint := missingIn(shape, path); key != "" {
+		line, column := ref.v.place(max(0, strings.LastIndex(ref.v.text, "."+key)+1))
+		d.report(SeverityError, "E305", line, column, len(key), fmt.Sprintf("the result of job %q has no %q", ref.Path[1], key), hint)
+	}
+}
+
+func (d *draft) checkPath(at *value, path []string, shape *Shape, what string) {
+	if key, hint := missingIn(shape, path); key != "" {
+		d.errorAt(at, "E305", fmt.Sprintf("the result of %s has no %q", what, key), hint)
+	}
+}
+
+// missingIn returns the first key of a path that surely does not exist.
+func missingIn(shape *Shape, path []string) (key, hint string) {
+	for _, key := range path {
+		if shape == nil || shape.Type != "object" {
+			return "", ""
+		}
+		next, there := shape.Keys[key]
+		switch {
+		case !there && shape.Closed:
+			return key, hintOf(key, slices.Sorted(maps.Keys(shape.Keys)), "its keys")
+		case !there:
+			return "", ""
+		}
+		shape = next
+	}
+	return "", ""
+}

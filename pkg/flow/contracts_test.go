@@ -1,0 +1,80 @@
+package flow
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var (
+	cutInputs  = json.RawMessage(`{"type":"object","properties":{"parts":{"type":"array"},"at":{"type":"integer"},"name":{"type":"string"}},"required":["parts"],"additionalProperties":false}`)
+	cutOutputs = json.RawMessage(`{"type":"object","properties":{"meta":{"type":"object","properties":{"ok":{"type":"boolean"}},"additionalProperties":false}},"additionalProperties":true}`)
+)
+
+// TestContracts: what is surely wrong is told with its place; what is not known
+// is let be.
+func TestContracts(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "jobs"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	const contract = "handler: probe\ninputs: {file: {type: file}, deep: {type: boolean, default: false}}\noutputs: {width: integer, height: integer}\n"
+	if err := os.WriteFile(filepath.Join(dir, "jobs", "probe.yaml"), []byte(contract), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := NewLoader(Options{Root: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	known, diags := l.FileContracts()
+	if diags.HasErrors() {
+		t.Fatal(diags.Err())
+	}
+	known["cut"] = Contract{
+		Handler: "cut",
+		Inputs:  ShapeOf(cutInputs),
+		Outputs: ShapeOf(cutOutputs),
+	}
+	const good = `jobs:
+  a: { job: probe, inputs: { file: x.mp4 } }
+  b: { job: cut, inputs: { parts: "${[a.width]}", at: 5s } }
+  c: { job: cut, iterate: [1], inputs: { parts: [], at: "${a.height}" } }
+  d: { job: unknown, inputs: { zz: "${b.more}", x: "${c.0.meta.ok}", y: "${a.depth ?? 1}" } }
+outputs: { ok: "${b.meta.ok}" }
+`
+	if _, diags := l.With(Contracts{Handlers: known}).LoadText("x.yaml", []byte(good)); diags.HasErrors() {
+		t.Errorf("what is right is refused: %v", diags.Err())
+	}
+	const bad = `jobs:
+  a: { job: probe, inputs: { fil: x.mp4 } }
+  b: { job: cut, inputs: { parts: one, at: true, name: [1] } }
+  c: { job: prob, inputs: { file: "${a.widht}" } }
+  d: { job: cut, iterate: [1], iteratePick: meta.okay, inputs: { parts: [] } }
+outputs: { ok: "${b.meta.no}" }
+`
+	_, diags = l.With(Contracts{Handlers: known, Complete: true}).LoadText("x.yaml", []byte(bad))
+	var got []string
+	for _, d := range diags {
+		got = append(got, fmt.Sprintf("%d:%d %s %s (%s)", d.Line, d.Column, d.Code, d.Message, d.Hint))
+	}
+	want := []string{
+		`2:3 E303 handler probe wants the input "file", which job "a" does not give ()`,
+		`2:30 E302 handler probe has no input "fil" (did you mean "file"?)`,
+		`3:35 E304 input "parts" of handler cut wants a value of type array, not string ()`,
+		`3:44 E304 input "at" of handler cut wants a value of type integer, not boolean ()`,
+		`3:56 E304 input "name" of handler cut wants a value of type string, not array ()`,
+		`4:13 E301 no worker has the handler "prob" (did you mean "probe"?)`,
+		`4:40 E305 the result of job "a" has no "widht" (did you mean "width"?)`,
+		`5:45 E305 the result of handler cut has no "okay" (its keys are ok)`,
+		`6:26 E305 the result of job "b" has no "no" (its keys are ok)`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
