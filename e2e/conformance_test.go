@@ -38,7 +38,7 @@ func verdicts(t *testing.T, env []string, only string, worker ...string) (failed
 	return failed, len(all)
 }
 
-// TestWorkersConform: ours in Go, with programs as handlers, and that in Python.
+// TestWorkersConform: ours in Go, with programs as handlers, and those in Python and Node.
 func TestWorkersConform(t *testing.T) {
 	t.Parallel()
 	needs(t, "redis-server", "python3")
@@ -61,9 +61,16 @@ func TestWorkersConform(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, command := range map[string][]string{"Go": {filepath.Join(bin, "worker")}, "Python": {"python3", python}} {
+	node, err := filepath.Abs("../workers/node/conformance-worker.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, command := range map[string][]string{"Go": {filepath.Join(bin, "worker")}, "Python": {"python3", python}, "Node": {"node", node}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if name == "Node" {
+				needs(t, "node")
+			}
 			failed, n := verdicts(t, []string{"ORCHIS_PROJECT=" + project}, "", command...)
 			if len(failed) > 0 || n < 13 {
 				t.Errorf("of %d checks these failed: %v", n, failed)
