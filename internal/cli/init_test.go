@@ -30,6 +30,11 @@ func TestANewProjectWorks(t *testing.T) {
 	if code != 0 || !strings.Contains(out, "2 cases, 0 failed") {
 		t.Errorf("test: exit code %d, %s%s", code, out, errs)
 	}
+	for _, check := range [][]string{{"fmt", "--check"}, {"lint", "--strict"}, {"validate"}} {
+		if out, errs, code := typed(t.Context(), t, "", append([]string{"--project", dir}, check...)...); code != 0 {
+			t.Errorf("%v: exit code %d, %s%s", check, code, out, errs)
+		}
+	}
 	if info, err := os.Stat(filepath.Join(dir, "jobs", "greet.sh")); err != nil || info.Mode()&0o111 == 0 {
 		t.Errorf("the handler cannot be executed: %v", err)
 	}

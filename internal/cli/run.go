@@ -187,7 +187,8 @@ func (a *app) approveAll(ctx context.Context, c *client.Client, id string) {
 			if len(ch.Wait.By) > 0 {
 				by = ch.Wait.By[0]
 			}
-			if err := c.Approve(ctx, id, ch.Task, by, "--approve", nil); err != nil && ctx.Err() == nil {
+			var no *client.RejectedError
+			if err := c.Approve(ctx, id, ch.Task, by, "--approve", nil); errors.As(err, &no) {
 				a.tell("%s: %v\n", ch.Task, err)
 			}
 		}

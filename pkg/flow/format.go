@@ -71,8 +71,8 @@ func (l *Loader) format(file string, text []byte) ([]byte, error) {
 		}
 		return names
 	}
-	top := order(Keys("definition"))
-	job := append([]string{"description", "job", "workflowPath"}, order(Keys("job"))...)
+	top := append(topOrder(), order(Keys("definition"))...)
+	job := append(jobOrder(), order(Keys("job"))...)
 	for i, k := range v.keys {
 		if k.text == "jobs" || k.text == "flows" && v.items[i].kind == mapValue {
 			for n, body := range v.items[i].items {
@@ -88,6 +88,26 @@ func (l *Loader) format(file string, text []byte) ([]byte, error) {
 	}
 	reorder(v, lines, len(lines)+1, top)
 	return tidy(lines), nil
+}
+
+// topOrder is the usual order of a definition's keys: what it is, what goes in,
+// what holds for all, the jobs, what comes out, and what follows.
+func topOrder() []string {
+	return []string{
+		"name", "description", "labels", "schedule", "inputs", "vars", "defaults", "timeout", "parallelism", "priority", "concurrency",
+		"flows", "jobs", "outputs", "onFailure", "onSuccess", "onCancel", "finally",
+	}
+}
+
+// jobOrder is the usual order of a job's keys: what it is, when, how often, how,
+// with what, and what follows. Others come after them.
+func jobOrder() []string {
+	return []string{
+		"description", "labels", "job", "workflowPath", "flow", "approval", "waitFor", "delay", "dependsOn", "if",
+		"iterate", "batch", "iteratePick", "parallelism", "failFast", "maxFailures",
+		"queue", "priority", "concurrency", "rateLimit", "cache", "retries", "timeout", "queueTimeout", "heartbeatTimeout", "continueOnError",
+		"secrets", "env", "inputs", "outputs", "onFailure",
+	}
 }
 
 var plainPath = regexp.MustCompile(`^\$\{\s*[A-Za-z_][A-Za-z0-9_.-]*\s*\}$`)

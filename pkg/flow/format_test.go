@@ -64,6 +64,9 @@ func TestFormatKeepsMeaning(t *testing.T) {
 			if a, b := strings.Count(string(text), "#"), strings.Count(once, "#"); a != b {
 				t.Errorf("%s had %d comments and has %d", path, a, b)
 			}
+			if diff := cmp.Diff(string(text), once); diff != "" && root != "testdata/good" {
+				t.Errorf("%s is not in its usual form, orchis fmt (-is +should be):\n%s", path, diff)
+			}
 			n++
 			return nil
 		})
