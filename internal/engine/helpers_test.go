@@ -88,6 +88,7 @@ func TestALargeRunStepsInProportionToWhatChanged(t *testing.T) {
 	}{
 		{"a chain of 10,000 jobs", wide(10_000, chain), 10_000},
 		{"10,000 items", []txtar.File{{Name: "flows/items.yaml", Data: []byte("jobs:\n  j: {job: work, iterate: {from: 1, to: 10000}}\n")}}, 10_001},
+		{"100,000 items", []txtar.File{{Name: "flows/items.yaml", Data: []byte("jobs:\n  j: {job: work, iterate: {from: 1, to: 100000}}\n")}}, 100_001},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -17,7 +17,7 @@ type Limits struct {
 	// Budget is the number of task changes in one Step, give or take those
 	// that one change entails at once; 1,000.
 	Budget int
-	// MaxTasks is the number of tasks of a run; 100,000.
+	// MaxTasks is the number of tasks of a run; 200,000.
 	MaxTasks int
 	// MaxInput and MaxResult bound the JSON of a task's inputs (256 KiB) and
 	// of its result (64 KiB), in bytes. MaxOutputs bounds the outputs of a
@@ -37,7 +37,7 @@ func (l Limits) withDefaults() Limits {
 	}
 	set(&l.Window, 256)
 	set(&l.Budget, 1000)
-	set(&l.MaxTasks, 100_000)
+	set(&l.MaxTasks, 200_000)
 	set(&l.MaxInput, 256<<10)
 	set(&l.MaxResult, 64<<10)
 	set(&l.MaxOutputs, 1<<20)
