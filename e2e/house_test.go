@@ -45,6 +45,8 @@ type house struct {
 	procs   map[string]*process
 	// links are the ways to Redis of processes that have one of their own.
 	links map[string]*redistest.Link
+	// more are settings of every process.
+	more []string
 }
 
 type process struct {
@@ -132,8 +134,8 @@ func (h *house) env(name string) []string {
 	if l := h.links[name]; l != nil {
 		url = l.URL
 	}
-	return append(os.Environ(), "REDIS_URL="+url, "ORCHIS_PROJECT="+h.project, "ORCHIS_DATA="+h.data,
-		"ORCHIS_LISTEN=off", "ORCHIS_LEASE=1500ms", "ORCHIS_SLOTS=2", "ORCHIS_WORKER_NAME="+name, "ORCHIS_SHUTDOWN_GRACE=2s", "LOG_LEVEL=info")
+	return append(append(os.Environ(), "REDIS_URL="+url, "ORCHIS_PROJECT="+h.project, "ORCHIS_ARTIFACTS="+h.data,
+		"ORCHIS_LISTEN=off", "ORCHIS_LEASE=1500ms", "ORCHIS_SLOTS=2", "ORCHIS_WORKER_NAME="+name, "ORCHIS_SHUTDOWN_GRACE=2s", "LOG_LEVEL=info"), h.more...)
 }
 
 func (h *house) start(name, program string, settings ...string) {
@@ -304,4 +306,14 @@ func (h *house) kill(name string) {
 		h.t.Fatal(err)
 	}
 	_ = p.cmd.Wait()
+}
+
+// orchisOK runs a command that must succeed.
+func (h *house) orchisOK(args ...string) string {
+	h.t.Helper()
+	out, code := h.orchis(args...)
+	if code != 0 {
+		h.t.Fatalf("orchis %v ends with %d: %s", args, code, out)
+	}
+	return out
 }

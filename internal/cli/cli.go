@@ -136,7 +136,7 @@ func (a *app) command() *cobra.Command {
 	root.AddCommand(a.runCommand(), a.devCommand(), a.submitCommand(), a.rerunCommand(), a.retryCommand(),
 		a.listCommand(), a.describeCommand(), a.watchCommand(), a.logsCommand(), a.whyCommand(),
 		a.cancelCommand(), a.pauseCommand(), a.resumeCommand(), a.approveCommand(), a.rejectCommand(), a.signalCommand(),
-		a.scheduleCommand(), a.cacheCommand(), a.dlqCommand(),
+		a.scheduleCommand(), a.cacheCommand(), a.artifactCommand(), a.dlqCommand(),
 		a.initCommand(), a.validateCommand(), a.lintCommand(), a.fmtCommand(), a.testCommand(), a.graphCommand(), a.planCommand(), a.schemaCommand(),
 		a.workersCommand(), a.contractsCommand(), a.queuesCommand(), a.doctorCommand(), a.conformanceCommand(), a.configCommand(), a.versionCommand())
 	return root
@@ -180,7 +180,7 @@ func (a *app) json(v any) error {
 }
 
 func (a *app) loader() (*flow.Loader, error) {
-	l, err := flow.NewLoader(flow.Options{Root: a.settings.Project, Retries: a.settings.MaxRetries, Timeout: a.settings.JobTimeout})
+	l, err := flow.NewLoader(a.settings.Definitions())
 	if err != nil {
 		return nil, &exit{exitUsage, err}
 	}

@@ -42,6 +42,9 @@ func (a *app) devCommand() *cobra.Command {
 				}
 				defer stop()
 			}
+			if err := a.adopt(cmd.Context()); err != nil {
+				return err
+			}
 			a.tell("Redis:  %s\nsubmit: orchis submit NAME --redis %s\nCtrl-C stops\n", redisstore.Masked(a.settings.RedisURL), redisstore.Masked(a.settings.RedisURL))
 			return a.locally(cmd.Context(), jobs, workers, func(ctx context.Context) error {
 				address := a.settings.Listen
@@ -100,6 +103,21 @@ func (a *app) ownRedis(ctx context.Context) (stop func(), err error) {
 	}
 	a.tell("redis-server with its data in %s\n", dir)
 	return stop, nil
+}
+
+// adopt has artifacts removed when no run of this Redis refers to them, unless
+// they are kept where others may have some.
+func (a *app) adopt(ctx context.Context) error {
+	if a.settings.Source("ORCHIS_ARTIFACTS") != "default" {
+		return nil
+	}
+	return a.with(ctx, func(c *client.Client) error {
+		s, err := a.store()
+		if err != nil {
+			return err
+		}
+		return c.AdoptArtifacts(ctx, s)
+	})
 }
 
 // answers waits until Redis does.

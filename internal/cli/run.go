@@ -85,7 +85,11 @@ func (a *app) run(ctx context.Context, name string, g given, workers int, how st
 	if err != nil {
 		return err
 	}
+	if err := a.upload(ctx, bundle.RootFlow(), inputs); err != nil {
+		return err
+	}
 	a.settings.Files = []string{"/"} // it is the user's own machine
+	a.settings.ArtifactAge = -1      // there is no other run here to ask
 	jobs, err := daemon.Jobs(a.settings)
 	if err != nil {
 		return &exit{exitUsage, err}

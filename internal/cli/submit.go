@@ -26,7 +26,7 @@ func (a *app) submitCommand() *cobra.Command {
 				ctx, stop = context.WithTimeout(ctx, limit)
 				defer stop()
 			}
-			request, bundle, err := a.request(args[0], g)
+			request, bundle, err := a.request(ctx, args[0], g)
 			if err != nil {
 				return err
 			}
@@ -49,7 +49,7 @@ func (a *app) submitCommand() *cobra.Command {
 
 // request makes a submission: of a file that is here with its text, of
 // anything else by its name.
-func (a *app) request(name string, g given) (client.Request, *flow.Bundle, error) {
+func (a *app) request(ctx context.Context, name string, g given) (client.Request, *flow.Bundle, error) {
 	r := client.Request{By: who(), NoCache: g.noCache}
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -60,7 +60,7 @@ func (a *app) request(name string, g given) (client.Request, *flow.Bundle, error
 		if err := g.flags(r.Inputs); err != nil {
 			return r, nil, err
 		}
-		return r, nil, nil
+		return r, nil, a.uploadFor(ctx, name, r.Inputs)
 	}
 	a.projectOf(name)
 	bundle, err := a.load(name)
@@ -68,8 +68,33 @@ func (a *app) request(name string, g given) (client.Request, *flow.Bundle, error
 		return r, nil, err
 	}
 	r.Definition = string(text)
-	r.Inputs, err = a.gather(bundle.RootFlow(), g)
-	return r, bundle, err
+	if r.Inputs, err = a.gather(bundle.RootFlow(), g); err != nil {
+		return r, bundle, err
+	}
+	return r, bundle, a.uploadInto(ctx, bundle.RootFlow(), r.Inputs)
+}
+
+// uploadFor is uploadInto for a recipe that is named; only when this project
+// has it is known which of the inputs are files.
+func (a *app) uploadFor(ctx context.Context, name string, inputs map[string]any) error {
+	l, err := a.loader()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = l.Close() }()
+	if b, diags := l.Load(name); !diags.HasErrors() {
+		return a.uploadInto(ctx, b.RootFlow(), inputs)
+	}
+	return nil
+}
+
+// uploadInto makes artifacts of files when the store is one that the workers
+// know, too.
+func (a *app) uploadInto(ctx context.Context, f *flow.Flow, inputs map[string]any) error {
+	if a.settings.Source("ORCHIS_ARTIFACTS") == "default" {
+		return nil
+	}
+	return a.upload(ctx, f, inputs)
 }
 
 func (a *app) submit(ctx context.Context, c *client.Client, request client.Request, b *flow.Bundle, wait bool, how string) error {

@@ -19,7 +19,9 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/orchis-run/orchis/internal/artifact"
 	"github.com/orchis-run/orchis/internal/wire"
+	"github.com/orchis-run/orchis/pkg/flow"
 )
 
 // Off as an address means that nothing is listened on.
@@ -51,6 +53,8 @@ type Settings struct {
 	Export          string        `env:"ORCHIS_EXPORT" why:"A folder in which a run is written as a line of JSON before it is deleted; empty: it is not written."`
 	MemoryHigh      int           `env:"ORCHIS_MEMORY_HIGH" envDefault:"80" why:"Percent of Redis' maxmemory above which submissions are rejected; 0: never."`
 	BlobMax         string        `env:"ORCHIS_BLOB_MAX" envDefault:"8MiB" why:"Longest inputs or result of a job, in JSON. Above 256 KiB of inputs and 64 KiB of result they stand in keys of their own. The same for orchestrators and workers."`
+	Artifacts       string        `env:"ORCHIS_ARTIFACTS" envDefault:".orchis/artifacts" why:"Where files are kept that jobs hand to one another: a folder that all workers and orchestrators share, or s3://bucket/folder?endpoint=https://host:port&region=name, with keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."`
+	ArtifactAge     time.Duration `env:"ORCHIS_ARTIFACT_AGE" envDefault:"24h" why:"How old a file must be for an orchestrator to remove it when no run refers to it."`
 	Window          int           `env:"ORCHIS_WINDOW" envDefault:"256" why:"How many items of an iteration are published ahead."`
 
 	WorkerName    string            `env:"ORCHIS_WORKER_NAME" why:"Unique name of the worker; empty: the host's name and a random part."`
@@ -58,12 +62,11 @@ type Settings struct {
 	Queues        []string          `env:"ORCHIS_QUEUES" envDefault:"default" why:"The queues the worker serves, with commas between."`
 	Slots         int               `env:"ORCHIS_SLOTS" envDefault:"0" why:"Attempts at once; 0: the number of CPUs."`
 	ShutdownGrace time.Duration     `env:"ORCHIS_SHUTDOWN_GRACE" envDefault:"20s" why:"How long a stopping worker lets jobs finish. Keep it below the stop_grace_period of Compose."`
-	Data          string            `env:"ORCHIS_DATA" envDefault:".orchis/data" why:"Where files that jobs make are kept. Workers on several machines share it."`
 	Disabled      []string          `env:"ORCHIS_HANDLERS_DISABLED" why:"Built-in handlers this worker does not offer, with commas between."`
 	AllowPrivate  bool              `env:"ORCHIS_ALLOW_PRIVATE" envDefault:"false" why:"Lets http and download reach private addresses."`
 	SecretsDir    string            `env:"ORCHIS_SECRETS_DIR" why:"A folder with a file for each secret that jobs may use as secrets.NAME. Without a file of the name the worker takes ORCHIS_SECRET_NAME from its environment."`
 	Handlers      []string          `env:"ORCHIS_HANDLERS" why:"The only handlers this worker offers, with commas between; empty: all it has."`
-	Files         []string          `env:"ORCHIS_FILES" why:"Folders, with commas between, from which download takes local files, besides the project and ORCHIS_DATA. orchis run and dev take them from anywhere."`
+	Files         []string          `env:"ORCHIS_FILES" why:"Folders, with commas between, from which download takes local files, besides the project. orchis run and dev take them from anywhere."`
 	LimitMemory   string            `env:"ORCHIS_LIMIT_MEMORY" why:"Address space of a program that exec or a file of jobs/ starts, as 512MiB or 2GiB; empty: no limit."`
 	LimitCPU      time.Duration     `env:"ORCHIS_LIMIT_CPU" envDefault:"0s" why:"Time on processors of such a program, in whole seconds; 0s: no limit."`
 	LimitFiles    int               `env:"ORCHIS_LIMIT_FILES" envDefault:"0" why:"Open files of such a program; 0: no limit."`
@@ -159,6 +162,9 @@ func (s *Settings) check() error {
 	refuse(s.LimitFiles < 0 || s.LimitFiles > 0 && s.LimitFiles < 8, "ORCHIS_LIMIT_FILES", s.LimitFiles, "0, or 8 and more")
 	refuse(s.SignedWithin < 0, "ORCHIS_SIGNED_WITHIN", s.SignedWithin, "0 or more")
 	refuse(s.MemoryHigh < 0 || s.MemoryHigh > 100, "ORCHIS_MEMORY_HIGH", s.MemoryHigh, "0 to 100")
+	refuse(s.ArtifactAge < time.Second, "ORCHIS_ARTIFACT_AGE", s.ArtifactAge, "1s or more")
+	_, err = artifact.Open(s.Artifacts, s.Prefix)
+	refuse(err != nil, "ORCHIS_ARTIFACTS", s.Artifacts, "the path of a folder, or s3://bucket/folder?endpoint=https://host:port&region=name")
 	refuse(s.Window < 1, "ORCHIS_WINDOW", s.Window, "1 or more")
 	return errors.Join(errs...)
 }
@@ -179,6 +185,23 @@ func Bytes(text string) (int64, error) {
 		return 0, fmt.Errorf("%q is no size such as 512MiB", text)
 	}
 	return n * unit, nil
+}
+
+// Env is what jobs may read as env beside their own: ORCHIS_ENV_X as X.
+func (s *Settings) Env() map[string]string {
+	env := map[string]string{}
+	for _, entry := range os.Environ() {
+		name, value, _ := strings.Cut(entry, "=")
+		if own, ok := strings.CutPrefix(name, "ORCHIS_ENV_"); ok && own != "" {
+			env[own] = value
+		}
+	}
+	return env
+}
+
+// Definitions says where definitions are and what they may be.
+func (s *Settings) Definitions() flow.Options {
+	return flow.Options{Root: s.Project, Retries: s.MaxRetries, Timeout: s.JobTimeout, Env: s.Env()}
 }
 
 // LargestValue is BlobMax in bytes, which was checked.

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/orchis-run/orchis/internal/api"
+	"github.com/orchis-run/orchis/internal/artifact"
 	"github.com/orchis-run/orchis/internal/config"
 	"github.com/orchis-run/orchis/internal/engine"
 	"github.com/orchis-run/orchis/internal/executable"
@@ -28,7 +29,6 @@ import (
 	"github.com/orchis-run/orchis/internal/redisstore"
 	"github.com/orchis-run/orchis/internal/secret"
 	"github.com/orchis-run/orchis/internal/wire"
-	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/job"
 	"github.com/orchis-run/orchis/pkg/worker"
 )
@@ -61,7 +61,7 @@ func Jobs(s config.Settings) (*job.Registry, error) {
 		return nil, fmt.Errorf("ORCHIS_EXEC_USER: %w", err)
 	}
 	handlers.Register(r, handlers.Config{
-		Disabled: s.Disabled, DataDir: s.Data, AllowPrivate: s.AllowPrivate,
+		Disabled: s.Disabled, AllowPrivate: s.AllowPrivate,
 		Files: append([]string{s.Project}, s.Files...), Limits: limits,
 	})
 	if err := executable.Register(r, filepath.Join(s.Project, "jobs"), limits); err != nil {
@@ -109,8 +109,13 @@ func NewOrchestrator(s config.Settings, poll time.Duration, store *redisstore.St
 	if err != nil {
 		return nil, fmt.Errorf("ORCHIS_RETENTION_BYTES: %w", err)
 	}
+	files, err := artifact.Open(s.Artifacts, s.Prefix)
+	if err != nil {
+		return nil, fmt.Errorf("ORCHIS_ARTIFACTS: %w", err)
+	}
 	return orchestrator.New(store, orchestrator.Config{
-		Definitions: flow.Options{Root: s.Project, Retries: s.MaxRetries, Timeout: s.JobTimeout},
+		Artifacts: files, ArtifactAge: s.ArtifactAge,
+		Definitions: s.Definitions(),
 		Lease:       s.Lease, WaitForHandlers: s.UnknownHandlers == "wait",
 		RetentionAge: s.RetentionAge, RetentionCount: s.RetentionCount,
 		RetentionBytes: budget, Export: s.Export, MemoryHigh: s.MemoryHigh,
@@ -127,7 +132,7 @@ func NewWorker(s config.Settings, poll time.Duration, jobs *job.Registry, log *z
 	}
 	return worker.New(worker.Config{
 		URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Name: s.WorkerName, Queues: s.Queues, Slots: s.Slots,
-		Lease: s.Lease, Grace: s.ShutdownGrace, Poll: poll, MaxResult: s.LargestValue(), Version: Version(), Logger: log,
+		Lease: s.Lease, Grace: s.ShutdownGrace, Poll: poll, MaxResult: s.LargestValue(), Version: Version(), Logger: log, Artifacts: s.Artifacts,
 		Secrets: secret.From(s.SecretsDir), SigningKeys: s.SigningKey, SignedWithin: s.SignedWithin,
 	}, jobs)
 }

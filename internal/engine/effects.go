@@ -105,6 +105,9 @@ type Effects struct {
 	// More asks for a Continue event: the run has more to do now than fits
 	// one step.
 	More bool
+	// RetainFor is how long the run is kept from now on, in milliseconds, when
+	// it has ended and its definition says so.
+	RetainFor int64
 	// Stale is the number of events that had no effect.
 	Stale int
 }
@@ -121,6 +124,11 @@ func (e *Effects) Empty() bool {
 type Output struct {
 	Task  string
 	Value json.RawMessage
+	// Made says that a handler made it; KeepFor is then how long the files in
+	// it are kept after the run ended, in milliseconds, or 0 for as long as the
+	// run.
+	Made    bool
+	KeepFor int64
 }
 
 // Ticket offers an attempt to the workers of a queue.

@@ -288,6 +288,12 @@ func (r *Run) endRun(s *scope) {
 	r.freeRun()
 	r.rec.State, r.rec.Ended, r.rec.Signals = state, r.now, nil
 	r.changed = true
+	if keep := r.program.root.def.Retention; keep != nil {
+		r.fx.RetainFor = keep.Failure.Milliseconds()
+		if state == run.Succeeded {
+			r.fx.RetainFor = keep.Success.Milliseconds()
+		}
+	}
 	if r.program.root.def.Timeout > 0 {
 		r.clearTimer(TimerTimeout, "", "")
 	}

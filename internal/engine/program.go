@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/orchis-run/orchis/pkg/flow"
@@ -90,6 +91,8 @@ type step struct {
 type dep struct {
 	job int
 	on  flow.DepOn
+	// implied edges come from a reference.
+	implied bool
 }
 
 // Compile makes a definition ready for execution. Definitions that the loader
@@ -176,7 +179,7 @@ func (p *Program) compileJob(pl *plan, i int) error {
 		if !ok {
 			return fmt.Errorf("it depends on the unknown job %q", d.Job)
 		}
-		s.deps = append(s.deps, dep{job: at, on: d.On})
+		s.deps = append(s.deps, dep{job: at, on: d.On, implied: d.Implied})
 		pl.jobs[at].dependents = append(pl.jobs[at].dependents, i)
 	}
 	if def.If != nil {
@@ -254,4 +257,18 @@ func (p *Program) checkNesting(keys []string) error {
 		}
 	}
 	return nil
+}
+
+// environment is what expressions see as env: the job's own, over what the
+// installation has for all.
+func (p *Program) environment(own map[string]any) map[string]any {
+	if len(p.bundle.Env) == 0 {
+		return nonNil(own)
+	}
+	all := make(map[string]any, len(p.bundle.Env)+len(own))
+	for name, value := range p.bundle.Env {
+		all[name] = value
+	}
+	maps.Copy(all, own)
+	return all
 }

@@ -130,7 +130,7 @@ func (r *Run) triedAgain(u *unit) bool {
 func (r *Run) take(u *unit, result json.RawMessage, from, reason string) {
 	path := u.path()
 	r.outputs[path] = result
-	r.fx.Outputs = append(r.fx.Outputs, Output{Task: path, Value: result})
+	r.fx.Outputs = append(r.fx.Outputs, output(u, result))
 	u.rec.From, u.rec.Reason, u.rec.Error = from, reason, nil
 	r.end(u, run.TaskCached)
 }

@@ -236,10 +236,20 @@ func (r *Run) result(u *unit, value any) {
 	}
 	path := u.path()
 	r.outputs[path] = raw
-	r.fx.Outputs = append(r.fx.Outputs, Output{Task: path, Value: raw})
+	r.fx.Outputs = append(r.fx.Outputs, output(u, raw))
 	u.rec.Error = nil
 	r.keep(u, raw)
 	r.end(u, run.TaskSucceeded)
+}
+
+// output is the result of a unit.
+func output(u *unit, raw json.RawMessage) Output {
+	def := u.node.step.def
+	many := def.Iterate != nil || def.Range != nil
+	return Output{
+		Task: u.path(), Value: raw, KeepFor: def.KeepArtifacts.Milliseconds(),
+		Made: def.Handler != "" && def.Handler != "transform" && many == (u.index >= 0),
+	}
 }
 
 // end puts a unit into a final state and lets its node know.

@@ -33,7 +33,7 @@ func (v *view) Root(name string) (any, bool) {
 	case "vars":
 		return nonNil(v.scope.vars), true
 	case "env":
-		return nonNil(v.env), true
+		return v.run.program.environment(v.env), true
 	case "run":
 		return v.facts(), true
 	case "self":
@@ -168,10 +168,13 @@ const (
 )
 
 // decide is the default rule of who may start: no job it depends on failed or
-// is blocked, and of those it depends on at least one succeeded. An edge that
-// names an outcome is judged by that alone.
+// is blocked, and of those it depends on at least one succeeded: of those that
+// dependsOn names, if it does, since reading another job's result as well must
+// not let a job run whose turn was skipped. An edge that names an outcome is
+// judged by that alone.
 func (n *node) decide() decision {
-	plain, succeeded, unmet := 0, 0, false
+	var named, read struct{ all, succeeded int }
+	unmet := false
 	for _, d := range n.step.deps {
 		other := &n.scope.nodes[d.job]
 		switch d.on {
@@ -187,13 +190,20 @@ func (n *node) decide() decision {
 			if other.broken() {
 				return isBlocked
 			}
-			plain++
+			count := &named
+			if d.implied {
+				count = &read
+			}
+			count.all++
 			if other.succeeded() {
-				succeeded++
+				count.succeeded++
 			}
 		}
 	}
-	if unmet || plain > 0 && succeeded == 0 {
+	if named.all == 0 {
+		named = read
+	}
+	if unmet || named.all > 0 && named.succeeded == 0 {
 		return mustSkip
 	}
 	return canStart

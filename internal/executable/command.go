@@ -4,7 +4,9 @@
 // A file of jobs/ gets its inputs as one JSON document on standard input. What
 // it prints on standard output is its result, as JSON; printing nothing is the
 // result null. Standard error is its log, in which a line "::progress 42 note"
-// reports progress. It succeeds by exiting with 0; else it fails with the code
+// reports progress. An artifact among its inputs arrives as the path of a file,
+// and a text "artifact:NAME" of its result makes an artifact of the file NAME of
+// its working directory. It succeeds by exiting with 0; else it fails with the code
 // "exit:N", its last line on standard error says why, and a line
 // "::error code=busy permanent the text" says it better.
 package executable

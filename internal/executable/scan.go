@@ -64,6 +64,10 @@ type file struct {
 // Run runs the file with the inputs on standard input.
 func (f file) Run(ctx context.Context, inputs json.RawMessage) (json.RawMessage, error) {
 	said := &directives{ctx: ctx}
+	inputs, err := fetched(ctx, inputs)
+	if err != nil {
+		return nil, err
+	}
 	c := Command{Argv: []string{f.path}, Limits: f.limits, Dir: job.Info(ctx).Dir, Stdin: append(bytes.Clone(inputs), '\n'), Progress: said.line}
 	o, err := c.Run(ctx)
 	if err != nil {
@@ -81,7 +85,7 @@ func (f file) Run(ctx context.Context, inputs json.RawMessage) (json.RawMessage,
 	case !json.Valid(out):
 		return nil, job.Permanent(job.Code(errors.New("standard output is not one JSON document: print only the result there, and the log to standard error"), "badResult"))
 	}
-	return json.RawMessage(out), nil
+	return kept(ctx, out)
 }
 
 // directives are the lines of standard error that say something to Orchis.

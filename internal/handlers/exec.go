@@ -3,8 +3,6 @@ package handlers
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/orchis-run/orchis/internal/executable"
 	"github.com/orchis-run/orchis/pkg/job"
@@ -24,12 +21,15 @@ import (
 type execIn struct {
 	// Command is a list of words, or a line for the shell. Nothing is ever put
 	// into that line: give values as env or stdin.
-	Command any               `json:"command"`
-	Env     map[string]any    `json:"env,omitempty"`
-	Workdir string            `json:"workdir,omitempty"`
-	Stdin   any               `json:"stdin,omitempty"`
-	Files   map[string]string `json:"files,omitempty"`
-	// Outputs maps names to json, lines, text, "file NAME" or "path GLOB".
+	Command any            `json:"command"`
+	Env     map[string]any `json:"env,omitempty"`
+	Workdir string         `json:"workdir,omitempty"`
+	Stdin   any            `json:"stdin,omitempty"`
+	// Files maps names inside the working directory to artifacts, URLs or
+	// paths; a list makes a folder of numbered files.
+	Files map[string]any `json:"files,omitempty"`
+	// Outputs maps names to json, lines, text, "file NAME" (its text), "path
+	// GLOB" or "paths GLOB" (artifacts).
 	Outputs      map[string]string `json:"outputs,omitempty"`
 	SuccessCodes []int             `json:"successCodes,omitempty"`
 	// Progress is ffmpeg, or a regular expression whose first group is percent.
@@ -57,7 +57,7 @@ func (c Config) exec(ctx context.Context, in execIn) (map[string]any, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return nil, badInput("workdir %s is not a folder", dir)
 	}
-	if err := link(dir, in.Files); err != nil {
+	if err := c.link(ctx, dir, in.Files); err != nil {
 		return nil, err
 	}
 	progress, err := progressOf(ctx, in)
@@ -85,7 +85,7 @@ func (c Config) exec(ctx context.Context, in execIn) (map[string]any, error) {
 		}
 		return nil, job.Code(errors.New(message), "exit:"+strconv.Itoa(o.Code))
 	}
-	return c.collect(dir, in, o)
+	return collect(ctx, dir, in, o)
 }
 
 func words(command any) ([]string, error) {
@@ -130,27 +130,63 @@ func texts(m map[string]any) map[string]string {
 }
 
 // link puts files into the working directory under other names.
-func link(dir string, files map[string]string) error {
+func (c Config) link(ctx context.Context, dir string, files map[string]any) error {
 	for name, from := range files {
 		if !filepath.IsLocal(name) {
 			return badInput("files: %q is no name inside the working directory", name)
 		}
-		abs, err := filepath.Abs(from)
-		if err != nil {
-			return badInput("files: %v", err)
-		}
-		if _, err := os.Stat(abs); err != nil {
-			return badInput("files: %s is not there", from)
-		}
-		to := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-			return fmt.Errorf("files: %w", err)
-		}
-		if err := os.Symlink(abs, to); err != nil {
-			return fmt.Errorf("files: %w", err)
+		switch from := from.(type) {
+		case string:
+			if err := c.linkOne(ctx, from, filepath.Join(dir, name)); err != nil {
+				return fmt.Errorf("files: %s: %w", name, err)
+			}
+		case []any:
+			for i, item := range from {
+				text, ok := item.(string)
+				if !ok {
+					return badInput("files: element %d of %s is no text", i, name)
+				}
+				numbered := fmt.Sprintf("%05d%s", i, filepath.Ext(text))
+				if err := c.linkOne(ctx, text, filepath.Join(dir, name, numbered)); err != nil {
+					return fmt.Errorf("files: element %d of %s: %w", i, name, err)
+				}
+			}
+		default:
+			return badInput("files: %s must be a file or a list of files", name)
 		}
 	}
 	return nil
+}
+
+func (c Config) linkOne(ctx context.Context, from, to string) error {
+	path, err := c.file(ctx, from)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	return os.Symlink(path, to)
+}
+
+// file returns the path of a file: an artifact, what a URL gives, or a file of
+// this machine.
+func (c Config) file(ctx context.Context, from string) (string, error) {
+	switch {
+	case strings.HasPrefix(from, "artifact:"):
+		return job.ArtifactPath(ctx, from)
+	case strings.HasPrefix(from, "http://"), strings.HasPrefix(from, "https://"):
+		got, err := c.take(ctx, from)
+		return got.path, err
+	}
+	abs, err := filepath.Abs(from)
+	if err != nil {
+		return "", badInput("%v", err)
+	}
+	if _, err := os.Stat(abs); err != nil {
+		return "", badInput("%s is not there", from)
+	}
+	return abs, nil
 }
 
 var ffmpegTime = regexp.MustCompile(`time=(\d+):(\d+):(\d+(?:\.\d+)?)`)
@@ -195,7 +231,7 @@ func progressOf(ctx context.Context, in execIn) (func(string) bool, error) {
 }
 
 // collect makes the result: the declared outputs, or what was printed.
-func (c Config) collect(dir string, in execIn, o executable.Outcome) (map[string]any, error) {
+func collect(ctx context.Context, dir string, in execIn, o executable.Outcome) (map[string]any, error) {
 	out := map[string]any{"exitCode": o.Code}
 	if len(in.Outputs) == 0 {
 		text := o.Stdout[:min(len(o.Stdout), 32<<10)]
@@ -206,8 +242,11 @@ func (c Config) collect(dir string, in execIn, o executable.Outcome) (map[string
 		if kind, _, _ := strings.Cut(how, " "); o.Truncated && (kind == "json" || kind == "text" || kind == "lines") {
 			return nil, job.Permanent(job.Code(fmt.Errorf("output %q: standard output has more than %d bytes: write a file", name, len(o.Stdout)), "tooLarge"))
 		}
-		v, err := c.output(dir, how, o)
+		v, err := output(ctx, dir, how, o)
 		if err != nil {
+			if job.Classify(err).Code == "artifact" { // the store's trouble, not the program's
+				return nil, err
+			}
 			return nil, job.Permanent(job.Code(fmt.Errorf("output %q: %w", name, err), "badResult"))
 		}
 		out[name] = v
@@ -215,7 +254,7 @@ func (c Config) collect(dir string, in execIn, o executable.Outcome) (map[string
 	return out, nil
 }
 
-func (c Config) output(dir, how string, o executable.Outcome) (any, error) {
+func output(ctx context.Context, dir, how string, o executable.Outcome) (any, error) {
 	kind, arg, _ := strings.Cut(how, " ")
 	switch kind {
 	case "json":
@@ -238,7 +277,7 @@ func (c Config) output(dir, how string, o executable.Outcome) (any, error) {
 		if !filepath.IsLocal(arg) {
 			return nil, fmt.Errorf("%q is not inside the working directory", arg)
 		}
-		f, err := openIn(dir, arg)
+		f, err := executable.OpenIn(dir, arg)
 		if err != nil {
 			return nil, err
 		}
@@ -246,84 +285,50 @@ func (c Config) output(dir, how string, o executable.Outcome) (any, error) {
 		raw, err := io.ReadAll(io.LimitReader(f, 64<<10))
 		return string(raw), err
 	case "path":
-		return c.keep(dir, arg)
+		kept, err := keep(ctx, dir, arg)
+		if err != nil {
+			return nil, err
+		}
+		if len(kept) != 1 {
+			return nil, fmt.Errorf("%d files match %s, want one; paths gives a list", len(kept), arg)
+		}
+		return kept[0], nil
+	case "paths":
+		return keep(ctx, dir, arg)
 	}
-	return nil, fmt.Errorf("%q is none of json, lines, text, file NAME and path GLOB", how)
+	return nil, fmt.Errorf("%q is none of json, lines, text, file NAME, path GLOB and paths GLOB", how)
 }
 
-// keep moves a file out of the working directory, under a name made of its
-// content, so that the next jobs find it.
-func (c Config) keep(dir, glob string) (string, error) {
+// keep makes artifacts of the files that match a pattern, in their order.
+func keep(ctx context.Context, dir, glob string) ([]string, error) {
 	if !filepath.IsLocal(glob) {
-		return "", fmt.Errorf("%q is not inside the working directory", glob)
+		return nil, fmt.Errorf("%q is not inside the working directory", glob)
 	}
 	found, err := filepath.Glob(filepath.Join(dir, glob))
-	if err != nil || len(found) != 1 {
-		return "", fmt.Errorf("%d files match %s, want one", len(found), glob)
-	}
-	name, err := filepath.Rel(dir, found[0])
 	if err != nil {
-		return "", err
+		return nil, fmt.Errorf("%q is no pattern: %w", glob, err)
 	}
-	f, err := openIn(dir, name)
+	kept := make([]string, 0, len(found))
+	for _, path := range found {
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return nil, err
+		}
+		one, err := keepFile(ctx, dir, name)
+		if err != nil {
+			return nil, err
+		}
+		kept = append(kept, one)
+	}
+	return kept, nil
+}
+
+// keepFile makes an artifact of a file of the working directory.
+func keepFile(ctx context.Context, dir, name string) (string, error) {
+	f, err := executable.OpenIn(dir, name)
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = f.Close() }()
-	return storeFile(c.DataDir, f, filepath.Ext(name))
-}
-
-// openIn opens a regular file of a folder in which a program may have left
-// anything: links that lead out are not followed, and pipes are not waited for.
-func openIn(dir, name string) (*os.File, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, fmt.Errorf("open the folder: %w", err)
-	}
-	defer func() { _ = root.Close() }()
-	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, fmt.Errorf("the file %s is not there, or a link that leads out of the folder", name)
-	}
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		_ = f.Close()
-		return nil, fmt.Errorf("%s is not a regular file", name)
-	}
-	return f, nil
-}
-
-func store(dataDir, from string) (string, error) {
-	f, err := os.Open(from)
-	if err != nil {
-		return "", fmt.Errorf("keep the file: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	return storeFile(dataDir, f, filepath.Ext(from))
-}
-
-// storeFile copies a file into the data folder, under a name made of its
-// content.
-func storeFile(dataDir string, f io.Reader, ext string) (string, error) {
-	if err := os.MkdirAll(dataDir, 0o755); err != nil {
-		return "", fmt.Errorf("keep the file: %w", err)
-	}
-	tmp, err := os.CreateTemp(dataDir, ".new-*")
-	if err != nil {
-		return "", fmt.Errorf("keep the file: %w", err)
-	}
-	defer func() { _ = os.Remove(tmp.Name()) }()
-	hash := sha256.New()
-	_, err = io.Copy(io.MultiWriter(tmp, hash), f)
-	if err := errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err != nil {
-		return "", fmt.Errorf("keep the file: %w", err)
-	}
-	name := hex.EncodeToString(hash.Sum(nil))[:32] + ext
-	to, err := filepath.Abs(filepath.Join(dataDir, name))
-	if err != nil {
-		return "", fmt.Errorf("keep the file: %w", err)
-	}
-	if err := os.Rename(tmp.Name(), to); err != nil {
-		return "", fmt.Errorf("keep the file: %w", err)
-	}
-	return to, nil
+	return job.PutArtifact(ctx, name, f)
 }

@@ -18,12 +18,9 @@ import (
 type Config struct {
 	// Disabled handlers are left out.
 	Disabled []string
-	// DataDir is where files go that outlive their attempt; ".orchis/data".
-	DataDir string
 	// AllowPrivate lets http and download reach private addresses.
 	AllowPrivate bool
-	// Files are folders from which download takes local files; DataDir is one
-	// anyway.
+	// Files are folders from which local files are taken.
 	Files []string
 	// Limits bound the programs that exec starts.
 	Limits executable.Limits
@@ -38,9 +35,6 @@ func Names() []string {
 
 // Register adds the handlers.
 func Register(r *job.Registry, c Config) {
-	if c.DataDir == "" {
-		c.DataDir = ".orchis/data"
-	}
 	if c.MaxDownload <= 0 {
 		c.MaxDownload = 10 << 30
 	}

@@ -24,7 +24,6 @@ func (s *said) Log(source, text string)  { s.lines = append(s.lines, source+": "
 func runHandler(t *testing.T, c Config, name, inputs string) (string, job.Failure, *said) {
 	t.Helper()
 	r := job.NewRegistry()
-	c.DataDir = t.TempDir()
 	Register(r, c)
 	h, ok := r.Lookup(name)
 	if !ok {
@@ -32,6 +31,7 @@ func runHandler(t *testing.T, c Config, name, inputs string) (string, job.Failur
 	}
 	out := &said{}
 	ctx := job.NewContext(t.Context(), job.Attempt{Run: "r", Task: "t", Number: 1, Dir: t.TempDir()}, out)
+	ctx = job.WithFiles(ctx, newShelf(t))
 	raw, err := h.Run(ctx, json.RawMessage(inputs))
 	if err != nil {
 		return "", job.Classify(err), out
@@ -87,7 +87,8 @@ func TestHandlersFailWithACode(t *testing.T) {
 		{"other scheme", "http", `{"url":"gopher://x/"}`, "badInput", true},
 		{"fail", "fail", `{"message":"m","code":"c","permanent":true}`, "c", true},
 		{"bad expression", "eval", `{"code":"1 +"}`, "badInput", true},
-		{"folder outside", "download", `{"url":"/etc/hostname","table":"../x"}`, "badInput", true},
+		{"file outside", "download", `{"url":"/etc/hostname"}`, "badInput", true},
+		{"no artifact", "exec", `{"command":["cat","a"],"files":{"a":"artifact:x"}}`, "badInput", true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -122,7 +123,7 @@ func TestDownloadTakesALocalFile(t *testing.T) {
 	if err := json.Unmarshal([]byte(got), &out); err != nil {
 		t.Fatalf("%v, %+v", err, failure)
 	}
-	if text, err := os.ReadFile(out.File); err != nil || string(text) != "hello" || out.Mime != "text/plain" || out.Size != 5 {
+	if content(t, out.File) != "hello" || out.Mime != "text/plain" || out.Size != 5 {
 		t.Errorf("download gives %s", got)
 	}
 }

@@ -23,6 +23,7 @@ import (
 
 	"github.com/gabriel-vasile/mimetype"
 
+	"github.com/orchis-run/orchis/internal/executable"
 	"github.com/orchis-run/orchis/pkg/job"
 )
 
@@ -178,11 +179,7 @@ func (c Config) http(ctx context.Context, in httpIn) (map[string]any, error) {
 		if !filepath.IsLocal(in.SaveAs) {
 			return nil, badInput("saveAs %q is no plain name", in.SaveAs)
 		}
-		to := filepath.Join(job.Info(ctx).Dir, filepath.Base(in.SaveAs))
-		if err := os.WriteFile(to, raw, 0o644); err != nil {
-			return nil, fmt.Errorf("save the answer: %w", err)
-		}
-		out["file"], err = store(c.DataDir, to)
+		out["file"], err = job.PutArtifact(ctx, filepath.Base(in.SaveAs), bytes.NewReader(raw))
 		return out, err
 	case json.Unmarshal(raw, &parsed) == nil:
 		out["body"] = parsed
@@ -204,59 +201,90 @@ func expected(want any, status int) bool {
 
 type downloadIn struct {
 	URL string `json:"url"`
-	// Table is a folder below the data folder, as the first Orchis had.
+	// Table named a folder in the first Orchis; nothing comes of it.
 	Table string `json:"table,omitempty"`
 }
 
+// taken is a file that was fetched.
+type taken struct {
+	path, name, mime string
+	size             int64
+}
+
 func (c Config) download(ctx context.Context, in downloadIn) (map[string]any, error) {
-	dir := c.DataDir
-	if in.Table != "" {
-		if !filepath.IsLocal(in.Table) {
-			return nil, badInput("table %q leads out of the data folder", in.Table)
-		}
-		dir = filepath.Join(dir, in.Table)
+	got, err := c.take(ctx, in.URL)
+	if err != nil {
+		return nil, err
 	}
+	f, err := os.Open(got.path)
+	if err != nil {
+		return nil, fmt.Errorf("download: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	file, err := job.PutArtifact(ctx, got.name, f)
+	if err != nil {
+		return nil, err
+	}
+	ext := path.Ext(got.name)
+	return map[string]any{
+		"file": file, "filePath": file, "mime": got.mime, "size": got.size,
+		"path": map[string]any{"base": got.name, "ext": ext, "name": strings.TrimSuffix(got.name, ext), "original": got.name},
+	}, nil
+}
+
+// take fetches a file into the attempt's directory: from a URL, or from one of
+// the folders from which files may be taken.
+func (c Config) take(ctx context.Context, address string) (taken, error) {
 	var from io.Reader
 	var size int64
-	name := path.Base(in.URL)
-	if strings.HasPrefix(in.URL, "http://") || strings.HasPrefix(in.URL, "https://") {
-		res, err := c.request(ctx, http.MethodGet, in.URL, nil, nil)
+	name := path.Base(address)
+	if strings.HasPrefix(address, "http://") || strings.HasPrefix(address, "https://") {
+		res, err := c.request(ctx, http.MethodGet, address, nil, nil)
 		if err != nil {
-			return nil, err
+			return taken{}, err
 		}
 		defer func() { _ = res.Body.Close() }()
 		if res.StatusCode != http.StatusOK {
-			return nil, statusError(res)
+			return taken{}, statusError(res)
 		}
 		from, size = res.Body, res.ContentLength
-		if u, err := url.Parse(in.URL); err == nil {
+		if u, err := url.Parse(address); err == nil {
 			name = path.Base(u.Path)
 		}
 	} else {
-		f, err := c.local(strings.TrimPrefix(in.URL, "file://"))
+		f, err := c.local(ctx, address)
 		if err != nil {
-			return nil, err
+			return taken{}, err
 		}
 		defer func() { _ = f.Close() }()
 		info, err := f.Stat()
 		if err != nil {
-			return nil, badInput("%s is not a regular file", in.URL)
+			return taken{}, badInput("%s is not a regular file", address)
 		}
 		from, size = f, info.Size()
 	}
-	return c.fetch(ctx, from, size, name, dir)
+	return c.fetch(ctx, from, size, name)
 }
 
-// local opens a file of the folders from which files may be taken.
-func (c Config) local(path string) (*os.File, error) {
-	if strings.Contains(path, "://") {
+// local opens an artifact, or a file of the folders from which files may be
+// taken.
+func (c Config) local(ctx context.Context, address string) (*os.File, error) {
+	if strings.HasPrefix(address, "artifact:") {
+		path, err := job.ArtifactPath(ctx, address)
+		if err != nil {
+			return nil, err
+		}
+		return os.Open(path)
+	}
+	address = strings.TrimPrefix(address, "file://")
+	if strings.Contains(address, "://") {
 		return nil, badInput("url must begin with http:// or https://, or be the path of a file")
 	}
-	abs, err := filepath.Abs(path)
+	abs, err := filepath.Abs(address)
 	if err != nil {
-		return nil, badInput("the file %s cannot be read", path)
+		return nil, badInput("the file %s cannot be read", address)
 	}
-	for _, dir := range append([]string{c.DataDir}, c.Files...) {
+	for _, dir := range c.Files {
 		from, err := filepath.Abs(dir)
 		if err != nil {
 			continue
@@ -265,54 +293,43 @@ func (c Config) local(path string) (*os.File, error) {
 		if err != nil || !filepath.IsLocal(name) {
 			continue
 		}
-		f, err := openIn(from, name)
+		f, err := executable.OpenIn(from, name)
 		if err != nil {
 			return nil, badInput("the file cannot be read: %v", err)
 		}
 		return f, nil
 	}
-	return nil, badInput("the file %s is neither in the project, nor in ORCHIS_DATA, nor in ORCHIS_FILES", path)
+	return nil, badInput("the file %s is neither in the project nor in ORCHIS_FILES", address)
 }
 
-func (c Config) fetch(ctx context.Context, from io.Reader, size int64, name, dir string) (map[string]any, error) {
+func (c Config) fetch(ctx context.Context, from io.Reader, size int64, name string) (taken, error) {
 	if size > c.MaxDownload {
-		return nil, job.Permanent(job.Code(fmt.Errorf("the file has %d bytes, more than the limit of %d", size, c.MaxDownload), "tooLarge"))
+		return taken{}, job.Permanent(job.Code(fmt.Errorf("the file has %d bytes, more than the limit of %d", size, c.MaxDownload), "tooLarge"))
 	}
 	if name == "/" || name == "." || !filepath.IsLocal(name) {
 		name = "download"
 	}
-	tmp, err := os.Create(filepath.Join(job.Info(ctx).Dir, "download"+filepath.Ext(name)))
+	tmp, err := os.CreateTemp(job.Info(ctx).Dir, ".download-*"+filepath.Ext(name))
 	if err != nil {
-		return nil, fmt.Errorf("download: %w", err)
+		return taken{}, fmt.Errorf("download: %w", err)
 	}
 	n, err := io.Copy(tmp, &meter{r: io.LimitReader(from, c.MaxDownload+1), ctx: ctx, size: size})
-	if closing := tmp.Close(); err == nil && closing != nil {
-		return nil, fmt.Errorf("download: %w", closing)
+	if closing := errors.Join(tmp.Chmod(0o644), tmp.Close()); err == nil && closing != nil {
+		return taken{}, fmt.Errorf("download: %w", closing)
 	}
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return nil, context.Cause(ctx)
+		return taken{}, context.Cause(ctx)
 	case err != nil || size > 0 && n < size:
-		return nil, job.Code(fmt.Errorf("the download broke off after %d bytes", n), "connection")
+		return taken{}, job.Code(fmt.Errorf("the download broke off after %d bytes", n), "connection")
 	case n > c.MaxDownload:
-		return nil, job.Permanent(job.Code(fmt.Errorf("the file is larger than the limit of %d bytes", c.MaxDownload), "tooLarge"))
+		return taken{}, job.Permanent(job.Code(fmt.Errorf("the file is larger than the limit of %d bytes", c.MaxDownload), "tooLarge"))
 	}
 	kind, err := mimetype.DetectFile(tmp.Name())
 	if err != nil {
-		return nil, fmt.Errorf("download: %w", err)
+		return taken{}, fmt.Errorf("download: %w", err)
 	}
-	file, err := store(dir, tmp.Name())
-	if err != nil {
-		return nil, err
-	}
-	ext := filepath.Ext(file)
-	return map[string]any{
-		"file": file, "filePath": file, "mime": strings.SplitN(kind.String(), ";", 2)[0], "size": n,
-		"path": map[string]any{
-			"dir": filepath.Dir(file), "base": filepath.Base(file), "ext": ext,
-			"name": strings.TrimSuffix(filepath.Base(file), ext), "original": name,
-		},
-	}, nil
+	return taken{path: tmp.Name(), name: name, mime: strings.SplitN(kind.String(), ";", 2)[0], size: n}, nil
 }
 
 // meter reports progress while it is read from.

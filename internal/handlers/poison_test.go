@@ -170,7 +170,7 @@ func TestAProgramRunsAsAnotherUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := job.NewRegistry()
-	Register(r, Config{DataDir: t.TempDir(), Limits: limits})
+	Register(r, Config{Limits: limits})
 	h, _ := r.Lookup("exec")
 	run := func(in string) (string, error) {
 		raw, err := h.Run(job.NewContext(t.Context(), job.Attempt{Dir: dir}, &said{}), json.RawMessage(in))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/orchis-run/orchis/internal/artifact"
 	"github.com/orchis-run/orchis/internal/engine"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/run"
@@ -44,6 +45,9 @@ func toCommit(id string, version int64, before *run.Run, fx *engine.Effects, now
 	}
 	for _, o := range fx.Outputs {
 		c.Outputs = append(c.Outputs, o.Task, string(o.Value))
+		for _, digest := range artifact.Find(o.Value) {
+			c.Artifacts = append(c.Artifacts, wire.Artifact{Digest: digest, Made: o.Made, KeepFor: o.KeepFor})
+		}
 	}
 	if len(fx.Log) > 0 {
 		text, err := jsonText(fx.Log)
@@ -69,7 +73,7 @@ func toCommit(id string, version int64, before *run.Run, fx *engine.Effects, now
 		c.Dead = append(c.Dead, wire.DeadLetter{Run: id, Task: d.Task, Handler: d.Handler, Attempt: d.Attempt, Error: d.Error, At: now})
 	}
 	if fx.Run.State.Final() {
-		c.Active, c.Done = 0, now
+		c.Active, c.Done, c.RetainFor = 0, now, fx.RetainFor
 	}
 	return c, nil
 }

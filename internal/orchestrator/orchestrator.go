@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/orchis-run/orchis/internal/artifact"
 	"github.com/orchis-run/orchis/internal/engine"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/flow"
@@ -46,7 +47,11 @@ type Config struct {
 	// MemoryHigh is the share of Redis' maxmemory, in percent, above which
 	// submissions are rejected; 0 is never.
 	MemoryHigh int
-	Limits     engine.Limits
+	// Artifacts is the store whose files are removed when no run refers to them
+	// and they were not put for ArtifactAge (24 h; less than 0: nothing is).
+	Artifacts   artifact.Store
+	ArtifactAge time.Duration
+	Limits      engine.Limits
 	// Signing, when it has keys, signs the tickets.
 	Signing wire.Keys
 	// Poll is how long one read waits for something to do; 1 s. A shorter time
@@ -70,6 +75,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Poll <= 0 {
 		c.Poll = time.Second
+	}
+	if c.ArtifactAge == 0 {
+		c.ArtifactAge = 24 * time.Hour
 	}
 	if c.RetentionAge <= 0 {
 		c.RetentionAge = 7 * 24 * time.Hour
@@ -158,6 +166,9 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	}
 	g.Go(func() error { return o.every(ctx, 5*time.Second, "delete old runs", o.retire) })
 	g.Go(func() error { return o.every(ctx, time.Minute, "tidy up", o.tidy) })
+	if o.cfg.Artifacts != nil && o.cfg.ArtifactAge > 0 {
+		g.Go(func() error { return o.every(ctx, min(o.cfg.ArtifactAge/2, time.Hour), "remove artifacts", o.collect) })
+	}
 	g.Go(func() error { return o.every(ctx, 2*o.cfg.Lease, "look for slots that were left behind", o.unleak) })
 	g.Go(func() error { return o.every(ctx, time.Second, "start what is due", o.schedule) })
 	g.Go(func() error { return o.every(ctx, time.Second, "look at the memory of Redis", o.measure) })

@@ -32,7 +32,7 @@ func (o *Orchestrator) retain(ctx context.Context, p int) error {
 	}
 	deleted := 0
 	for ctx.Err() == nil && o.owns(p) {
-		old, err := o.store.EndedRuns(ctx, p, o.now().Add(-o.cfg.RetentionAge), keep, tidyBatch)
+		old, err := o.store.EndedRuns(ctx, p, o.now(), o.now().Add(-o.cfg.RetentionAge), keep, tidyBatch)
 		if err != nil {
 			return err
 		}

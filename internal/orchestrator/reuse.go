@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/orchis-run/orchis/internal/artifact"
 	"github.com/orchis-run/orchis/internal/engine"
 	"github.com/orchis-run/orchis/internal/resume"
 	"github.com/orchis-run/orchis/internal/wire"
@@ -91,7 +92,11 @@ func (pt *partition) keep(ctx context.Context, id string, keeps []engine.Keep) {
 	now := pt.o.now()
 	for _, k := range keeps {
 		c := wire.Cached{Key: k.Key, Run: id, Task: k.Task, Handler: k.Handler, At: now.UnixMilli(), Result: k.Value, Expires: now.Add(k.TTL).UnixMilli()}
-		if err := pt.o.store.CachePut(ctx, c, now); err != nil {
+		err := pt.o.store.KeepArtifacts(ctx, pt.p, "cache:"+k.Key, now.Add(k.TTL), artifact.Find(k.Value))
+		if err == nil {
+			err = pt.o.store.CachePut(ctx, c, now)
+		}
+		if err != nil {
 			pt.o.log.Warn("a result could not be cached", zap.String("run_id", id), zap.String("task", k.Task), zap.Error(err))
 		}
 	}

@@ -134,7 +134,13 @@ func (v *view) Log(context.Context, string, string, int, time.Duration) ([]wire.
 	return nil, nil
 }
 
-func (v *view) EndedRuns(context.Context, int, time.Time, int, int) ([]string, error) {
+func (v *view) EndedRuns(context.Context, int, time.Time, time.Time, int, int) ([]string, error) {
+	return nil, nil
+}
+
+func (v *view) KeepArtifacts(context.Context, int, string, time.Time, []string) error { return nil }
+
+func (v *view) HeldArtifacts(context.Context, []string, time.Time) (map[string]bool, error) {
 	return nil, nil
 }
 

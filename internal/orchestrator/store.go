@@ -15,6 +15,7 @@ import (
 type Store interface {
 	runStore
 	reuseStore
+	artifactStore
 	inbox
 	ticketStore
 	groupStore
@@ -39,9 +40,10 @@ type runStore interface {
 	DueTimers(ctx context.Context, p int, now time.Time, limit int) ([]wire.Timer, time.Time, error)
 	RemoveTimers(ctx context.Context, p int, timers []wire.Timer) error
 	// ActiveRuns returns runs without progress since a time, the longest first;
-	// EndedRuns those that ended before a time, and the oldest beyond keep.
+	// EndedRuns those that ended before a time, or whose own retention is over,
+	// and the oldest beyond keep.
 	ActiveRuns(ctx context.Context, p int, before time.Time, limit int) ([]string, error)
-	EndedRuns(ctx context.Context, p int, before time.Time, keep, limit int) ([]string, error)
+	EndedRuns(ctx context.Context, p int, now, before time.Time, keep, limit int) ([]string, error)
 	// FittingRuns returns how many of the newest ended runs fit into so many
 	// bytes of Redis.
 	FittingRuns(ctx context.Context, p int, budget int64) (int, error)
@@ -59,6 +61,14 @@ type reuseStore interface {
 	// CacheGet returns a result by its key; wire.ErrNotFound when there is none.
 	CacheGet(ctx context.Context, key string) (wire.Cached, error)
 	CachePut(ctx context.Context, c wire.Cached, now time.Time) error
+}
+
+// artifactStore knows who refers to which artifact.
+type artifactStore interface {
+	// KeepArtifacts keeps artifacts until a time for whoever asks, HeldArtifacts
+	// tells which are to be kept.
+	KeepArtifacts(ctx context.Context, p int, who string, until time.Time, digests []string) error
+	HeldArtifacts(ctx context.Context, digests []string, now time.Time) (map[string]bool, error)
 }
 
 // inbox is what is sent to orchestrators. Read takes new entries, Claim those

@@ -278,6 +278,7 @@ func (o *Orchestrator) begin(ctx context.Context, id string, b *flow.Bundle, inp
 		return err
 	}
 	c.Digest, c.Definition = digest, definition
+	c.Artifacts = append(c.Artifacts, takenOver(fx.Run.Inputs, seeds)...)
 	res, err := o.store.Commit(ctx, p, []wire.Commit{c})
 	if err != nil {
 		return err

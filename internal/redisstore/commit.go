@@ -94,6 +94,10 @@ func (s *Store) commitKeys(p int, changes []wire.Commit) []string {
 		for _, b := range c.Blobs {
 			add(true, s.blob(p, b), s.blob(p, b)+":runs")
 		}
+		add(len(c.Artifacts) > 0, s.runArtifacts(p, c.Run))
+		for _, a := range c.Artifacts {
+			add(true, s.artifact(p, a.Digest))
+		}
 		add(c.Digest != "", s.definition(p, c.Digest), s.definition(p, c.Digest)+":runs")
 		add(len(c.SetTimers)+len(c.ClearTimers) > 0, s.timers(p))
 		add(len(c.Tickets) > 0, s.queues(p))
@@ -106,6 +110,7 @@ func (s *Store) commitKeys(p int, changes []wire.Commit) []string {
 		add(len(c.Dead) > 0, s.dead(p))
 		add(c.Active != 0 || c.Done != 0, s.active(p))
 		add(c.Done != 0, s.done(p))
+		add(c.RetainFor != 0, s.retained(p))
 	}
 	return keys
 }
@@ -127,6 +132,18 @@ func (a *arguments) commit(c *wire.Commit) {
 	a.list(c.Outputs)
 	a.list(c.Forget)
 	a.list(c.Blobs)
+	var files []string
+	for _, f := range c.Artifacts {
+		keep := "taken"
+		if f.Made {
+			keep = "" // as long as the run
+			if f.KeepFor > 0 {
+				keep = strconv.FormatInt(f.KeepFor, 10)
+			}
+		}
+		files = append(files, f.Digest, keep)
+	}
+	a.list(files)
 	*a = append(*a, c.Log, len(c.Tickets))
 	for i := range c.Tickets {
 		t := &c.Tickets[i]
@@ -161,7 +178,7 @@ func (a *arguments) commit(c *wire.Commit) {
 	}
 	*a = append(*a, more)
 	a.list(c.Events)
-	*a = append(*a, c.Active, c.Done)
+	*a = append(*a, c.Active, c.Done, c.RetainFor)
 }
 
 // member names a timer in the sorted set.

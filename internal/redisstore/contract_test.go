@@ -308,7 +308,7 @@ func TestWhatIsOverIsTidiedUp(t *testing.T) {
 			end.Active, end.Done = 0, int64(at+1)
 			must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{end}))
 		}
-		if got := must[[]string](t)(s.EndedRuns(ctx, 0, time.UnixMilli(0), 1, 10)); !cmp.Equal(got, []string{r1}) {
+		if got := must[[]string](t)(s.EndedRuns(ctx, 0, time.UnixMilli(0), time.UnixMilli(0), 1, 10)); !cmp.Equal(got, []string{r1}) {
 			t.Errorf("beyond the newest are %v", got)
 		}
 		got := must[[]wire.Ticket](t)(s.ReadTickets(ctx, 0, []string{"default"}, "w1", 5, 0))

@@ -55,6 +55,10 @@ func (s *Store) active(p int) string { return s.base(p) + "active" }
 // done is a sorted set: run -> end. The janitor removes the oldest.
 func (s *Store) done(p int) string { return s.base(p) + "done" }
 
+// retained is a sorted set: ended run with a retention of its own -> when it may
+// go.
+func (s *Store) retained(p int) string { return s.base(p) + "done:until" }
+
 // doneBytes is a hash: ended run -> bytes of its keys, measured once.
 func (s *Store) doneBytes(p int) string { return s.base(p) + "done:bytes" }
 
@@ -99,6 +103,15 @@ func (s *Store) runBlobs(p int, id string) string { return s.run(p, id) + ":blob
 // blob is a string: a large value, by its SHA-256; its ":runs" is the set of
 // the runs that refer to it. Without one it expires.
 func (s *Store) blob(p int, digest string) string { return s.base(p) + "blob:" + digest }
+
+// runArtifacts is a hash: artifact -> how long it is kept after the run's end,
+// in milliseconds; empty is as long as the run.
+func (s *Store) runArtifacts(p int, id string) string { return s.run(p, id) + ":artifacts" }
+
+// artifact is a hash: run that refers to the artifact -> as in runArtifacts;
+// or until:<whoever> -> the time until which it is kept. Who collects artifacts
+// deletes it.
+func (s *Store) artifact(p int, digest string) string { return s.base(p) + "artifact:" + digest }
 
 // definition is a string: a frozen definition, deleted with its last run.
 func (s *Store) definition(p int, digest string) string { return s.base(p) + "definition:" + digest }

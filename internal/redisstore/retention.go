@@ -11,12 +11,36 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// EndedRuns returns runs that ended before a time, and the oldest of those
-// beyond the newest keep.
-func (s *Store) EndedRuns(ctx context.Context, p int, before time.Time, keep, limit int) ([]string, error) {
-	ids, err := s.byScore(ctx, s.done(p), before, limit)
+// EndedRuns returns runs whose time is over: those without a retention of their
+// own that ended before a time, those whose own has passed now, and the oldest
+// of those beyond the newest keep, whatever their retention.
+func (s *Store) EndedRuns(ctx context.Context, p int, now, before time.Time, keep, limit int) ([]string, error) {
+	ids, err := s.byScore(ctx, s.retained(p), now, limit)
 	if err != nil || len(ids) > 0 {
 		return ids, err
+	}
+	for offset := int64(0); ; offset += measurePage {
+		some, err := s.client.ZRangeArgs(ctx, redis.ZRangeArgs{
+			Key: s.done(p), ByScore: true, Start: "-inf", Stop: strconv.FormatInt(before.UnixMilli(), 10), Offset: offset, Count: measurePage,
+		}).Result()
+		if err != nil {
+			return nil, fmt.Errorf("look for old runs: %w", err)
+		}
+		if len(some) == 0 {
+			break
+		}
+		own, err := s.client.ZMScore(ctx, s.retained(p), some...).Result()
+		if err != nil {
+			return nil, fmt.Errorf("look for old runs: %w", err)
+		}
+		for i, id := range some {
+			if own[i] == 0 && len(ids) < limit {
+				ids = append(ids, id)
+			}
+		}
+		if len(ids) > 0 {
+			return ids, nil
+		}
 	}
 	n, err := s.client.ZCard(ctx, s.done(p)).Result()
 	if err != nil || n <= int64(keep) {
@@ -37,13 +61,14 @@ func (s *Store) DeleteRuns(ctx context.Context, p int, ids []string) error {
 		if err != nil {
 			return fmt.Errorf("delete run %s: %w", id, err)
 		}
-		if err := s.releaseBlobs(ctx, p, id); err != nil {
+		if err := errors.Join(s.releaseBlobs(ctx, p, id), s.releaseArtifacts(ctx, p, id)); err != nil {
 			return err
 		}
 		users := s.definition(p, digest) + ":runs"
 		pipe := s.client.TxPipeline()
 		pipe.Unlink(ctx, keys...)
 		pipe.ZRem(ctx, s.done(p), id)
+		pipe.ZRem(ctx, s.retained(p), id)
 		pipe.HDel(ctx, s.doneBytes(p), id)
 		pipe.ZRem(ctx, s.active(p), id)
 		pipe.SRem(ctx, users, id)
@@ -66,7 +91,7 @@ func (s *Store) keysOfRun(ctx context.Context, p int, id string) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	keys := []string{s.run(p, id), s.runTasks(p, id), s.runOutputs(p, id), s.runLog(p, id), s.runWrote(p, id), s.runBlobs(p, id), s.runSeeds(p, id)}
+	keys := []string{s.run(p, id), s.runTasks(p, id), s.runOutputs(p, id), s.runLog(p, id), s.runWrote(p, id), s.runBlobs(p, id), s.runSeeds(p, id), s.runArtifacts(p, id)}
 	for _, task := range wrote {
 		keys = append(keys, s.runLines(p, id, task))
 	}

@@ -250,6 +250,8 @@ type Commit struct {
 	Outputs []string
 	// Blobs are the large values that the run refers to from now on.
 	Blobs []string
+	// Artifacts are files that the run refers to from now on.
+	Artifacts []Artifact
 	// Forget lists tasks whose record and output are deleted.
 	Forget []string
 	// Log is one entry for the run's log, JSON; empty for none.
@@ -271,6 +273,19 @@ type Commit struct {
 	// among the ended ones (its end), in Unix milliseconds; 0 leaves it.
 	Active int64
 	Done   int64
+	// RetainFor is how long a run that is Done is kept, in milliseconds; 0
+	// leaves it to the orchestrators.
+	RetainFor int64
+}
+
+// Artifact is a file that a run refers to.
+type Artifact struct {
+	Digest string
+	// Made says that a task of the run made it, rather than took it from
+	// somewhere; then KeepFor is how long it is kept after the run has ended,
+	// in milliseconds, or 0 for as long as the run.
+	Made    bool
+	KeepFor int64
 }
 
 // CommitResult tells what became of a Commit.

@@ -57,9 +57,26 @@ func (d *draft) cache(j *Job, jd *jobDraft) field {
 			return
 		}
 		on := false
-		if d.boolean(&on)(k, v); on {
+		d.boolean(&on)(k, v)
+		if jd.noCache = !on; on {
 			j.Cache, jd.cache = c, k
 		}
+	}
+}
+
+// defaultCache reads the cache of all jobs below that may have one. A key names
+// one job's results only.
+func (d *draft) defaultCache() field {
+	return func(k, v *value) {
+		var j Job
+		var jd jobDraft
+		before := len(*d.out)
+		d.cache(&j, &jd)(k, v)
+		if j.Cache != nil && j.Cache.Key != nil && len(*d.out) == before {
+			d.errorAt(v, "E105", "the cache of defaults has no key", "give the key to each job")
+			return
+		}
+		d.defaults.cache = j.Cache
 	}
 }
 
@@ -67,6 +84,9 @@ func (d *draft) cache(j *Job, jd *jobDraft) field {
 func (d *draft) mayCache(j *Job, jd *jobDraft) {
 	switch {
 	case j.Cache == nil:
+		if c := d.defaults.cache; c != nil && !jd.noCache && jd.calls == nil && j.Handler != "" && j.Handler != "transform" && len(j.Secrets) == 0 {
+			j.Cache = c
+		}
 	case jd.calls != nil:
 		d.errorAt(jd.cache, "E105", fmt.Sprintf("job %q starts a flow, which has no result of its own to cache", j.Name), "give `cache` to the jobs of that flow")
 	case j.Handler == "" || j.Handler == "transform":

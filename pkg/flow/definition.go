@@ -37,6 +37,8 @@ type jobDraft struct {
 	uses  []use
 	isSet map[string]bool
 	cache *value // its key
+	// noCache is what `cache: false` says.
+	noCache bool
 }
 
 // use is a value with expressions, and what may be read in it.
@@ -59,6 +61,7 @@ type defaults struct {
 	priority     *int
 	env          map[string]*expr.Template
 	envValue     *value
+	cache        *Cache
 }
 
 // define reads the top level of a recipe or flow.
@@ -74,7 +77,7 @@ func (d *draft) define(v *value, o Options) {
 		"outputs": d.template(&f.Outputs), "timeout": d.duration(&f.Timeout),
 		"parallelism": d.count(&f.Parallelism, 1), "priority": d.priority(&f.Priority),
 		"defaults": d.readDefaults(o), "concurrency": d.concurrency(&f.Concurrency, nil),
-		"schedule": d.schedules(),
+		"schedule": d.schedules(), "retention": d.retention(f),
 	}
 	for _, on := range HookKinds() {
 		known[string(on)] = func(k, v *value) { d.hooks = append(d.hooks, hookDraft{on: on, name: k, body: v, job: -1}) }
@@ -108,6 +111,33 @@ func (d *draft) define(v *value, o Options) {
 	}
 }
 
+// retention reads how long runs are kept.
+func (d *draft) retention(f *Flow) field {
+	return func(_, v *value) {
+		r := &Retention{}
+		d.read(v, "retention", map[string]field{"success": d.life(&r.Success), "failure": d.life(&r.Failure)})
+		f.Retention = r
+	}
+}
+
+// artifacts reads how long the files of a job are kept.
+func (d *draft) artifacts(j *Job) field {
+	return func(_, v *value) {
+		d.read(v, "artifacts", map[string]field{"keep": d.life(&j.KeepArtifacts)})
+	}
+}
+
+// life is a duration for which something is kept.
+func (d *draft) life(to *time.Duration) field {
+	return func(k, v *value) {
+		before := len(*d.out)
+		d.duration(to)(k, v)
+		if *to < time.Minute && len(*d.out) == before {
+			d.errorAt(v, "E104", fmt.Sprintf("%s must be at least 1m", k.text), "")
+		}
+	}
+}
+
 func (d *draft) readVars(v *value) {
 	if v.kind != mapValue {
 		d.wrongType(v, "vars", "a map")
@@ -135,6 +165,7 @@ func (d *draft) readDefaults(o Options) field {
 			"queueTimeout":     func(k, v *value) { d.duration(&queueTimeout)(k, v); df.queueTimeout = &queueTimeout },
 			"heartbeatTimeout": func(k, v *value) { d.duration(&heartbeat)(k, v); df.heartbeat = &heartbeat },
 			"queue":            d.queue(&df.queue),
+			"cache":            d.defaultCache(),
 			"priority":         func(k, v *value) { d.priority(&priority)(k, v); df.priority = &priority },
 			"env":              func(k, v *value) { df.envValue = v; d.env(&df.env)(k, v); d.noSecrets(v) },
 		})
@@ -255,6 +286,7 @@ func (d *draft) readInput(k, v *value) Input {
 		}
 	}
 	in.Required = required && (!hasDefault || given)
+	in.Emptiable = given && !required && in.Type == "string" && hasDefault
 	if !slices.Contains(InputTypes(), in.Type) {
 		hint := didYouMean(in.Type, InputTypes())
 		if hint == "" {

@@ -47,7 +47,6 @@ func Codes() map[string]string {
 		"E004": "a flow calls itself",
 		"E101": "a key stands there twice",
 		"E102": "a key is unknown",
-		"E103": "a key is not supported yet",
 		"E104": "a value has the wrong type or form",
 		"E105": "a key is missing, or two keys exclude each other",
 		"E106": "a name is not allowed",

@@ -16,13 +16,6 @@ import (
 // field reads the value of one key.
 type field func(key, v *value)
 
-// notYet lists keys of the language that are still to come.
-func notYet() []string {
-	return []string{
-		"artifacts", "retention",
-	}
-}
-
 // otherWords maps words of other tools to ours.
 func otherWords() map[string]string {
 	return map[string]string{
@@ -43,10 +36,6 @@ func (s *source) read(v *value, what string, known map[string]field) {
 	for i, k := range v.keys {
 		if f, ok := known[k.text]; ok {
 			f(k, v.items[i])
-			continue
-		}
-		if slices.Contains(notYet(), k.text) {
-			s.errorAt(k, "E103", fmt.Sprintf("%q is not supported yet", k.text), "")
 			continue
 		}
 		names := slices.Sorted(maps.Keys(known))

@@ -94,7 +94,7 @@ func (l *Loader) format(file string, text []byte) ([]byte, error) {
 // what holds for all, the jobs, what comes out, and what follows.
 func topOrder() []string {
 	return []string{
-		"name", "description", "labels", "schedule", "inputs", "vars", "defaults", "timeout", "parallelism", "priority", "concurrency",
+		"name", "description", "labels", "schedule", "retention", "inputs", "vars", "defaults", "timeout", "parallelism", "priority", "concurrency",
 		"flows", "jobs", "outputs", "onFailure", "onSuccess", "onCancel", "finally",
 	}
 }
@@ -105,7 +105,7 @@ func jobOrder() []string {
 	return []string{
 		"description", "labels", "job", "workflowPath", "flow", "approval", "waitFor", "delay", "dependsOn", "if",
 		"iterate", "batch", "iteratePick", "parallelism", "failFast", "maxFailures",
-		"queue", "priority", "concurrency", "rateLimit", "cache", "retries", "timeout", "queueTimeout", "heartbeatTimeout", "continueOnError",
+		"queue", "priority", "concurrency", "rateLimit", "cache", "artifacts", "retries", "timeout", "queueTimeout", "heartbeatTimeout", "continueOnError",
 		"secrets", "env", "inputs", "outputs", "onFailure",
 	}
 }

@@ -69,7 +69,7 @@ func (f *Flow) ResolveInputs(given map[string]any, now time.Time) (map[string]an
 }
 
 func (in *Input) resolve(v any, there bool, scope *inputScope) (any, error) {
-	if !there || v == nil || v == "" && in.Default != nil {
+	if !there || v == nil || v == "" && in.Default != nil && !in.Emptiable {
 		if in.Default == nil {
 			if in.Required {
 				return nil, errors.New("it is required and not given")
@@ -293,31 +293,38 @@ func show(v any) string {
 // maxDays is the longest duration, a hundred years.
 const maxDays = 36_500
 
-// parseDuration reads 90s, 1h30m or 2d12h.
+// parseDuration reads 90s, 1h30m, 2d12h, 2w or 1y; a year has 365 days.
 func parseDuration(s string) (time.Duration, error) {
-	days, rest, ok := strings.Cut(s, "d")
-	total := time.Duration(0)
-	if ok {
-		n, err := strconv.ParseFloat(days, 64)
+	total, rest := time.Duration(0), s
+	for _, unit := range []struct {
+		name string
+		days float64
+	}{{"y", 365}, {"w", 7}, {"d", 1}} {
+		number, after, ok := strings.Cut(rest, unit.name)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseFloat(number, 64)
 		if err != nil || math.IsNaN(n) {
 			return 0, fmt.Errorf("%q is not a duration", s)
 		}
-		if math.Abs(n) > maxDays {
+		if math.Abs(n*unit.days) > maxDays {
 			return 0, fmt.Errorf("%q is longer than %d days", s, maxDays)
 		}
-		total = time.Duration(n * 24 * float64(time.Hour))
-	} else {
-		rest = s
+		total, rest = total+time.Duration(n*unit.days*24*float64(time.Hour)), after
 	}
 	if rest != "" {
 		d, err := time.ParseDuration(rest)
 		if err != nil {
 			return 0, fmt.Errorf("%q is not a duration", s)
 		}
-		if d.Abs() > maxDays*24*time.Hour {
-			return 0, fmt.Errorf("%q is longer than %d days", s, maxDays)
-		}
 		total += d
+	}
+	if total.Abs() > maxDays*24*time.Hour {
+		return 0, fmt.Errorf("%q is longer than %d days", s, maxDays)
+	}
+	if s == "" {
+		return 0, fmt.Errorf("%q is not a duration", s)
 	}
 	return total, nil
 }

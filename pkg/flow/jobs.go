@@ -96,6 +96,9 @@ func (d *draft) readJob(k, v *value, inRecipe bool, previous string, o Options) 
 		jd.deps[previous] = k
 	}
 	d.mayCache(&j, &jd)
+	if j.KeepArtifacts > 0 && (jd.calls != nil || j.Handler == "") {
+		d.errorAt(k, "E105", fmt.Sprintf("job %q has no handler that could make artifacts", j.Name), "give `artifacts` to the jobs of the flow")
+	}
 	d.needIterate(&j, &jd)
 	d.noPaste(&j, v)
 	d.inherit(&j, &jd, o)
@@ -207,6 +210,7 @@ func (d *draft) jobFields(j *Job, jd *jobDraft, inRecipe bool) map[string]field 
 		"queueTimeout":     set(d.duration(&j.QueueTimeout)),
 		"heartbeatTimeout": set(d.duration(&j.HeartbeatTimeout)),
 		"cache":            d.cache(j, jd),
+		"artifacts":        d.artifacts(j),
 		"env":              used(d.env(&j.Env), use{items: true, secrets: true}),
 		"secrets":          d.secrets(j),
 	})

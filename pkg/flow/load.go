@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -21,6 +23,9 @@ type Options struct {
 	// timeout (30 minutes).
 	Retries int
 	Timeout time.Duration
+	// Env is what jobs may read as env beside their own. It stands in Redis with
+	// the runs: nothing for secrets.
+	Env map[string]string
 	// MaxBytes of a file (1 MiB), MaxAliases (1,000), MaxDepth of values (64),
 	// MaxTasks of a flow (100,000), MaxNesting of flows (10).
 	MaxBytes, MaxAliases, MaxDepth, MaxTasks, MaxNesting int
@@ -280,7 +285,35 @@ func (ld *loading) finish(key string, text []byte) (*Bundle, Diagnostics) {
 	if diags.HasErrors() {
 		return nil, diags
 	}
+	ld.takeEnv()
 	return ld.bundle, diags
+}
+
+var envRead = regexp.MustCompile(`\benv\.([A-Za-z_][A-Za-z0-9_]*)`)
+
+// takeEnv freezes what the definition reads of the installation's environment.
+// A name that is computed could be any, so all are taken then.
+func (ld *loading) takeEnv() {
+	if len(ld.l.o.Env) == 0 {
+		return
+	}
+	text, err := ld.bundle.Encode()
+	if err != nil {
+		return
+	}
+	if bytes.Contains(text, []byte("env(")) || bytes.Contains(text, []byte("env[")) {
+		ld.bundle.Env = ld.l.o.Env
+		return
+	}
+	for _, m := range envRead.FindAllSubmatch(text, -1) {
+		name := string(m[1])
+		if value, there := ld.l.o.Env[name]; there {
+			if ld.bundle.Env == nil {
+				ld.bundle.Env = map[string]string{}
+			}
+			ld.bundle.Env[name] = value
+		}
+	}
 }
 
 // load reads one file and what it calls, and returns its key in the bundle.

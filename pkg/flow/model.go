@@ -25,6 +25,9 @@ type Bundle struct {
 	// Flows holds every definition by its path relative to the project
 	// ("flows/fade-in.yaml"), or "<inline>" for text that has no file.
 	Flows map[string]*Flow `json:"flows"`
+	// Env is what jobs read as env beside their own: what the installation has
+	// of the names that occur in the definition.
+	Env map[string]string `json:"env,omitempty"`
 }
 
 // RootFlow returns the definition that was asked for.
@@ -57,8 +60,18 @@ type Flow struct {
 	// nested flows of it, are under way at once.
 	Concurrency *Concurrency `json:"concurrency,omitempty"`
 	Schedules   []Schedule   `json:"schedules,omitempty"`
+	// Retention says how long runs are kept after they ended; nil leaves it to
+	// the orchestrators.
+	Retention *Retention `json:"retention,omitempty"`
 	// Hooks are in the order in which they run.
 	Hooks []Hook `json:"hooks,omitempty"`
+}
+
+// Retention is how long runs that succeeded, and others, are kept; 0 leaves it
+// to the orchestrators.
+type Retention struct {
+	Success time.Duration `json:"success,omitempty"`
+	Failure time.Duration `json:"failure,omitempty"`
 }
 
 // Concurrency is a group with so many slots, shared by all runs and workers.
@@ -153,12 +166,15 @@ type Input struct {
 	Constant bool           `json:"constant,omitempty"`
 	Default  *expr.Template `json:"default,omitempty"`
 	Required bool           `json:"required,omitempty"`
-	Enum     []any          `json:"enum,omitempty"`
-	Pattern  string         `json:"pattern,omitempty"`
-	Min      *float64       `json:"min,omitempty"`
-	Max      *float64       `json:"max,omitempty"`
-	MinLen   *int           `json:"minLength,omitempty"`
-	MaxLen   *int           `json:"maxLength,omitempty"`
+	// Emptiable inputs are texts that may be empty although they have a default:
+	// required is false in so many words.
+	Emptiable bool     `json:"emptiable,omitempty"`
+	Enum      []any    `json:"enum,omitempty"`
+	Pattern   string   `json:"pattern,omitempty"`
+	Min       *float64 `json:"min,omitempty"`
+	Max       *float64 `json:"max,omitempty"`
+	MinLen    *int     `json:"minLength,omitempty"`
+	MaxLen    *int     `json:"maxLength,omitempty"`
 	// Items declares the elements of a list, Properties the keys of a map.
 	Items       *Input  `json:"items,omitempty"`
 	Properties  []Input `json:"properties,omitempty"`
@@ -193,6 +209,9 @@ type Job struct {
 	Until    *expr.Template `json:"until,omitempty"`
 	// Cache lets other runs use the results; nil does not.
 	Cache *Cache `json:"cache,omitempty"`
+	// KeepArtifacts is how long files that the job makes are kept after the run
+	// ended; 0 is as long as the run.
+	KeepArtifacts time.Duration `json:"keepArtifacts,omitempty"`
 	// OnFailure runs after the last attempt failed, before jobs that depend on
 	// this one are judged.
 	OnFailure *Hook `json:"onFailure,omitempty"`

@@ -36,12 +36,12 @@ func anything() map[string]any { return map[string]any{} }
 
 // Keys returns what is known of the keys of a part of a definition: definition,
 // job, step (of a recipe's flows), retries, input, defaults, concurrency,
-// rateLimit, cache, approval, waitFor, schedule or range.
+// rateLimit, cache, approval, waitFor, schedule, range, retention or artifacts.
 func Keys(part string) []Key {
 	keys := map[string]func() []Key{
 		"definition": definitionKeys, "job": jobKeys, "step": stepKeys, "retries": retryKeys, "input": inputKeys,
 		"defaults": defaultKeys, "concurrency": groupKeys, "rateLimit": rateKeys, "cache": cacheKeys, "approval": approvalKeys,
-		"waitFor": signalKeys, "schedule": scheduleKeys, "range": rangeKeys,
+		"waitFor": signalKeys, "schedule": scheduleKeys, "range": rangeKeys, "retention": retentionKeys, "artifacts": artifactKeys,
 	}[part]
 	if keys == nil {
 		return nil
@@ -66,6 +66,7 @@ func definitionKeys() []Key {
 		{"priority", "Which tickets come first.", ref("priority")},
 		{"concurrency", "How many runs at once, in a group shared by all.", ref("concurrency")},
 		{"schedule", "Starts runs by the clock.", one(ref("schedule"), listOf(ref("schedule")))},
+		{"retention", "How long runs are kept after they ended.", ref("retention")},
 		{"onFailure", "Jobs that run after a failure.", hook},
 		{"onSuccess", "Jobs that run after a success.", hook},
 		{"onCancel", "Jobs that run after a cancel.", hook},
@@ -112,6 +113,7 @@ func jobKeys() []Key {
 		{"secrets", "The secrets that inputs and env may mention.", listOf(ref("scalar"))},
 		{"rateLimit", "Tokens of a bucket shared by all workers.", ref("rateLimit")},
 		{"cache", "Other runs use the result again.", one(typed("boolean"), ref("cache"))},
+		{"artifacts", "How long files that it makes are kept.", ref("artifacts")},
 	}...)
 }
 
@@ -160,7 +162,19 @@ func defaultKeys() []Key {
 		{"queue", "The workers that do it.", ref("name")},
 		{"priority", "Which tickets come first.", ref("priority")},
 		{"env", "The environment of programs.", mapOf(ref("scalar"))},
+		{"cache", "Other runs use the results again.", one(typed("boolean"), ref("defaultCache"))},
 	}
+}
+
+func retentionKeys() []Key {
+	return []Key{
+		{"success", "Runs that succeeded.", ref("duration")},
+		{"failure", "Runs that failed or were cancelled.", ref("duration")},
+	}
+}
+
+func artifactKeys() []Key {
+	return []Key{{"keep", "How long after the end of the run.", ref("duration")}}
 }
 
 func groupKeys() []Key {
@@ -258,7 +272,7 @@ func Schema(kind Kind) ([]byte, error) {
 		"texts":    mapOf(ref("scalar")),
 		"name":     map[string]any{"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$", "maxLength": 64},
 		"type":     words(types...),
-		"duration": one(map[string]any{"type": "string", "pattern": `^[0-9.]+(ns|us|µs|ms|s|m|h|d)([0-9.]+(ns|us|µs|ms|s|m|h))*$|^0$`, "description": "90s, 1h30m, 2d"}, map[string]any{"type": "integer", "minimum": 0, "description": "milliseconds"}),
+		"duration": one(map[string]any{"type": "string", "pattern": `^[0-9.]+(ns|us|µs|ms|s|m|h|d|w|y)([0-9.]+(ns|us|µs|ms|s|m|h|d|w))*$|^0$`, "description": "90s, 1h30m, 2d"}, map[string]any{"type": "integer", "minimum": 0, "description": "milliseconds"}),
 		"priority": one(words("low", "normal", "high"), map[string]any{"type": "integer", "minimum": 0, "maximum": 9}),
 		"job":      object("A job: the work of a handler, a nested flow, or something to wait for.", jobKeys()),
 		"step":     object("A flow that a recipe starts.", stepKeys()),
@@ -266,6 +280,7 @@ func Schema(kind Kind) ([]byte, error) {
 		"retries":  object("A rule for retries.", retryKeys()), "input": object("A declaration of an input.", inputKeys()),
 		"defaults": object("", defaultKeys()), "concurrency": object("", groupKeys(), "group"), "rateLimit": object("", rateKeys(), "key", "limit"), "cache": object("", cacheKeys()),
 		"approval": object("", approvalKeys()), "waitFor": object("", signalKeys(), "signal"), "schedule": object("", scheduleKeys(), "cron"),
+		"retention": object("", retentionKeys()), "artifacts": object("", artifactKeys()), "defaultCache": object("", cacheKeys()[1:]),
 	}
 	s := object("", definitionKeys())
 	s["$schema"], s["$id"] = "https://json-schema.org/draft/2020-12/schema", "https://orchis.run/schemas/"+string(kind)+".schema.json"

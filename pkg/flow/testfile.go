@@ -21,6 +21,8 @@ type TestCase struct {
 	Name   string
 	Line   int
 	Inputs map[string]any
+	// Env is what jobs read as env beside their own.
+	Env map[string]string
 	// Fakes by handler, or by the path of a task, which comes first. The n-th
 	// attempt takes the n-th; the last one stays.
 	Fakes map[string][]Fake
@@ -93,10 +95,11 @@ func (l *Loader) LoadTests(name string) (*TestFile, Diagnostics) {
 	if v == nil {
 		return nil, out.inOrder()
 	}
-	shared := map[string][]Fake{}
+	shared, env := map[string][]Fake{}, map[string]string{}
 	var cases *value
 	s.read(v, "the tests", map[string]field{
 		"flow": s.text(&f.Definition), "recipe": s.text(&f.Definition), "description": s.text(new(string)),
+		"env":      s.texts(&env),
 		"handlers": s.fakes(shared), "cases": func(_, v *value) { cases = v },
 	})
 	switch {
@@ -107,7 +110,9 @@ func (l *Loader) LoadTests(name string) (*TestFile, Diagnostics) {
 		s.errorAt(v, "E105", "there are no cases", "add `cases:`, a list")
 	default:
 		for i, item := range cases.items {
-			f.Cases = append(f.Cases, s.testCase(item, i, shared))
+			c := s.testCase(item, i, shared)
+			c.Env = env
+			f.Cases = append(f.Cases, c)
 		}
 	}
 	diags := out.inOrder()

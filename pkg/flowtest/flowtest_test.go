@@ -15,6 +15,13 @@ func TestThisProject(t *testing.T) {
 	flowtest.Run(t, "../..")
 }
 
+// TestTheExamples runs four larger projects: media, nightly ETL, batch inference
+// and a deployment.
+func TestTheExamples(t *testing.T) {
+	t.Parallel()
+	flowtest.Run(t, "testdata/examples")
+}
+
 // TestEveryExpectationCanFail: each of them is wrong once, and says so.
 func TestEveryExpectationCanFail(t *testing.T) {
 	t.Parallel()

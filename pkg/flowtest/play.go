@@ -76,7 +76,7 @@ func play(ctx context.Context, b *flow.Bundle, c *flow.TestCase, handlers *job.R
 	if len(problems) > 0 {
 		return nil, problems[0]
 	}
-	program, err := engine.Compile(b, engine.Limits{})
+	program, err := engine.Compile(&flow.Bundle{Root: b.Root, Flows: b.Flows, Env: c.Env}, engine.Limits{})
 	if err != nil {
 		return nil, err
 	}

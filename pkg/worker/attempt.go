@@ -115,7 +115,7 @@ func (a *attempt) perform() *wire.Event {
 	ctx, stop := a.timeouts()
 	defer stop()
 	defer time.AfterFunc(startedAfter, func() { a.send(a.event(wire.Started)) }).Stop()
-	out, err := a.call(job.NewContext(ctx, a.info(dir), a), h)
+	out, err := a.call(job.WithFiles(job.NewContext(ctx, a.info(dir), a), files{a.w.files, dir}), h)
 	a.flushLines()
 	if cause := context.Cause(ctx); cause != nil && (err != nil || !errors.Is(cause, ErrDraining)) {
 		return a.outOf(cause)

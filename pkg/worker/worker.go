@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/orchis-run/orchis/internal/artifact"
 	"github.com/orchis-run/orchis/internal/redisstore"
 	"github.com/orchis-run/orchis/internal/secret"
 	"github.com/orchis-run/orchis/internal/wire"
@@ -54,6 +55,10 @@ type Config struct {
 	// (0: any time) ago; others become dead letters.
 	SigningKeys  string
 	SignedWithin time.Duration
+	// Artifacts is where files are kept that jobs hand to one another: a folder
+	// that all workers share, or s3://bucket/folder?endpoint=...&region=... ;
+	// ".orchis/artifacts".
+	Artifacts string
 	// Secrets finds the value of a secret that a job may use; by default in the
 	// environment variable ORCHIS_SECRET_<NAME>. Its errors must not hold values.
 	Secrets func(name string) (value string, err error)
@@ -90,6 +95,9 @@ func (c Config) withDefaults() Config {
 	if c.MaxResult <= 0 {
 		c.MaxResult = 64 << 10
 	}
+	if c.Artifacts == "" {
+		c.Artifacts = ".orchis/artifacts"
+	}
 	if c.Secrets == nil {
 		c.Secrets = secret.From("")
 	}
@@ -116,6 +124,7 @@ type Worker struct {
 	store   *redisstore.Store
 	slots   chan struct{}
 	keys    wire.Keys
+	files   artifact.Store
 	mask    *secret.Mask // of what no attempt may tell
 	started time.Time
 
@@ -140,9 +149,13 @@ func New(cfg Config, jobs *job.Registry) (*Worker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a worker: signing keys: %w", err)
 	}
+	kept, err := artifact.Open(cfg.Artifacts, cfg.Prefix)
+	if err != nil {
+		return nil, fmt.Errorf("make a worker: artifacts: %w", err)
+	}
 	return &Worker{
-		keys: keys,
-		cfg:  cfg, jobs: jobs, log: cfg.Logger.With(zap.String("worker", cfg.Name)),
+		keys: keys, files: kept,
+		cfg: cfg, jobs: jobs, log: cfg.Logger.With(zap.String("worker", cfg.Name)),
 		mask: secret.NewMask(cfg.hidden()...), slots: make(chan struct{}, cfg.Slots), hand: map[*attempt]bool{}, kill: make(chan struct{}),
 	}, nil
 }

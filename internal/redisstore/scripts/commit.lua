@@ -29,6 +29,15 @@ local function change(r)
     redis.call('SADD', base .. 'blob:' .. blob .. ':runs', r.id)
     redis.call('SADD', key .. ':blobs', blob)
   end
+  for i = 1, #r.artifacts, 2 do
+    local digest, keep = r.artifacts[i], r.artifacts[i + 1]
+    local had = redis.call('HGET', key .. ':artifacts', digest)
+    if keep == 'taken' then keep = had or '' end
+    -- The longest time counts, and that of the run is the longest.
+    if had and keep ~= '' and (had == '' or tonumber(had) > tonumber(keep)) then keep = had end
+    redis.call('HSET', key .. ':artifacts', digest, keep)
+    redis.call('HSET', base .. 'artifact:' .. digest, r.id, keep)
+  end
   if r.digest ~= '' then
     local definition = base .. 'definition:' .. r.digest
     redis.call('SET', definition, r.definition)
@@ -54,6 +63,7 @@ local function change(r)
   if r.done ~= '0' then
     redis.call('ZREM', base .. 'active', r.id)
     redis.call('ZADD', base .. 'done', r.done, r.id)
+    if r.retain ~= '0' then redis.call('ZADD', base .. 'done:until', tonumber(r.done) + tonumber(r.retain), r.id) end
   end
   return ids
 end
@@ -64,6 +74,7 @@ local function read()
   r.outputs = list(number())
   r.forget = list(number())
   r.blobs = list(number())
+  r.artifacts = list(number())
   r.log = text()
   r.tickets = {}
   for i = 1, number() do
@@ -78,7 +89,7 @@ local function read()
   for i = 1, number() do r.dead[i] = list(number()) end
   r.more = number()
   r.events = list(number())
-  r.active, r.done = text(), text()
+  r.active, r.done, r.retain = text(), text(), text()
   return r
 end
 local replies, done = {}, {}
