@@ -72,7 +72,7 @@ func TestWorkersConform(t *testing.T) {
 				needs(t, "node")
 			}
 			failed, n := verdicts(t, []string{"ORCHIS_PROJECT=" + project}, "", command...)
-			if len(failed) > 0 || n < 13 {
+			if len(failed) > 0 || n < 15 {
 				t.Errorf("of %d checks these failed: %v", n, failed)
 			}
 		})
@@ -97,6 +97,8 @@ func TestTheKitNoticesMistakes(t *testing.T) {
 		"timeout":         "inner = w.Worker.perform\ndef perform(self, job):\n    job.ticket.pop('timeout', None)\n    return inner(self, job)\nw.Worker.perform = perform",
 		"heartbeat":       "w.Worker.beat = lambda self: None",
 		"cancel":          "w.Worker.interrupted = lambda self, job: ['type', 'succeeded', 'result', '1']",
+		"fence":           "inner = w.Worker.end\nseen = {}\ndef end(self, job, report):\n    job.ticket['pub'] = seen.setdefault(job.ticket['run'], job.ticket['pub'])\n    return inner(self, job, report)\nw.Worker.end = end",
+		"duplicate":       "inner = w.Worker.end\nseen = set()\ndef end(self, job, report):\n    if job.ticket['pub'] not in seen:\n        seen.add(job.ticket['pub'])\n        return inner(self, job, report)\nw.Worker.end = end",
 		"lanes":           "w.LANES = (':low', '', ':high')",
 		"large":           "w.INLINE = 1 << 30\nw.Worker.succeeded = lambda self, job, result: ['type', 'succeeded', 'result', '{}']",
 		"pause":           "w.Worker.look_for_pauses = lambda self: None",

@@ -31,6 +31,8 @@ func checks() []check {
 		{"timeout", "an attempt that takes too long is stopped and fails with timeout", timeout},
 		{"heartbeat", "a job that takes longer than a lease stays with its worker", heartbeat},
 		{"cancel", "work on a ticket that was taken back stops, and reports nothing", cancelled},
+		{"fence", "of two publications of a task each is reported as itself", fence},
+		{"duplicate", "a ticket that stands there twice leaves nothing behind", duplicate},
 		{"lanes", "tickets of the high lane come first", lanes},
 		{"large", "large inputs and results stand in keys of their own", large},
 		{"pause", "nothing is taken from a queue that is paused", paused},
