@@ -1,0 +1,59 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/orchis-run/orchis/internal/wire"
+)
+
+// twice publishes a ticket and then another of the same task.
+func (k *kit) twice(ctx context.Context, change func(*wire.Ticket)) (one, two wire.Ticket, err error) {
+	if one, err = k.publish(ctx, "sleep", map[string]any{"ms": 600}, nil); err != nil {
+		return one, two, err
+	}
+	two = one
+	if change != nil {
+		change(&two)
+	}
+	two.ID, err = k.store.AddTicket(ctx, two.Partition, two.Queue, two.Fields())
+	return one, two, err
+}
+
+// fence: the old publication may still be at work when the new one arrives at
+// the same worker. Orchestrators tell the reports apart by their pub.
+func fence(ctx context.Context, k *kit) error {
+	one, two, err := k.twice(ctx, func(t *wire.Ticket) { t.Pub, t.Attempt = t.Pub+"b", 2 })
+	if err != nil {
+		return err
+	}
+	pubs := map[string]int{}
+	for range 2 {
+		ev, err := k.await(ctx, one, patience, nil)
+		if err != nil {
+			return fmt.Errorf("after %d of two reports: %w", len(pubs), err)
+		}
+		pubs[ev.Pub]++
+	}
+	if pubs[one.Pub] != 1 || pubs[two.Pub] != 1 {
+		return fmt.Errorf("the reports have the pubs %v, the tickets %s and %s", pubs, one.Pub, two.Pub)
+	}
+	return errors.Join(k.cleared(ctx, one), k.cleared(ctx, two))
+}
+
+// duplicate: one report is enough, two do no harm, but both entries must go.
+func duplicate(ctx context.Context, k *kit) error {
+	one, two, err := k.twice(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if _, err := k.await(ctx, one, patience, nil); err != nil {
+		return err
+	}
+	second, err := k.await(ctx, one, 2*Lease, nil)
+	if err == nil && second.Pub != two.Pub {
+		return fmt.Errorf("the second report has pub %q, the ticket %q", second.Pub, two.Pub)
+	}
+	return errors.Join(k.cleared(ctx, one), k.cleared(ctx, two))
+}
