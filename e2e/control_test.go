@@ -154,3 +154,25 @@ func TestPausedRunsAndQueues(t *testing.T) {
 	}
 	h.quiet()
 }
+
+// TestAKeyGivesTheSameRun for a while, whoever submits, and a rejected
+// submission does not keep it.
+func TestAKeyGivesTheSameRun(t *testing.T) {
+	t.Parallel()
+	needs(t, "redis-server", "redis-cli")
+	h := newHouse(t, 2, 1)
+	if _, code := h.orchis("submit", "words", "--key", "order-7", "-i", "top=none"); code != 3 {
+		t.Fatalf("a bad submission ends with %d", code)
+	}
+	first := h.orchisOK("submit", "words", "--key", "order-7", "--key-for", "2s")
+	again := h.accepted(h.redisCLI("XADD", "orchis:submit", "*", "recipe", "hello", "key", "order-7"))
+	other := h.orchisOK("submit", "words", "--key", "order-8")
+	if first != again || first == other {
+		t.Errorf("the runs are %s, %s and %s", first, again, other)
+	}
+	h.until("the key counts no more", func() bool { return h.orchisOK("submit", "words", "--key", "order-7") != first })
+	bad := h.redisCLI("XADD", "orchis:submit", "*", "recipe", "hello", "key", "k", "keyFor", "soon")
+	h.until("a bad time is refused", func() bool {
+		return strings.Contains(h.redisCLI("HGET", "orchis:submission:"+bad, "error"), `keyFor is "soon"`)
+	})
+}

@@ -14,7 +14,8 @@ import (
 
 func (a *app) submitCommand() *cobra.Command {
 	var g given
-	var id, how string
+	var id, key, how string
+	var keyFor time.Duration
 	var wait, watch bool
 	var limit time.Duration
 	c := &cobra.Command{
@@ -30,7 +31,7 @@ func (a *app) submitCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			request.ID = id
+			request.ID, request.Key, request.KeyFor = id, key, keyFor
 			return a.with(ctx, func(c *client.Client) error {
 				return a.submit(ctx, c, request, bundle, wait || watch, map[bool]string{true: how, false: "quiet"}[watch])
 			})
@@ -40,6 +41,8 @@ func (a *app) submitCommand() *cobra.Command {
 	c.Flags().StringVarP(&g.file, "inputs", "f", "", "a JSON or YAML file with inputs")
 	c.Flags().BoolVar(&g.noCache, "no-cache", false, "use no cached results of other runs")
 	c.Flags().StringVar(&id, "id", "", "id of the run; submitting it again gives the same run")
+	c.Flags().StringVar(&key, "key", "", "submissions with the same key give the same run, for --key-for after the first")
+	c.Flags().DurationVar(&keyFor, "key-for", 24*time.Hour, "how long the key counts")
 	c.Flags().BoolVar(&wait, "wait", false, "wait until the run has ended and print its outputs")
 	c.Flags().BoolVar(&watch, "watch", false, "as --wait, and show the progress")
 	c.Flags().StringVar(&how, "progress", "auto", "auto, tty, plain, json or quiet")

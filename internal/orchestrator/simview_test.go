@@ -138,6 +138,12 @@ func (v *view) EndedRuns(context.Context, int, time.Time, time.Time, int, int) (
 	return nil, nil
 }
 
+func (v *view) ClaimKey(_ context.Context, _, id string, _ time.Duration) (string, error) {
+	return id, nil
+}
+
+func (v *view) ReleaseKey(context.Context, string) error { return nil }
+
 func (v *view) KeepArtifacts(context.Context, int, string, time.Time, []string) error { return nil }
 
 func (v *view) HeldArtifacts(context.Context, []string, time.Time) (map[string]bool, error) {

@@ -77,6 +77,10 @@ type inbox interface {
 	ReadSubmissions(ctx context.Context, consumer string, count int, block time.Duration) ([]wire.Submission, error)
 	ClaimSubmissions(ctx context.Context, consumer string, idle time.Duration, count int) ([]wire.Submission, error)
 	AnswerSubmission(ctx context.Context, entry string, a wire.Answer, ttl time.Duration) error
+	// ClaimKey lets a run have the key of its submission for a time and returns
+	// the run that has it; ReleaseKey gives it up.
+	ClaimKey(ctx context.Context, key, runID string, ttl time.Duration) (string, error)
+	ReleaseKey(ctx context.Context, key string) error
 	// AnswerControl says what became of a wish.
 	AnswerControl(ctx context.Context, entry string, a wire.Answer, ttl time.Duration) error
 	PauseQueue(ctx context.Context, queue string, p wire.Paused) error

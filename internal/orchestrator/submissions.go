@@ -91,7 +91,26 @@ func (o *Orchestrator) create(ctx context.Context, sub *wire.Submission) (string
 	if err := o.checkHandlers(ctx, bundle); err != nil {
 		return "", err
 	}
-	return id, o.begin(ctx, id, bundle, inputs, seeds, sub, now)
+	if sub.Key == "" {
+		return id, o.begin(ctx, id, bundle, inputs, seeds, sub, now)
+	}
+	owner, err := o.store.ClaimKey(ctx, sub.Key, id, keyTTL(sub))
+	if err != nil || owner != id {
+		return owner, err
+	}
+	err = o.begin(ctx, id, bundle, inputs, seeds, sub, now)
+	if no := (*refusal)(nil); errors.As(err, &no) {
+		return id, errors.Join(err, o.store.ReleaseKey(ctx, sub.Key))
+	}
+	return id, err
+}
+
+// keyTTL is how long the key of a submission counts; a day when it does not say.
+func keyTTL(sub *wire.Submission) time.Duration {
+	if sub.KeyFor > 0 {
+		return time.Duration(sub.KeyFor) * time.Millisecond
+	}
+	return 24 * time.Hour
 }
 
 // wanted is the definition and the inputs of a submission.

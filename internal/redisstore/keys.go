@@ -1,6 +1,8 @@
 package redisstore
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strconv"
 
 	"github.com/orchis-run/orchis/internal/wire"
@@ -35,6 +37,12 @@ func (s *Store) reply(entry string) string { return s.prefix + ":reply:" + entry
 
 // paused is a hash: paused queue -> who, when and why. Resuming removes it.
 func (s *Store) paused() string { return s.prefix + ":paused" }
+
+// once is a string: the run of a submission's key. It expires.
+func (s *Store) once(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return s.prefix + ":once:" + hex.EncodeToString(sum[:])
+}
 
 // groups is a set: the names of the groups that may have members.
 func (s *Store) groups() string { return s.prefix + ":groups" }

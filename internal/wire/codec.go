@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -232,6 +233,12 @@ func (s *Submission) Fields() []any {
 			f.text("retry", string(raw))
 		}
 	}
+	if s.Key != "" {
+		f.text("key", s.Key)
+		if s.KeyFor > 0 {
+			f.text("keyFor", (time.Duration(s.KeyFor) * time.Millisecond).String())
+		}
+	}
 	if s.NoCache {
 		f.text("noCache", "1")
 	}
@@ -254,21 +261,24 @@ func ParseSubmission(entry string, values map[string]any) (Submission, error) {
 	r := &reader{m: values}
 	s := Submission{
 		Entry: entry, ID: r.text("id"), Recipe: r.text("recipe"), Definition: r.text("definition"), From: r.text("from"),
-		By: r.text("by"), Single: map[string]string{}, NoCache: r.text("noCache") == "1", Deliveries: 1,
+		Key: r.text("key"), By: r.text("by"), Single: map[string]string{}, NoCache: r.text("noCache") == "1", Deliveries: 1,
 	}
 	for name, value := range values {
 		text, _ := value.(string)
 		switch name {
-		case "id", "recipe", "definition", "from", "by", "inputs", "labels", "retry", "noCache":
+		case "id", "recipe", "definition", "from", "by", "inputs", "labels", "retry", "noCache", "key", "keyFor":
 		default:
 			input, ok := cutInput(name)
 			if !ok {
-				return s, fmt.Errorf("unknown field %q: known are recipe, definition, from, retry, inputs, input.<name>, id, by, labels and noCache", name)
+				return s, fmt.Errorf("unknown field %q: known are recipe, definition, from, retry, inputs, input.<name>, id, key, keyFor, by, labels and noCache", name)
 			}
 			s.Single[input] = text
 		}
 	}
 	var err error
+	if s.KeyFor, err = parseKeyFor(r.text("keyFor")); err != nil {
+		return s, err
+	}
 	if s.Retry, err = parseRetry(r.text("retry")); err != nil {
 		return s, err
 	}
@@ -291,6 +301,18 @@ func ParseSubmission(entry string, values map[string]any) (Submission, error) {
 		}
 	}
 	return s, nil
+}
+
+// parseKeyFor reads how long the key of a submission counts.
+func parseKeyFor(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d < time.Second || d > 90*24*time.Hour {
+		return 0, fmt.Errorf("the field keyFor is %q, want a duration from 1s to 2160h", text)
+	}
+	return d.Milliseconds(), nil
 }
 
 func cutInput(name string) (string, bool) {

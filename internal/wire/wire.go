@@ -161,6 +161,10 @@ type Submission struct {
 	Entry string // stream entry id
 	// ID, if given, is the run's id: submitting it again gives the same run.
 	ID string
+	// Key, if given, makes submissions with the same key give the same run, for
+	// KeyFor milliseconds after the first.
+	Key    string
+	KeyFor int64
 	// Recipe is a name, Definition YAML text, From a run whose definition and
 	// inputs are taken again. Exactly one is given.
 	Recipe     string

@@ -63,7 +63,11 @@ type Request struct {
 	NoCache bool
 	Inputs  map[string]any
 	// ID makes the submission idempotent: it becomes the run's id.
-	ID     string
+	ID string
+	// Key, if given, makes requests with the same key give the same run, for
+	// KeyFor (a day) after the first.
+	Key    string
+	KeyFor time.Duration
 	By     string
 	Labels map[string]string
 }
@@ -71,7 +75,7 @@ type Request struct {
 // Submit sends a request and returns its entry id, with which the answer can
 // be asked for.
 func (c *Client) Submit(ctx context.Context, r Request) (entry string, err error) {
-	sub := wire.Submission{ID: r.ID, Recipe: r.Recipe, Definition: r.Definition, From: r.From, Retry: r.Retry, NoCache: r.NoCache, By: r.By, Labels: r.Labels}
+	sub := wire.Submission{ID: r.ID, Key: r.Key, KeyFor: r.KeyFor.Milliseconds(), Recipe: r.Recipe, Definition: r.Definition, From: r.From, Retry: r.Retry, NoCache: r.NoCache, By: r.By, Labels: r.Labels}
 	if len(r.Inputs) > 0 {
 		if sub.Inputs, err = json.Marshal(r.Inputs); err != nil {
 			return "", fmt.Errorf("write the inputs: %w", err)
