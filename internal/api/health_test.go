@@ -23,7 +23,7 @@ func TestHealthTellsWhetherItWorks(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- Health(ctx, address, func(context.Context) []string { r := <-reasons; reasons <- r; return r })
+		done <- Serve(ctx, address, Health(func(context.Context) []string { r := <-reasons; reasons <- r; return r }, "v1", nil))
 	}()
 	redistest.Until(t, "it is ready", func() bool { return Check(t.Context(), address) == nil })
 	<-reasons
@@ -38,7 +38,7 @@ func TestHealthTellsWhetherItWorks(t *testing.T) {
 	if err := Check(t.Context(), address); err == nil {
 		t.Error("it still answers")
 	}
-	if err := Health(t.Context(), "", nil); err != nil {
+	if err := Serve(t.Context(), "", nil); err != nil {
 		t.Errorf("switched off: %v", err)
 	}
 }

@@ -8,8 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/orchis-run/orchis/internal/cli/graph"
 	"github.com/orchis-run/orchis/internal/daemon"
+	"github.com/orchis-run/orchis/internal/graph"
 	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/job"
 )

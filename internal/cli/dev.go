@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
 
 	"github.com/orchis-run/orchis/internal/api"
 	"github.com/orchis-run/orchis/internal/config"
@@ -52,12 +53,17 @@ func (a *app) devCommand() *cobra.Command {
 					<-ctx.Done()
 					return nil
 				}
-				a.tell("health: http://%s/readyz\n", address)
-				return api.Health(ctx, address, func(context.Context) []string { return nil })
+				site, closeSite, err := daemon.Site(ctx, a.settings, address, func(context.Context) []string { return nil }, nil, zap.NewNop())
+				if err != nil {
+					return &exit{exitUsage, err}
+				}
+				defer closeSite()
+				a.tell("open:   http://%s%s/\n", daemon.Shown(address), a.settings.BasePath)
+				return api.Serve(ctx, address, site)
 			})
 		},
 	}
-	c.Flags().StringVar(&listen, "listen", "", "where health checks are answered, or off (ORCHIS_LISTEN)")
+	c.Flags().StringVar(&listen, "listen", "", "where the dashboard is served, or off (ORCHIS_LISTEN)")
 	c.Flags().IntVar(&workers, "workers", 2, "number of workers")
 	return c
 }

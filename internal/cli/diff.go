@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/orchis-run/orchis/internal/cli/graph"
+	"github.com/orchis-run/orchis/internal/graph"
 	"github.com/orchis-run/orchis/pkg/flow"
 )
 

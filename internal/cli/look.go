@@ -298,7 +298,7 @@ func (a *app) configCommand() *cobra.Command {
 			if s.Name == "REDIS_URL" && v != "" {
 				v = redisstore.Masked(v)
 			}
-			if s.Name == "ORCHIS_SIGNING_KEY" && v != "" {
+			if (s.Name == "ORCHIS_SIGNING_KEY" || s.Name == "ORCHIS_API_TOKEN") && v != "" {
 				v = "(hidden)"
 			}
 			from := a.settings.Source(s.Name)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,7 +46,11 @@ type Settings struct {
 	JobTimeout time.Duration `env:"ORCHIS_JOB_TIMEOUT" envDefault:"30m" why:"Timeout of an attempt of jobs that do not say."`
 	Lease      time.Duration `env:"ORCHIS_LEASE" envDefault:"10s" why:"How long a ticket stays with a silent worker. The same for all orchestrators and workers."`
 
-	Listen          string        `env:"ORCHIS_LISTEN" envDefault:"127.0.0.1:8420" why:"Where the orchestrator answers health checks; off: nowhere."`
+	Listen          string        `env:"ORCHIS_LISTEN" envDefault:"127.0.0.1:8420" why:"Where the orchestrator serves the dashboard, the API, health checks and metrics; off: nowhere."`
+	API             string        `env:"ORCHIS_API" envDefault:"on" why:"on, read (the dashboard and the API only show) or off (only health checks and metrics)."`
+	APIToken        string        `env:"ORCHIS_API_TOKEN" why:"Secret text that every request but health checks must bring; a must when ORCHIS_LISTEN can be reached from other machines. ORCHIS_API_TOKEN_FILE names a file that holds it."`
+	BasePath        string        `env:"ORCHIS_BASE_PATH" why:"Where a proxy serves the dashboard and the API, as /orchis."`
+	Hosts           []string      `env:"ORCHIS_HOSTS" why:"The names under which the dashboard and the API may be asked, with commas between; empty: any with a token, else only localhost."`
 	UnknownHandlers string        `env:"ORCHIS_UNKNOWN_HANDLERS" envDefault:"reject" why:"reject or wait: what becomes of a run whose handler no live worker has."`
 	RetentionAge    time.Duration `env:"ORCHIS_RETENTION_AGE" envDefault:"168h" why:"How long ended runs are kept."`
 	RetentionCount  int           `env:"ORCHIS_RETENTION_COUNT" envDefault:"10000" why:"How many ended runs are kept in each partition."`
@@ -103,6 +108,13 @@ func Load() (Settings, error) {
 		}
 		s.SigningKey = strings.TrimSpace(string(raw))
 	}
+	if file := os.Getenv("ORCHIS_API_TOKEN_FILE"); file != "" && s.APIToken == "" {
+		raw, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+		if err != nil {
+			return s, fmt.Errorf("read ORCHIS_API_TOKEN_FILE: %w", err)
+		}
+		s.APIToken = strings.TrimSpace(string(raw))
+	}
 	s.sources = map[string]string{}
 	for _, d := range Describe() {
 		set := func(entry string) bool { return strings.HasPrefix(entry, d.Name+"=") && entry != d.Name+"=" }
@@ -137,6 +149,9 @@ func (s *Settings) check() error {
 	refuse(!slices.Contains([]string{"debug", "info", "warn", "error"}, s.LogLevel), "LOG_LEVEL", s.LogLevel, "debug, info, warn or error")
 	refuse(!slices.Contains([]string{"auto", "console", "json"}, s.LogFormat), "ORCHIS_LOG_FORMAT", s.LogFormat, "auto, console or json")
 	refuse(s.UnknownHandlers != "reject" && s.UnknownHandlers != "wait", "ORCHIS_UNKNOWN_HANDLERS", s.UnknownHandlers, "reject or wait")
+	refuse(!slices.Contains([]string{"on", "read", "off"}, s.API), "ORCHIS_API", s.API, "on, read or off")
+	refuse(s.APIToken != "" && len(s.APIToken) < 16, "ORCHIS_API_TOKEN", "(hidden)", "at least 16 letters (openssl rand -hex 32)")
+	refuse(s.BasePath != "" && !basePathForm.MatchString(s.BasePath), "ORCHIS_BASE_PATH", s.BasePath, "a path as /orchis")
 	refuse(s.MaxRetries < 0, "MAX_RETRIES", s.MaxRetries, "0 or more")
 	refuse(s.Lease < 300*time.Millisecond, "ORCHIS_LEASE", s.Lease, "at least 300ms")
 	refuse(s.JobTimeout <= 0, "ORCHIS_JOB_TIMEOUT", s.JobTimeout, "a positive duration")
@@ -168,6 +183,8 @@ func (s *Settings) check() error {
 	refuse(s.Window < 1, "ORCHIS_WINDOW", s.Window, "1 or more")
 	return errors.Join(errs...)
 }
+
+var basePathForm = regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`)
 
 // Bytes reads a size: a number of bytes, or of KiB, MiB or GiB; 0 when empty.
 func Bytes(text string) (int64, error) {

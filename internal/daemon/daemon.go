@@ -200,9 +200,17 @@ func serve(role string, s config.Settings, address string, log *zap.Logger) int 
 		log.Error("cannot start", zap.Error(err))
 		return exitUsage
 	}
+	site, closeSite := api.Health(ready, Version(), nil), func() {}
+	if role == "orchestrator" {
+		if site, closeSite, err = Site(ctx, s, address, ready, nil, log); err != nil {
+			log.Error("cannot start", zap.Error(err))
+			return exitUsage
+		}
+	}
+	defer closeSite()
 	health, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	g.Go(func() error { return api.Health(health, address, ready) })
+	g.Go(func() error { return api.Serve(health, address, site) })
 	g.Go(func() error { defer end(); return work(ctx) })
 	if err := g.Wait(); err != nil {
 		log.Error("stopped", zap.Error(err))

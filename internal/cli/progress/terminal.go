@@ -8,7 +8,7 @@ import (
 
 	"charm.land/lipgloss/v2"
 
-	"github.com/orchis-run/orchis/internal/cli/graph"
+	"github.com/orchis-run/orchis/internal/graph"
 	"github.com/orchis-run/orchis/pkg/run"
 )
 

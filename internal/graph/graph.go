@@ -33,6 +33,11 @@ type Node struct {
 	// State and Items are known only for the graph of a run.
 	State run.TaskState
 	Items int
+	// Group names the group that this node stands for, with so many Members;
+	// States counts the members, or the items of an iterated job.
+	Group   string
+	Members int
+	States  map[run.TaskState]int
 	// Inner is the nested flow, when it is to be drawn too.
 	Inner *Graph
 }

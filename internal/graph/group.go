@@ -1,0 +1,84 @@
+package graph
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// Fold returns a graph of at most about most nodes: jobs of a layer that are
+// done by the same handler become one node, unless their group is in open. A
+// graph that is small enough stays as it is.
+func (g *Graph) Fold(most int, open map[string]bool) *Graph {
+	if len(g.Nodes) <= most {
+		return g
+	}
+	layer := layersOf(len(g.Nodes), g.Edges)
+	key := func(i int) string { return fmt.Sprintf("%d %s", layer[i], g.Nodes[i].Detail) }
+	folded := g.merge(key, open)
+	if len(folded.Nodes) <= 4*most {
+		return folded
+	}
+	depth := slices.Max(layer) + 1
+	return g.merge(func(i int) string { return strconv.Itoa(layer[i] * most / depth) }, open)
+}
+
+// merge makes one node of those that share a key.
+func (g *Graph) merge(key func(int) string, open map[string]bool) *Graph {
+	out := &Graph{Title: g.Title}
+	size := map[string]int{}
+	for i := range g.Nodes {
+		size[key(i)]++
+	}
+	at := make([]int, len(g.Nodes))
+	groups := map[string]int{}
+	for i, n := range g.Nodes {
+		k := key(i)
+		if size[k] == 1 || open[k] {
+			at[i] = len(out.Nodes)
+			out.Nodes = append(out.Nodes, n)
+			continue
+		}
+		where, there := groups[k]
+		if !there {
+			where = len(out.Nodes)
+			groups[k] = where
+			name := n.Detail
+			if name == "" {
+				name = n.Name
+			}
+			out.Nodes = append(out.Nodes, Node{Path: "@" + k, Group: k, Name: name, Detail: n.Name + " …", States: map[run.TaskState]int{}})
+		}
+		at[i] = where
+		grp := &out.Nodes[where]
+		grp.Members++
+		grp.States[n.State]++
+		grp.State = Telling(grp.States)
+	}
+	seen := map[[2]int]bool{}
+	for _, e := range g.Edges {
+		pair := [2]int{at[e.From], at[e.To]}
+		if pair[0] == pair[1] || seen[pair] {
+			continue
+		}
+		seen[pair] = true
+		out.Edges = append(out.Edges, Edge{From: pair[0], To: pair[1], Implied: e.Implied})
+	}
+	return out
+}
+
+// Telling is the state that says most about several tasks: what went wrong, then
+// what is going on, then what is to come.
+func Telling(states map[run.TaskState]int) run.TaskState {
+	for _, s := range []run.TaskState{
+		run.TaskFailed, run.TaskRunning, run.TaskRetrying, run.TaskWaiting, run.TaskQueued, run.TaskDelayed,
+		run.TaskPending, run.TaskBlocked, run.TaskCancelled, run.TaskSucceeded, run.TaskCached, run.TaskSkipped,
+	} {
+		if states[s] > 0 {
+			return s
+		}
+	}
+	return ""
+}

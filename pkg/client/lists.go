@@ -1,0 +1,76 @@
+package client
+
+import (
+	"context"
+	"time"
+
+	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/internal/wire"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// RunPage is a part of the list of runs. Next leads to the part after it; it is
+// empty when there is none.
+type RunPage = redisstore.RunPage
+
+// ErrCursor says that a cursor is none that a page gave.
+var ErrCursor = redisstore.ErrCursor
+
+// Page returns a part of the list of runs: those under way, the newest first,
+// and then those that ended, the newest end first. cursor is "" or the Next of
+// the part before.
+func (c *Client) Page(ctx context.Context, f Filter, cursor string) (RunPage, error) {
+	return c.store.PageRuns(ctx, redisstore.ListQuery{States: f.States, Recipe: f.Recipe, Limit: f.Limit}, cursor)
+}
+
+// Totals are numbers of runs.
+type Totals = redisstore.Totals
+
+// Count counts runs, and those that ended in each of the last minutes.
+func (c *Client) Count(ctx context.Context, minutes int) (Totals, error) {
+	now, err := c.store.Now(ctx)
+	if err != nil {
+		return Totals{}, err
+	}
+	return c.store.Count(ctx, now, minutes)
+}
+
+// OldestTickets returns for each queue when the oldest ticket that no worker has
+// was published.
+func (c *Client) OldestTickets(ctx context.Context) (map[string]time.Time, error) {
+	all, err := c.store.OldestTickets(ctx)
+	out := make(map[string]time.Time, len(all))
+	for queue, at := range all {
+		out[queue] = time.UnixMilli(at)
+	}
+	return out, err
+}
+
+// Newest returns the newest runs by recipe, at most keep of each, among the
+// newest look.
+func (c *Client) Newest(ctx context.Context, look, keep int) (map[string][]run.Run, error) {
+	return c.store.Recipes(ctx, look, keep)
+}
+
+// LogEntry is an entry of a run's log: what one commit changed. Its ID can be
+// given as after.
+type LogEntry = wire.LogEntry
+
+// Log returns entries of a run's log after one ("" is the beginning), waiting up
+// to block when there are none.
+func (c *Client) Log(ctx context.Context, runID, after string, count int, block time.Duration) ([]LogEntry, error) {
+	return c.store.Log(ctx, runID, after, count, block)
+}
+
+// Epoch names the installation; it changes when Redis comes back empty.
+func (c *Client) Epoch(ctx context.Context) (string, error) {
+	now, _, err := c.store.Epoch(ctx)
+	return now, err
+}
+
+// Now is the clock of Redis.
+func (c *Client) Now(ctx context.Context) (time.Time, error) { return c.store.Now(ctx) }
+
+// Pulse is a text that changes when runs, workers or dead letters do: a cheap
+// way to know when to look again.
+func (c *Client) Pulse(ctx context.Context) (string, error) { return c.store.Pulse(ctx) }
