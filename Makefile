@@ -84,6 +84,10 @@ repeat: ## Run the tests of all packages but e2e 50 times with the race detector
 bench: ## Run the benchmarks of the core and the language
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/... ./pkg/...
 
+.PHONY: docs
+docs: ## Write docs/cli.md anew from the commands
+	$(GO) run ./cmd/orchis reference > docs/.cli.md && mv docs/.cli.md docs/cli.md
+
 .PHONY: run
 run: ## Run the first recipe on the embedded Redis
 	$(GO) run ./cmd/orchis run recipes/hello.yaml

@@ -138,7 +138,7 @@ func (a *app) command() *cobra.Command {
 		a.cancelCommand(), a.pauseCommand(), a.resumeCommand(), a.approveCommand(), a.rejectCommand(), a.signalCommand(),
 		a.scheduleCommand(), a.cacheCommand(), a.artifactCommand(), a.dlqCommand(),
 		a.initCommand(), a.validateCommand(), a.lintCommand(), a.fmtCommand(), a.testCommand(), a.graphCommand(), a.planCommand(), a.schemaCommand(),
-		a.workersCommand(), a.contractsCommand(), a.queuesCommand(), a.doctorCommand(), a.conformanceCommand(), a.configCommand(), a.versionCommand())
+		a.workersCommand(), a.contractsCommand(), a.queuesCommand(), a.doctorCommand(), a.conformanceCommand(), a.configCommand(), a.versionCommand(), a.referenceCommand())
 	return root
 }
 
