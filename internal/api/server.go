@@ -90,13 +90,13 @@ func (s *Server) Register(mux *http.ServeMux) {
 
 // Limits of requests.
 const (
-	maxBody    = 2 << 20
+	maxBody    = 2 << 20 // and as much again as a definition may have
 	maxRequest = 20 * time.Second
 )
 
 func (s *Server) handler(rt *route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody+2*int64(s.cfg.Definitions.MaxBytes))
 		if !rt.stream {
 			ctx, stop := context.WithTimeout(r.Context(), maxRequest)
 			defer stop()

@@ -152,7 +152,7 @@ func (a *app) open(ctx context.Context) (*client.Client, error) {
 	if err != nil {
 		return nil, &exit{exitUsage, err}
 	}
-	c, err := client.Open(ctx, client.Config{URL: url, TLS: certificates, Prefix: a.settings.Prefix})
+	c, err := client.Open(ctx, client.Config{URL: url, TLS: certificates, Prefix: a.settings.Prefix, MaxDefinition: a.settings.LargestDefinition()})
 	if err != nil {
 		return nil, &exit{exitUnreachable, err}
 	}

@@ -57,6 +57,7 @@ type Settings struct {
 	RetentionBytes  string        `env:"ORCHIS_RETENTION_BYTES" why:"How much memory of Redis the ended runs of each partition may take, as 256MiB; empty: no bound in bytes."`
 	Export          string        `env:"ORCHIS_EXPORT" why:"A folder in which a run is written as a line of JSON before it is deleted; empty: it is not written."`
 	MemoryHigh      int           `env:"ORCHIS_MEMORY_HIGH" envDefault:"80" why:"Percent of Redis' maxmemory above which submissions are rejected; 0: never."`
+	DefinitionMax   string        `env:"ORCHIS_DEFINITION_MAX" envDefault:"1MiB" why:"Longest recipe or flow, of a file or a submission. The same for orchestrators and those who submit."`
 	BlobMax         string        `env:"ORCHIS_BLOB_MAX" envDefault:"8MiB" why:"Longest inputs or result of a job, in JSON. Above 256 KiB of inputs and 64 KiB of result they stand in keys of their own. The same for orchestrators and workers."`
 	Artifacts       string        `env:"ORCHIS_ARTIFACTS" envDefault:".orchis/artifacts" why:"Where files are kept that jobs hand to one another: a folder that all workers and orchestrators share, or s3://bucket/folder?endpoint=https://host:port&region=name, with keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."`
 	ArtifactAge     time.Duration `env:"ORCHIS_ARTIFACT_AGE" envDefault:"24h" why:"How old a file must be for an orchestrator to remove it when no run refers to it."`
@@ -171,6 +172,8 @@ func (s *Settings) check() error {
 	refuse(err != nil, "ORCHIS_LIMIT_MEMORY", s.LimitMemory, "a size such as 512MiB")
 	most, err := Bytes(s.BlobMax)
 	refuse(err != nil || most < 64<<10 || most > 256<<20, "ORCHIS_BLOB_MAX", s.BlobMax, "a size from 64KiB to 256MiB")
+	most, err = Bytes(s.DefinitionMax)
+	refuse(err != nil || most < 64<<10 || most > 256<<20, "ORCHIS_DEFINITION_MAX", s.DefinitionMax, "a size from 64KiB to 256MiB")
 	_, err = Bytes(s.RetentionBytes)
 	refuse(err != nil, "ORCHIS_RETENTION_BYTES", s.RetentionBytes, "a size such as 256MiB")
 	refuse(s.LimitCPU < 0, "ORCHIS_LIMIT_CPU", s.LimitCPU, "0s or more")
@@ -218,7 +221,16 @@ func (s *Settings) Env() map[string]string {
 
 // Definitions says where definitions are and what they may be.
 func (s *Settings) Definitions() flow.Options {
-	return flow.Options{Root: s.Project, Retries: s.MaxRetries, Timeout: s.JobTimeout, Env: s.Env()}
+	return flow.Options{Root: s.Project, Retries: s.MaxRetries, Timeout: s.JobTimeout, Env: s.Env(), MaxBytes: s.LargestDefinition()}
+}
+
+// LargestDefinition is DefinitionMax in bytes, which was checked.
+func (s *Settings) LargestDefinition() int {
+	n, err := Bytes(s.DefinitionMax)
+	if err != nil {
+		return 0
+	}
+	return int(n)
 }
 
 // LargestValue is BlobMax in bytes, which was checked.

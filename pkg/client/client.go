@@ -31,10 +31,16 @@ type Config struct {
 	URL, Prefix string
 	// TLS, if given, holds the certificates for a rediss:// URL.
 	TLS *tls.Config
+	// MaxDefinition bounds a definition that is submitted, in bytes; 1 MiB. The
+	// orchestrators have their own bound.
+	MaxDefinition int
 }
 
 // Client talks to Orchis through Redis. It is safe for concurrent use.
-type Client struct{ store *redisstore.Store }
+type Client struct {
+	store         *redisstore.Store
+	maxDefinition int
+}
 
 // Open connects.
 func Open(ctx context.Context, c Config) (*Client, error) {
@@ -42,7 +48,10 @@ func Open(ctx context.Context, c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{store}, nil
+	if c.MaxDefinition <= 0 {
+		c.MaxDefinition = wire.MaxDefinition
+	}
+	return &Client{store, c.MaxDefinition}, nil
 }
 
 // Close ends the connections.
@@ -81,8 +90,8 @@ func (c *Client) Submit(ctx context.Context, r Request) (entry string, err error
 			return "", fmt.Errorf("write the inputs: %w", err)
 		}
 	}
-	if len(sub.Inputs) > wire.MaxInputs || len(sub.Definition) > wire.MaxDefinition {
-		return "", &RejectedError{fmt.Sprintf("the submission is larger than the limits: %d bytes of inputs, %d of definition", wire.MaxInputs, wire.MaxDefinition)}
+	if len(sub.Inputs) > wire.MaxInputs || len(sub.Definition) > c.maxDefinition {
+		return "", &RejectedError{fmt.Sprintf("the submission is larger than the limits: %d bytes of inputs, %d of definition", wire.MaxInputs, c.maxDefinition)}
 	}
 	return c.store.Submit(ctx, sub)
 }

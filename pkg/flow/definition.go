@@ -26,6 +26,7 @@ type draft struct {
 	hooks []hookDraft
 	// scheduled are the inputs of schedules.
 	scheduled []*value
+	readers   [2]*jobReader // of a flow's jobs, of a recipe's
 }
 
 type jobDraft struct {

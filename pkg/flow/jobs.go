@@ -3,6 +3,7 @@ package flow
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,6 +19,7 @@ func (d *draft) readJobs(v *value, o Options) {
 		d.errorAt(v, "E003", fmt.Sprintf("the flow has %d jobs, more than the limit of %d", len(v.keys), o.MaxTasks), "")
 		return
 	}
+	d.flow.Jobs, d.jobs = slices.Grow(d.flow.Jobs, len(v.keys)), slices.Grow(d.jobs, len(v.keys))
 	for i, k := range v.keys {
 		if d.name(k, "a job") {
 			d.readJob(k, v.items[i], false, "", o)
@@ -68,10 +70,12 @@ func (d *draft) readJob(k, v *value, inRecipe bool, previous string, o Options) 
 	if v.kind == scalarValue && v.scalar == nil && inRecipe {
 		v = &value{kind: mapValue, line: k.line, column: k.column}
 	}
-	j := Job{Name: k.text, Priority: -1, FailFast: true, Retries: defaultRetries(-1)}
-	jd := jobDraft{name: k, body: v, deps: map[string]*value{}, isSet: map[string]bool{}}
+	rd := d.jobReader(inRecipe)
+	j, jd := &rd.job, &rd.draft
+	*j = Job{Name: k.text, Priority: -1, FailFast: true, Retries: defaultRetries(-1)}
+	*jd = jobDraft{name: k, body: v}
 	before := len(*d.out)
-	d.read(v, "job "+strconv.Quote(k.text), d.jobFields(&j, &jd, inRecipe))
+	d.read(v, "job "+strconv.Quote(k.text), rd.fields)
 	switch {
 	case jd.calls != nil && j.Handler != "" && j.Handler != "runWorkflow":
 		d.errorAt(k, "E105", fmt.Sprintf("job %q has both job and flow", k.text), "keep one of the two")
@@ -80,11 +84,11 @@ func (d *draft) readJob(k, v *value, inRecipe bool, previous string, o Options) 
 	case jd.byWay == "workflowPath" && j.Handler != "runWorkflow":
 		d.errorAt(jd.calls, "E105", "workflowPath goes with `job: runWorkflow`", "write `flow:` instead")
 	case jd.isSet["approval"] || jd.isSet["waitFor"]:
-		d.onlyWaits(&j, &jd)
+		d.onlyWaits(j, jd)
 	case jd.calls == nil && inRecipe:
 		jd.calls, jd.byWay = k, "flow"
 	case jd.calls == nil && j.Handler == "" && jd.isSet["delay"]:
-		d.onlyWaits(&j, &jd)
+		d.onlyWaits(j, jd)
 	case jd.calls == nil && j.Handler == "" && len(*d.out) == before && v.kind == mapValue:
 		d.errorAt(k, "E105", fmt.Sprintf("job %q does not say what to do", k.text), "add `job:` with a handler, or `flow:`")
 	}
@@ -93,17 +97,17 @@ func (d *draft) readJob(k, v *value, inRecipe bool, previous string, o Options) 
 	}
 	if previous != "" && !jd.isSet["dependsOn"] {
 		j.Deps = []Dep{{Job: previous}}
-		jd.deps[previous] = k
+		jd.dependsOn(previous, k)
 	}
-	d.mayCache(&j, &jd)
+	d.mayCache(j, jd)
 	if j.KeepArtifacts > 0 && (jd.calls != nil || j.Handler == "") {
 		d.errorAt(k, "E105", fmt.Sprintf("job %q has no handler that could make artifacts", j.Name), "give `artifacts` to the jobs of the flow")
 	}
-	d.needIterate(&j, &jd)
-	d.noPaste(&j, v)
-	d.inherit(&j, &jd, o)
-	d.flow.Jobs = append(d.flow.Jobs, j)
-	d.jobs = append(d.jobs, jd)
+	d.needIterate(j, jd)
+	d.noPaste(j, v)
+	d.inherit(j, jd, o)
+	d.flow.Jobs = append(d.flow.Jobs, *j)
+	d.jobs = append(d.jobs, *jd)
 }
 
 // needIterate refuses keys that mean nothing without iterate.
@@ -166,6 +170,35 @@ func (d *draft) inherit(j *Job, jd *jobDraft, o Options) {
 	}
 }
 
+// jobReader reads one job after another: what a job may say is put together
+// once for all jobs of a definition.
+type jobReader struct {
+	job    Job
+	draft  jobDraft
+	fields map[string]field
+}
+
+func (d *draft) jobReader(inRecipe bool) *jobReader {
+	at := 0
+	if inRecipe {
+		at = 1
+	}
+	if d.readers[at] == nil {
+		rd := &jobReader{}
+		rd.fields = d.jobFields(&rd.job, &rd.draft, inRecipe)
+		d.readers[at] = rd
+	}
+	return d.readers[at]
+}
+
+// dependsOn notes where it stands that the job waits for another.
+func (jd *jobDraft) dependsOn(name string, at *value) {
+	if jd.deps == nil {
+		jd.deps = map[string]*value{}
+	}
+	jd.deps[name] = at
+}
+
 // jobFields is what a job may say.
 func (d *draft) jobFields(j *Job, jd *jobDraft, inRecipe bool) map[string]field {
 	used := func(f field, u use) field {
@@ -176,7 +209,13 @@ func (d *draft) jobFields(j *Job, jd *jobDraft, inRecipe bool) map[string]field 
 		}
 	}
 	set := func(f field) field {
-		return func(k, v *value) { jd.isSet[k.text] = true; f(k, v) }
+		return func(k, v *value) {
+			if jd.isSet == nil {
+				jd.isSet = map[string]bool{}
+			}
+			jd.isSet[k.text] = true
+			f(k, v)
+		}
 	}
 	calls := func(k, v *value) {
 		if _, ok := v.scalar.(string); v.kind != scalarValue || !ok || v.text == "" {
@@ -255,7 +294,7 @@ func (d *draft) dependsOn(j *Job, jd *jobDraft) field {
 			d.errorAt(at, "E201", fmt.Sprintf("job %q depends twice on %q", j.Name, name), "remove one of the two")
 			return
 		}
-		jd.deps[name] = at
+		jd.dependsOn(name, at)
 		j.Deps = append(j.Deps, Dep{Job: name, On: on})
 	}
 	return func(k, v *value) {

@@ -250,8 +250,9 @@ func (c *converter) convert(n *yaml.Node, depth int) *value {
 // mapping reads a map. Keys stand there once; merged ones (<<) give way to
 // those of the map itself.
 func (c *converter) mapping(n *yaml.Node, v *value, depth int) {
-	seen := make(map[string]*value, len(n.Content)/2)
+	seen := keysOf(len(n.Content) / 2)
 	var merged []*value
+	v.keys, v.items = make([]*value, 0, len(n.Content)/2), make([]*value, 0, len(n.Content)/2)
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k := n.Content[i]
 		item := c.convert(n.Content[i+1], depth+1)
@@ -268,11 +269,11 @@ func (c *converter) mapping(n *yaml.Node, v *value, depth int) {
 			return
 		}
 		key := &value{line: k.Line, column: k.Column, text: k.Value, scalar: k.Value, quoted: k.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0}
-		if first, twice := seen[k.Value]; twice {
+		if first := seen.find(v, k.Value); first != nil {
 			c.src.errorAt(key, "E101", fmt.Sprintf("the key %q stands here twice, first in line %d", k.Value, first.line), "remove one of the two")
 			continue
 		}
-		seen[k.Value] = key
+		seen.note(key)
 		v.keys, v.items = append(v.keys, key), append(v.items, item)
 	}
 	for len(merged) > 0 {
@@ -283,11 +284,39 @@ func (c *converter) mapping(n *yaml.Node, v *value, depth int) {
 			continue
 		}
 		for i, key := range m.keys {
-			if _, there := seen[key.text]; !there {
-				seen[key.text] = key
+			if seen.find(v, key.text) == nil {
+				seen.note(key)
 				v.keys, v.items = append(v.keys, key), append(v.items, m.items[i])
 			}
 		}
+	}
+}
+
+// keySet finds the keys of a map; those of a small one are looked through.
+type keySet map[string]*value
+
+func keysOf(count int) keySet {
+	if count <= 8 {
+		return nil
+	}
+	return make(keySet, count)
+}
+
+func (s keySet) find(v *value, key string) *value {
+	if s != nil {
+		return s[key]
+	}
+	for _, k := range v.keys {
+		if k.text == key {
+			return k
+		}
+	}
+	return nil
+}
+
+func (s keySet) note(key *value) {
+	if s != nil {
+		s[key.text] = key
 	}
 }
 
