@@ -45,7 +45,7 @@ fmt-check:
 
 .PHONY: e2e
 e2e: ## Run the end-to-end tests: real processes on a real Redis; TOPOLOGY=cluster or sentinels
-	CI=true ORCHIS_E2E_TOPOLOGY=$(TOPOLOGY) $(GO) test -count=1 -v ./e2e/...
+	CI=true ORCHIS_E2E_TOPOLOGY=$(TOPOLOGY) $(GO) test -count=1 -v ./e2e/... ./deploy/...
 
 .PHONY: chaos
 chaos: ## Harm processes, links and Redis under load, and write docs/reliability.md; SEEDS=10 is how often, SEED=1 the first
@@ -92,10 +92,18 @@ docs: ## Write docs/cli.md anew from the commands
 run: ## Run the first recipe on the embedded Redis
 	$(GO) run ./cmd/orchis run recipes/hello.yaml
 
+COMPOSE = docker compose -f deploy/docker-compose.yml
+
 .PHONY: up
-up: ## Start Redis, an orchestrator and two workers with Docker Compose
-	docker compose -f deploy/docker-compose.yml up --build --detach --wait
+up: ## Start Redis, an orchestrator and two workers with Docker Compose; PROFILE=observability adds Prometheus and Grafana
+	@sh deploy/secrets.sh deploy/.env ORCHIS_API_TOKEN ORCHIS_SIGNING_KEY
+	@$(COMPOSE) $(if $(PROFILE),--profile $(PROFILE)) up --build --detach --wait || { \
+	  echo "It did not come up. Where a port is taken, others help: REDIS_PORT=6380 ORCHIS_PORT=8430 make up" >&2; \
+	  echo "$(COMPOSE) logs tells the rest." >&2; exit 1; }
+	@echo "dashboard: http://127.0.0.1:$${ORCHIS_PORT:-8420}/"
+	@echo "token:     $${ORCHIS_API_TOKEN:-$$(sed -n 's/^ORCHIS_API_TOKEN=//p' deploy/.env | tail -n 1)}"
+	@echo "a run:     $(COMPOSE) exec orchestrator orchis submit hello --wait"
 
 .PHONY: down
 down: ## Stop what up has started; the data stays
-	docker compose -f deploy/docker-compose.yml down
+	@ORCHIS_API_TOKEN=none $(COMPOSE) --profile observability down
