@@ -37,20 +37,23 @@ func (d *draft) cache(j *Job, jd *jobDraft) field {
 	return func(k, v *value) {
 		c := &Cache{TTL: cacheTTL, Scope: CacheGlobal}
 		if v.kind == mapValue {
-			scope := string(c.Scope)
+			at := map[string]*value{}
+			kept := func(f field) field { return func(k, v *value) { at[k.text] = v; f(k, v) } }
+			scope, before := string(c.Scope), len(*d.out)
 			d.read(v, "cache", map[string]field{
 				"key": func(k, v *value) {
 					jd.uses = append(jd.uses, use{v: v, items: true})
 					d.template(&c.Key)(k, v)
 				},
-				"ttl": d.duration(&c.TTL), "scope": d.text(&scope),
+				"ttl": kept(d.duration(&c.TTL)), "scope": kept(d.text(&scope)),
 			})
 			c.Scope = CacheScope(scope)
 			switch {
+			case len(*d.out) > before:
 			case c.Scope != CacheGlobal && c.Scope != CacheRecipe && c.Scope != CacheFlow:
-				d.errorAt(v, "E104", fmt.Sprintf("the scope of cache must be recipe, flow or global, not %q", scope), "")
+				d.errorAt(at["scope"], "E104", fmt.Sprintf("the scope of cache must be recipe, flow or global, not %q", scope), "")
 			case c.TTL < time.Second:
-				d.errorAt(v, "E104", "the ttl of cache must be at least 1s", "")
+				d.errorAt(at["ttl"], "E104", "the ttl of cache must be at least 1s", "")
 			}
 			j.Cache = c
 			jd.cache = k

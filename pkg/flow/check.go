@@ -115,12 +115,32 @@ func (d *draft) checkTop(names []string, index map[string]int) {
 				d.checkRef(ref, names, index, false, false)
 			}
 		case "inputs":
-			for _, ref := range references(use{v: v}) {
-				if ref.Path[0] != "inputs" {
-					d.refError(ref, "defaults of inputs can read inputs only", "")
-				}
+			d.checkDefaults(v)
+		}
+	}
+}
+
+// checkDefaults: the default of an input reads inputs that stand above it.
+func (d *draft) checkDefaults(inputs *value) {
+	above := make([]string, 0, len(inputs.keys))
+	for i, k := range inputs.keys {
+		v := inputs.items[i]
+		for n, key := range v.keys {
+			if key.text == "default" {
+				v = v.items[n]
+				break
 			}
 		}
+		for _, ref := range references(use{v: v}) {
+			switch {
+			case v == inputs.items[i] && v.kind == mapValue: // a label and the like
+			case ref.Path[0] != "inputs":
+				d.refError(ref, "defaults of inputs can read inputs only", "")
+			case len(ref.Path) > 1 && !slices.Contains(above, ref.Path[1]):
+				d.refError(ref, fmt.Sprintf("there is no input %q above this one", ref.Path[1]), hintOf(ref.Path[1], above, "inputs above"))
+			}
+		}
+		above = append(above, k.text)
 	}
 }
 
@@ -184,7 +204,7 @@ func (d *draft) checkRef(ref place, names []string, index map[string]int, items,
 			known = append(known, "status", "failedJobs")
 		}
 		if second != "" && !slices.Contains(known, second) {
-			d.refError(ref, fmt.Sprintf("run has no %q", second), hintOf(second, known, "run"))
+			d.refError(ref, fmt.Sprintf("run has no %q", second), hintOf(second, known, "the keys of run"))
 			return false
 		}
 	case "env":

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -24,7 +23,7 @@ type draft struct {
 	// outer is the definition to which the jobs of a hook belong.
 	outer *draft
 	hooks []hookDraft
-	// scheduled are the inputs of schedules.
+	// scheduled are the places of the schedules.
 	scheduled []*value
 	readers   [2]*jobReader // of a flow's jobs, of a recipe's
 }
@@ -238,98 +237,4 @@ func (d *draft) retries(r *Retries) field {
 		}
 		r.MaxDelay = r.Delay
 	}
-}
-
-// readInputs reads declarations: a scalar is a constant.
-func (d *draft) readInputs(v *value) []Input {
-	if v.kind != mapValue {
-		d.wrongType(v, "inputs", "a map")
-		return nil
-	}
-	var out []Input
-	for i, k := range v.keys {
-		if d.name(k, "an input") {
-			out = append(out, d.readInput(k, v.items[i]))
-		}
-	}
-	return out
-}
-
-func (d *draft) readInput(k, v *value) Input {
-	in := Input{Name: k.text}
-	if v.kind != mapValue {
-		in.Constant, in.Type = true, typeOf(v.plain())
-		d.template(&in.Default)(k, v)
-		return in
-	}
-	required, given, hasDefault := true, false, false
-	var def *value
-	d.read(v, "input "+strconv.Quote(k.text), map[string]field{
-		"label": d.text(&in.Label), "description": d.text(&in.Description), "placeholder": d.text(&in.Placeholder),
-		"type": d.text(&in.Type), "pattern": d.text(&in.Pattern), "secret": d.boolean(&in.Secret),
-		"required": func(k, v *value) { given = true; d.boolean(&required)(k, v) },
-		"default":  func(k, v *value) { def, hasDefault = v, true; d.template(&in.Default)(k, v) },
-		"enum": func(_, v *value) {
-			list, ok := v.plain().([]any)
-			if !ok || len(list) == 0 {
-				d.errorAt(v, "E104", "enum must be a list of at least one value", "")
-			}
-			in.Enum = list
-		},
-		"min": d.number(&in.Min), "max": d.number(&in.Max), "minLength": d.length(&in.MinLen), "maxLength": d.length(&in.MaxLen),
-		"items":      func(k, v *value) { item := d.readInput(&value{text: k.text}, v); in.Items = &item },
-		"properties": func(_, v *value) { in.Properties = d.readInputs(v) },
-	})
-	if in.Type == "" {
-		in.Type = "string"
-		if hasDefault && def.scalar != "" && !strings.Contains(def.text, "${") {
-			in.Type = typeOf(def.plain())
-		}
-	}
-	in.Required = required && (!hasDefault || given)
-	in.Emptiable = given && !required && in.Type == "string" && hasDefault
-	if !slices.Contains(InputTypes(), in.Type) {
-		hint := didYouMean(in.Type, InputTypes())
-		if hint == "" {
-			hint = "known are " + strings.Join(InputTypes(), ", ")
-		}
-		d.errorAt(v, "E104", fmt.Sprintf("input %q has the unknown type %q", k.text, in.Type), hint)
-		in.Type = "string"
-	}
-	d.checkInput(&in, v, def)
-	return in
-}
-
-func (d *draft) checkInput(in *Input, v, def *value) {
-	if in.Pattern != "" {
-		if _, err := regexp.Compile(in.Pattern); err != nil {
-			d.errorAt(v, "E104", fmt.Sprintf("the pattern of input %q is no regular expression: %v", in.Name, err), "")
-			in.Pattern = ""
-		}
-	}
-	c, constant := in.Default.Constant()
-	if def == nil || !constant || c == nil || c == "" {
-		return
-	}
-	converted, err := in.convert(c)
-	if err == nil {
-		err = in.check(converted)
-	}
-	if err != nil {
-		d.errorAt(def, "E104", fmt.Sprintf("the default of input %q does not fit: %v", in.Name, err), "")
-	}
-}
-
-func typeOf(v any) string {
-	switch v.(type) {
-	case bool:
-		return "boolean"
-	case int, float64:
-		return "number"
-	case []any:
-		return "list"
-	case map[string]any:
-		return "map"
-	}
-	return "string"
 }

@@ -77,6 +77,14 @@ func (ld *loading) readHook(d *draft, h hookDraft, hook *Hook) {
 			d.errorAt(k, "E101", fmt.Sprintf("the flow has a job %q too, and jobs of a hook see both", k.text), "give one of them another name")
 			continue
 		}
+		if v.kind == scalarValue && v.scalar != nil {
+			hint := "a hook holds jobs by their names, as in `" + string(h.on) + ": {tell: {job: http}}`"
+			if k.text == "recover" {
+				hint = "recover goes with onFailure"
+			}
+			d.errorAt(k, "E104", fmt.Sprintf("%q of %s is no job", k.text, h.on), hint)
+			continue
+		}
 		if in.name(k, "a job") {
 			in.readJob(k, v, false, "", o)
 		}

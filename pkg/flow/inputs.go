@@ -214,10 +214,19 @@ func (in *Input) convertText(v any) (any, error) {
 	case "datetime":
 		_, err = time.Parse(time.RFC3339, text)
 	case "duration":
-		if _, isNumber := v.(string); !isNumber {
-			return v, nil
+		switch n := v.(type) {
+		case string:
+			var d time.Duration
+			if d, err = parseDuration(n); d < 0 {
+				err = errors.New("it is negative")
+			}
+		case bool:
+			err = errors.New("it is no number")
+		default:
+			if _, err = ParseDelay(n); err == nil {
+				return v, nil
+			}
 		}
-		_, err = parseDuration(text)
 	}
 	if err != nil {
 		want := map[string]string{"date": "a date such as 2026-11-24", "datetime": "a time such as 2026-11-24T05:00:00Z", "duration": "a duration such as 90s or 1h30m", "url": "a URL such as https://example.org/a.mp4"}

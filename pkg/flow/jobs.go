@@ -336,14 +336,14 @@ func (d *draft) iterate(j *Job) field {
 		}
 		if v.kind == mapValue && isRange(v) {
 			r := &Range{}
+			before := len(*d.out)
 			d.read(v, "iterate", map[string]field{
 				"from": d.template(&r.From), "to": d.template(&r.To), "step": d.template(&r.Step),
 			})
-			if r.From == nil || r.To == nil {
-				d.errorAt(v, "E105", "iterate wants both from and to", "as in `{from: 0, to: 9}`")
-				return
-			}
 			j.Range = r
+			if len(*d.out) == before && (r.From == nil || r.To == nil) {
+				d.errorAt(v, "E105", "iterate wants both from and to", "as in `{from: 0, to: 9}`")
+			}
 			return
 		}
 		d.template(&j.Iterate)(k, v)

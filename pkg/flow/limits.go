@@ -7,6 +7,7 @@ func (d *draft) concurrency(to **Concurrency, jd *jobDraft) field {
 	return func(k, v *value) {
 		c := &Concurrency{Limit: 1, OnLimit: "queue"}
 		*to = c
+		before := len(*d.out)
 		d.read(v, k.text, map[string]field{
 			"group": func(k, v *value) {
 				if jd != nil {
@@ -24,7 +25,7 @@ func (d *draft) concurrency(to **Concurrency, jd *jobDraft) field {
 				}
 			},
 		})
-		if c.Group == nil && v.kind == mapValue {
+		if c.Group == nil && len(*d.out) == before {
 			d.errorAt(k, "E105", "concurrency does not say of which group", "add `group:`, a text or ${...}")
 		}
 	}
@@ -34,6 +35,7 @@ func (d *draft) rateLimit(j *Job, jd *jobDraft) field {
 	return func(k, v *value) {
 		r := &RateLimit{Per: time.Second}
 		j.RateLimit = r
+		start := len(*d.out)
 		d.read(v, k.text, map[string]field{
 			"key": func(k, v *value) {
 				jd.uses = append(jd.uses, use{v: v, items: true})
@@ -47,7 +49,7 @@ func (d *draft) rateLimit(j *Job, jd *jobDraft) field {
 				}
 			},
 		})
-		if v.kind == mapValue && (r.Key == nil || r.Limit == 0) {
+		if len(*d.out) == start && (r.Key == nil || r.Limit == 0) {
 			d.errorAt(k, "E105", "rateLimit wants both key and limit", "as in `rateLimit: {key: api, limit: 10, per: 1s}`")
 		}
 	}

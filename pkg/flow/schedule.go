@@ -110,6 +110,7 @@ func (d *draft) schedules() field {
 			}
 			names[s.Name] = true
 			d.flow.Schedules = append(d.flow.Schedules, s)
+			d.scheduled = append(d.scheduled, item)
 		}
 	}
 }
@@ -149,7 +150,6 @@ func (d *draft) schedule(v *value) Schedule {
 				d.wrongType(v, k.text, "a map")
 			}
 			s.Inputs = given
-			d.scheduled = append(d.scheduled, v)
 		},
 	})
 	if s.Cron == "" && v.kind == mapValue {
@@ -164,20 +164,16 @@ func (d *draft) checkSchedules() {
 	if d.inputs == nil {
 		return
 	}
-	for _, v := range d.scheduled {
-		given, _ := v.plain().(map[string]any)
-		_, problems := d.flow.ResolveInputs(given, time.Unix(0, 0))
+	for i, s := range d.flow.Schedules {
+		_, problems := d.flow.ResolveInputs(s.Inputs, time.Unix(0, 0))
 		for _, p := range problems {
-			at := v
-			if _, there := given[p.Name]; there {
-				at = v.at([]any{p.Name})
+			at, hint := d.scheduled[i], ""
+			if _, there := s.Inputs[p.Name]; there {
+				at = at.at([]any{"inputs", p.Name})
+			} else {
+				hint = "give it under `inputs:` of the schedule, or give it a default"
 			}
-			d.errorAt(at, "E205", "the schedule's inputs: "+p.Error(), "")
-		}
-	}
-	if len(d.flow.Schedules) > 0 && len(d.scheduled) == 0 {
-		if _, problems := d.flow.ResolveInputs(nil, time.Unix(0, 0)); len(problems) > 0 {
-			d.errorAt(d.root, "E205", "the schedule gives no inputs: "+problems[0].Error(), "add `inputs:` to the schedule, or a default")
+			d.errorAt(at, "E205", "the schedule's inputs: "+p.Error(), hint)
 		}
 	}
 }

@@ -34,15 +34,22 @@ func words(list ...string) map[string]any {
 }
 func anything() map[string]any { return map[string]any{} }
 
-// Keys returns what is known of the keys of a part of a definition: definition,
-// job, step (of a recipe's flows), retries, input, defaults, concurrency,
-// rateLimit, cache, approval, waitFor, schedule, range, retention or artifacts.
-func Keys(part string) []Key {
-	keys := map[string]func() []Key{
+// Parts lists the parts of a definition that have keys of their own.
+func Parts() []string { return slices.Sorted(maps.Keys(tables())) }
+
+func tables() map[string]func() []Key {
+	return map[string]func() []Key{
 		"definition": definitionKeys, "job": jobKeys, "step": stepKeys, "retries": retryKeys, "input": inputKeys,
 		"defaults": defaultKeys, "concurrency": groupKeys, "rateLimit": rateKeys, "cache": cacheKeys, "approval": approvalKeys,
 		"waitFor": signalKeys, "schedule": scheduleKeys, "range": rangeKeys, "retention": retentionKeys, "artifacts": artifactKeys,
-	}[part]
+		"delay": delayKeys,
+	}
+}
+
+// Keys returns what is known of the keys of a part of a definition, one of
+// Parts; step is what stands under the flows of a recipe.
+func Keys(part string) []Key {
+	keys := tables()[part]
 	if keys == nil {
 		return nil
 	}
@@ -81,7 +88,7 @@ func stepKeys() []Key {
 		{"dependsOn", "The jobs this one waits for; a map says for which outcome.", one(typed("string"), listOf(typed("string")), mapOf(words("succeeded", "finished", "failed")))},
 		{"inputs", "What goes in; computed just before the attempt.", anything()},
 		{"if", "An expression; false skips the job.", one(typed("string"), typed("boolean"))},
-		{"iterate", "A task for each element of a list, a map or a range.", one(typed("array"), typed("object"), map[string]any{"type": "string", "pattern": `^\s*\$\{`})},
+		{"iterate", "A task for each element of a list, a map or a range.", one(typed("array"), ref("range"), ref("elements"), map[string]any{"type": "string", "pattern": `^\s*\$\{`})},
 		{"iteratePick", "Keep only this path of each result.", typed("string")},
 		{"batch", "With iterate: elements of a task.", least(1)},
 		{"parallelism", "With iterate: tasks at once.", least(1)},
@@ -97,7 +104,7 @@ func stepKeys() []Key {
 		{"concurrency", "How many at once, in a group shared by all runs.", ref("concurrency")},
 		{"approval", "Waits for somebody to say yes or no.", ref("approval")},
 		{"waitFor", "Waits for a signal.", ref("waitFor")},
-		{"delay", "Puts off the start, or is the job itself.", one(ref("duration"), map[string]any{"type": "string", "pattern": `\$\{`}, object("", []Key{{"until", "A time.", typed("string")}}, "until"))},
+		{"delay", "Puts off the start, or is the job itself.", one(ref("duration"), map[string]any{"type": "string", "pattern": `\$\{`}, object("", delayKeys(), "until"))},
 		{"onFailure", "Jobs that run after the last attempt failed; recover makes it good.", ref("hook")},
 	}
 }
@@ -147,7 +154,7 @@ func inputKeys() []Key {
 		{"max", "The greatest number.", number},
 		{"minLength", "The fewest letters or elements.", least(0)},
 		{"maxLength", "The most letters or elements.", least(0)},
-		{"items", "The elements of a list.", one(ref("input"), ref("constant"))},
+		{"items", "The elements of a list: a type, or a declaration.", one(ref("input"), ref("type"))},
 		{"properties", "The keys of a map.", mapOf(one(ref("input"), ref("constant")))},
 		{"secret", "Not shown where it can be helped.", typed("boolean")},
 	}
@@ -232,6 +239,8 @@ func scheduleKeys() []Key {
 	}
 }
 
+func delayKeys() []Key { return []Key{{"until", "A time.", typed("string")}} }
+
 func rangeKeys() []Key {
 	return []Key{
 		{"from", "The first number.", anything()}, {"to", "The last number.", anything()}, {"step", "The distance; 1.", anything()},
@@ -270,6 +279,8 @@ func Schema(kind Kind) ([]byte, error) {
 		"scalar":   map[string]any{"type": []string{"string", "number", "boolean"}},
 		"constant": map[string]any{"type": []string{"string", "number", "boolean", "array", "null"}},
 		"texts":    mapOf(ref("scalar")),
+		"range":    object("The numbers of a range, both ends included.", rangeKeys(), "from", "to"),
+		"elements": map[string]any{"type": "object", "not": map[string]any{"minProperties": 1, "propertyNames": words("from", "to", "step")}},
 		"name":     map[string]any{"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_-]*$", "maxLength": 64},
 		"type":     words(types...),
 		"duration": one(map[string]any{"type": "string", "pattern": `^[0-9.]+(ns|us|µs|ms|s|m|h|d|w|y)([0-9.]+(ns|us|µs|ms|s|m|h|d|w))*$|^0$`, "description": "90s, 1h30m, 2d"}, map[string]any{"type": "integer", "minimum": 0, "description": "milliseconds"}),

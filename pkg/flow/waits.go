@@ -14,7 +14,11 @@ func (d *draft) delay(j *Job, jd *jobDraft) field {
 	return func(k, v *value) {
 		jd.uses = append(jd.uses, use{v: v})
 		if v.kind == mapValue {
+			before := len(*d.out)
 			d.read(v, k.text, map[string]field{"until": d.template(&j.Until)})
+			if len(*d.out) > before {
+				return
+			}
 			if j.Until == nil {
 				d.errorAt(v, "E105", "delay wants a duration or until", "as in `delay: 15m` or `delay: {until: \"2026-12-24T18:00:00Z\"}`")
 			} else if c, fixed := j.Until.Constant(); fixed {
@@ -109,6 +113,7 @@ func (d *draft) waitFor(j *Job, jd *jobDraft) field {
 	return func(k, v *value) {
 		w := &WaitFor{}
 		j.WaitFor = w
+		before := len(*d.out)
 		used := func(f field, u use) field {
 			return func(k, v *value) { u.v = v; jd.uses = append(jd.uses, u); f(k, v) }
 		}
@@ -117,7 +122,7 @@ func (d *draft) waitFor(j *Job, jd *jobDraft) field {
 			"match":   used(d.condition(&w.Match), use{condition: true, items: true, self: true}),
 			"default": used(d.template(&w.Default), use{items: true}),
 		})
-		if w.Signal == nil && v.kind == mapValue {
+		if w.Signal == nil && len(*d.out) == before {
 			d.errorAt(k, "E105", "waitFor does not say for which signal", "add `signal:`")
 		}
 	}
@@ -149,7 +154,7 @@ func (d *draft) onlyWaits(j *Job, jd *jobDraft) {
 			if k.text == "timeout" && what != "delay" {
 				hint = "put it inside " + what
 			}
-			d.errorAt(k, "E105", fmt.Sprintf("%q means nothing in a job that is but a %s", k.text, what), hint)
+			d.errorAt(k, "E105", fmt.Sprintf("%q means nothing in a job that is but %s", k.text, article(what)), hint)
 		}
 	}
 }
