@@ -34,7 +34,7 @@ func kindOf(t wire.EventType) engine.Kind {
 // toCommit turns the effects of a step into a change of the store. Revokes and
 // events are the caller's to add. before is nil when the run is new.
 func toCommit(id string, version int64, before *run.Run, fx *engine.Effects, now int64) (wire.Commit, error) {
-	c := wire.Commit{Run: id, Version: version, Forget: fx.Forget, More: fx.More, Active: now}
+	c := wire.Commit{Run: id, Version: version, Recipe: fx.Run.Recipe, Forget: fx.Forget, More: fx.More, Active: now}
 	if before == nil {
 		c.Fields = fx.Run.Fields()
 	} else {

@@ -3,6 +3,8 @@ package redisstore
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -95,7 +97,7 @@ func (s *Store) isHeld(ctx context.Context, p int, by map[string]string, now tim
 // releaseArtifacts takes a run that is deleted from those that refer to its
 // artifacts. What was to be kept for longer stays until then.
 func (s *Store) releaseArtifacts(ctx context.Context, p int, id string) error {
-	all, err := s.client.HGetAll(ctx, s.runArtifacts(p, id)).Result()
+	all, err := s.hash(ctx, s.runArtifacts(p, id), tasksPage)
 	if err != nil {
 		return fmt.Errorf("release the artifacts of run %s: %w", id, err)
 	}
@@ -122,9 +124,9 @@ func (s *Store) releaseArtifacts(ctx context.Context, p int, id string) error {
 
 // Artifacts returns the artifacts that a run refers to.
 func (s *Store) Artifacts(ctx context.Context, id string) ([]string, error) {
-	all, err := s.client.HKeys(ctx, s.runArtifacts(s.PartitionOf(id), id)).Result()
+	all, err := s.hash(ctx, s.runArtifacts(s.PartitionOf(id), id), tasksPage)
 	if err != nil {
 		return nil, fmt.Errorf("read the artifacts of run %s: %w", id, err)
 	}
-	return all, nil
+	return slices.Collect(maps.Keys(all)), nil
 }

@@ -72,6 +72,10 @@ func (s *Store) offload(ctx context.Context, p int, changes []wire.Commit) ([]wi
 	out := slices.Clone(changes)
 	for i := range out {
 		c := &out[i]
+		var err error
+		if c.Definition, err = pack(c.Definition); err != nil {
+			return nil, err
+		}
 		for k := 1; k < len(c.Outputs); k += 2 {
 			if len(c.Outputs[k]) <= inlineResult {
 				continue
@@ -158,7 +162,7 @@ func (s *Store) fillEvent(ctx context.Context, p int, e *wire.Event) error {
 // releaseBlobs lets the blobs of a run go: those that no other run refers to
 // expire after a while, so that a commit that is on its way can keep them.
 func (s *Store) releaseBlobs(ctx context.Context, p int, id string) error {
-	digests, err := s.client.SMembers(ctx, s.runBlobs(p, id)).Result()
+	digests, err := s.set(ctx, s.runBlobs(p, id))
 	if err != nil {
 		return fmt.Errorf("release the large values of run %s: %w", id, err)
 	}

@@ -110,6 +110,10 @@ func (s *Store) commitKeys(p int, changes []wire.Commit) []string {
 		add(len(c.Dead) > 0, s.dead(p))
 		add(c.Active != 0 || c.Done != 0, s.active(p))
 		add(c.Done != 0, s.done(p))
+		for _, index := range indexes(c) {
+			add(true, s.base(p)+index)
+		}
+		add(c.Version == 0 || c.Done != 0, s.begun(p))
 		add(c.RetainFor != 0, s.retained(p))
 	}
 	return keys
@@ -179,6 +183,24 @@ func (a *arguments) commit(c *wire.Commit) {
 	*a = append(*a, more)
 	a.list(c.Events)
 	*a = append(*a, c.Active, c.Done, c.RetainFor)
+	a.list(indexes(c))
+}
+
+// indexes are those in which a run that has ended is to stand.
+func indexes(c *wire.Commit) []string {
+	if c.Done == 0 {
+		return nil
+	}
+	recipe, state := c.Recipe, ""
+	for i := 0; i+1 < len(c.Fields); i += 2 {
+		switch c.Fields[i] {
+		case "state":
+			state = c.Fields[i+1]
+		case "recipe":
+			recipe = c.Fields[i+1]
+		}
+	}
+	return doneIndexes(recipe, state)
 }
 
 // member names a timer in the sorted set.

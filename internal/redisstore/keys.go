@@ -63,6 +63,27 @@ func (s *Store) active(p int) string { return s.base(p) + "active" }
 // done is a sorted set: run -> end. The janitor removes the oldest.
 func (s *Store) done(p int) string { return s.base(p) + "done" }
 
+// begun is a sorted set: run that has not ended -> its creation.
+func (s *Store) begun(p int) string { return s.base(p) + "begun" }
+
+// doneIndexes name the sorted sets, beside done, in which a run that has ended
+// stands with its end: those of its recipe, and of a state that is rare. They
+// are what is read when a list is asked for these.
+func doneIndexes(recipe, state string) []string {
+	var names []string
+	if recipe != "" {
+		names = append(names, doneByRecipe(recipe))
+	}
+	if state == "failed" || state == "cancelled" {
+		names = append(names, doneByState(state))
+	}
+	return names
+}
+
+func doneByRecipe(recipe string) string { return "done:recipe:" + recipe }
+
+func doneByState(state string) string { return "done:state:" + state }
+
 // retained is a sorted set: ended run with a retention of its own -> when it may
 // go.
 func (s *Store) retained(p int) string { return s.base(p) + "done:until" }

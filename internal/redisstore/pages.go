@@ -26,11 +26,9 @@ type RunPage struct {
 	Next string
 }
 
-// What a page looks at before it gives up finding more that match.
-const (
-	mostActive  = 10_000 // in each partition
-	mostScanned = 2_000
-)
+// mostScanned is what a page looks at before it gives up finding more that
+// match.
+const mostScanned = 5_000
 
 // spot is a place in the list: among the active runs by their creation, or
 // among the ended ones by their end; the newest come first.
@@ -59,11 +57,10 @@ func after(a, b spot) int { return cmp.Or(cmp.Compare(b.at, a.at), cmp.Compare(b
 
 // PageRuns returns a page of the list of runs: those under way, the newest
 // first, and then those that ended, the newest end first. A page may have fewer
-// runs than the limit and a Next all the same.
+// runs than the limit and a Next all the same: what a page looks at is bounded.
 func (s *Store) PageRuns(ctx context.Context, q ListQuery, cursor string) (RunPage, error) {
-	limit := q.Limit
-	if limit <= 0 {
-		limit = 50
+	if q.Limit <= 0 {
+		q.Limit = 50
 	}
 	from := spot{active: true, at: 1 << 62}
 	if cursor != "" {
@@ -73,56 +70,114 @@ func (s *Store) PageRuns(ctx context.Context, q ListQuery, cursor string) (RunPa
 		}
 	}
 	var page RunPage
+	budget := mostScanned
 	if from.active {
-		more, err := s.pageActive(ctx, &q, from, limit, &page)
-		if err != nil || more {
-			return page, err
+		if q.wants(false) {
+			if err := s.pageOf(ctx, &q, from, []func(int) string{s.begun}, &budget, &page); err != nil || page.Next != "" {
+				return page, err
+			}
 		}
 		from = spot{at: 1 << 62}
 	}
-	err := s.pageDone(ctx, &q, from, limit, &page)
-	return page, err
+	if !q.wants(true) {
+		return page, nil
+	}
+	return page, s.pageOf(ctx, &q, from, s.shelves(&q), &budget, &page)
+}
+
+// wants reports whether runs that have ended, or have not, may match.
+func (q *ListQuery) wants(final bool) bool {
+	return len(q.States) == 0 || slices.ContainsFunc(q.States, func(st run.State) bool { return st.Final() == final })
 }
 
 func (q *ListQuery) fits(state, recipe string) bool {
 	return (len(q.States) == 0 || slices.Contains(q.States, run.State(state))) && (q.Recipe == "" || q.Recipe == recipe)
 }
 
-// pageActive adds runs that are under way, and reports whether the page is full.
-func (s *Store) pageActive(ctx context.Context, q *ListQuery, from spot, limit int, page *RunPage) (bool, error) {
-	var found []spot
-	for p := range s.partitions {
-		ids, err := s.client.ZRangeArgs(ctx, redis.ZRangeArgs{Key: s.active(p), Start: 0, Stop: mostActive - 1, Rev: true}).Result()
+// shelves are the sorted sets in which the ended runs that match are found the
+// soonest: those of rare states, of the recipe, or all.
+func (s *Store) shelves(q *ListQuery) []func(p int) string {
+	var rare []func(int) string
+	for _, st := range q.States {
+		switch {
+		case st == run.Failed || st == run.Cancelled:
+			rare = append(rare, func(p int) string { return s.base(p) + doneByState(string(st)) })
+		case st.Final() && q.Recipe != "":
+			return []func(int) string{func(p int) string { return s.base(p) + doneByRecipe(q.Recipe) }}
+		case st.Final():
+			return []func(int) string{s.done}
+		}
+	}
+	switch {
+	case len(rare) > 0:
+		return rare
+	case q.Recipe != "":
+		return []func(int) string{func(p int) string { return s.base(p) + doneByRecipe(q.Recipe) }}
+	}
+	return []func(int) string{s.done}
+}
+
+// pageOf adds runs of sorted sets until the page is full, or the budget of
+// those looked at is spent. Then Next is set; without it there are no more.
+func (s *Store) pageOf(ctx context.Context, q *ListQuery, from spot, shelves []func(p int) string, budget *int, page *RunPage) error {
+	count := q.Limit + 1 - len(page.Runs)
+	if q.Recipe != "" || len(q.States) > 0 {
+		count = max(count, 200)
+	}
+	for {
+		some, err := s.places(ctx, from, shelves, count)
 		if err != nil {
-			return false, fmt.Errorf("list runs: %w", err)
+			return err
 		}
-		pipe := s.client.Pipeline()
-		facts := make([]*redis.SliceCmd, len(ids))
-		for i, id := range ids {
-			facts[i] = pipe.HMGet(ctx, s.run(p, id), "state", "recipe", "created")
+		if len(some) == 0 {
+			page.Next = ""
+			return nil
 		}
-		if len(ids) > 0 {
-			if _, err := pipe.Exec(ctx); err != nil {
-				return false, fmt.Errorf("list runs: %w", err)
+		match, err := s.matching(ctx, q, some)
+		if err != nil {
+			return err
+		}
+		room := q.Limit - len(page.Runs)
+		if len(match) > room {
+			match = match[:room]
+			if page.Next = from.String(); room > 0 {
+				page.Next = match[room-1].String()
 			}
+			return s.fillPage(ctx, match, page)
 		}
-		for i, id := range ids {
-			state, _ := facts[i].Val()[0].(string)
-			recipe, _ := facts[i].Val()[1].(string)
-			text, _ := facts[i].Val()[2].(string)
-			at, _ := strconv.ParseInt(text, 10, 64)
-			if c := (spot{true, at, id}); state != "" && q.fits(state, recipe) && after(from, c) < 0 {
-				found = append(found, c)
-			}
+		if err := s.fillPage(ctx, match, page); err != nil {
+			return err
+		}
+		from = some[len(some)-1]
+		page.Next = from.String()
+		if *budget -= len(some); *budget <= 0 {
+			return nil
 		}
 	}
-	slices.SortFunc(found, after)
-	full := len(found) > limit
-	found = found[:min(limit, len(found))]
-	if full {
-		page.Next = found[len(found)-1].String()
+}
+
+// matching leaves the places whose runs are wanted.
+func (s *Store) matching(ctx context.Context, q *ListQuery, some []spot) ([]spot, error) {
+	if q.Recipe == "" && len(q.States) == 0 {
+		return some, nil
 	}
-	return full, s.fillPage(ctx, found, page)
+	pipe := s.client.Pipeline()
+	facts := make([]*redis.SliceCmd, len(some))
+	for i, c := range some {
+		facts[i] = pipe.HMGet(ctx, s.run(s.PartitionOf(c.id), c.id), "state", "recipe")
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("list runs: %w", err)
+	}
+	var out []spot
+	for i, c := range some {
+		state, _ := facts[i].Val()[0].(string)
+		recipe, _ := facts[i].Val()[1].(string)
+		if state != "" && q.fits(state, recipe) {
+			out = append(out, c)
+		}
+	}
+	return out, nil
 }
 
 // fillPage reads the records of runs, in their order.
@@ -150,69 +205,35 @@ func (s *Store) fillPage(ctx context.Context, spots []spot, page *RunPage) error
 	return nil
 }
 
-// pageDone adds runs that have ended until the page is full.
-func (s *Store) pageDone(ctx context.Context, q *ListQuery, from spot, limit int, page *RunPage) error {
-	page.Next = from.String()
-	for scanned := 0; scanned < mostScanned; {
-		some, err := s.ended(ctx, from, limit)
-		if err != nil {
-			return err
-		}
-		if len(some) == 0 {
-			page.Next = ""
-			return nil
-		}
-		part := RunPage{}
-		if err := s.fillPage(ctx, some, &part); err != nil {
-			return err
-		}
-		at := map[string]int64{}
-		for _, c := range some {
-			at[c.id] = c.at
-		}
-		for _, r := range part.Runs {
-			if !q.fits(string(r.State), r.Recipe) {
-				continue
+// places returns about count places after one, in order.
+func (s *Store) places(ctx context.Context, from spot, shelves []func(p int) string, count int) ([]spot, error) {
+	for ; ; count *= 4 {
+		pipe := s.client.Pipeline()
+		var replies []*redis.ZSliceCmd
+		for p := range s.partitions {
+			for _, key := range shelves {
+				replies = append(replies, pipe.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
+					Key: key(p), ByScore: true, Rev: true, Start: strconv.FormatInt(from.at, 10), Stop: "-inf", Count: int64(count),
+				}))
 			}
-			if len(page.Runs) == limit {
-				return nil
-			}
-			page.Runs = append(page.Runs, r)
-			page.Next = spot{false, at[r.ID], r.ID}.String()
 		}
-		from = some[len(some)-1]
-		page.Next = from.String()
-		scanned += len(some)
-		if len(page.Runs) >= limit {
-			break
+		if _, err := pipe.Exec(ctx); err != nil {
+			return nil, fmt.Errorf("list runs: %w", err)
 		}
-	}
-	return nil
-}
-
-// ended returns places of ended runs after one, about limit of them.
-func (s *Store) ended(ctx context.Context, from spot, limit int) ([]spot, error) {
-	for count := limit + 1; ; count *= 4 {
 		var found []spot
 		most := 0
-		for p := range s.partitions {
-			zs, err := s.client.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
-				Key: s.done(p), ByScore: true, Rev: true, Start: strconv.FormatInt(from.at, 10), Stop: "-inf", Count: int64(count),
-			}).Result()
-			if err != nil {
-				return nil, fmt.Errorf("list runs: %w", err)
-			}
-			most = max(most, len(zs))
-			for _, z := range zs {
+		for _, reply := range replies {
+			most = max(most, len(reply.Val()))
+			for _, z := range reply.Val() {
 				id, _ := z.Member.(string)
-				if c := (spot{false, int64(z.Score), id}); after(from, c) < 0 {
+				if c := (spot{from.active, int64(z.Score), id}); after(from, c) < 0 {
 					found = append(found, c)
 				}
 			}
 		}
 		slices.SortFunc(found, after)
-		if len(found) > 0 || most < count { // else more runs than that ended in one millisecond
-			return found[:min(limit, len(found))], nil
+		if len(found) > 0 || most < count { // else more runs than that are of one millisecond
+			return found[:min(count, len(found))], nil
 		}
 	}
 }

@@ -19,28 +19,8 @@ func (s *Store) EndedRuns(ctx context.Context, p int, now, before time.Time, kee
 	if err != nil || len(ids) > 0 {
 		return ids, err
 	}
-	for offset := int64(0); ; offset += measurePage {
-		some, err := s.client.ZRangeArgs(ctx, redis.ZRangeArgs{
-			Key: s.done(p), ByScore: true, Start: "-inf", Stop: strconv.FormatInt(before.UnixMilli(), 10), Offset: offset, Count: measurePage,
-		}).Result()
-		if err != nil {
-			return nil, fmt.Errorf("look for old runs: %w", err)
-		}
-		if len(some) == 0 {
-			break
-		}
-		own, err := s.client.ZMScore(ctx, s.retained(p), some...).Result()
-		if err != nil {
-			return nil, fmt.Errorf("look for old runs: %w", err)
-		}
-		for i, id := range some {
-			if own[i] == 0 && len(ids) < limit {
-				ids = append(ids, id)
-			}
-		}
-		if len(ids) > 0 {
-			return ids, nil
-		}
+	if ids, err = s.endedBefore(ctx, p, before, limit); err != nil || len(ids) > 0 {
+		return ids, err
 	}
 	n, err := s.client.ZCard(ctx, s.done(p)).Result()
 	if err != nil || n <= int64(keep) {
@@ -49,14 +29,57 @@ func (s *Store) EndedRuns(ctx context.Context, p int, now, before time.Time, kee
 	return s.client.ZRange(ctx, s.done(p), 0, min(n-int64(keep), int64(limit))-1).Result()
 }
 
+// endedBefore returns the oldest runs that ended before a time and have no
+// retention of their own.
+func (s *Store) endedBefore(ctx context.Context, p int, before time.Time, limit int) ([]string, error) {
+	var ids []string
+	for from := "-inf"; len(ids) == 0; {
+		some, err := s.client.ZRangeArgsWithScores(ctx, redis.ZRangeArgs{
+			Key: s.done(p), ByScore: true, Start: from, Stop: strconv.FormatInt(before.UnixMilli(), 10), Count: measurePage,
+		}).Result()
+		if err != nil {
+			return nil, fmt.Errorf("look for old runs: %w", err)
+		}
+		if len(some) == 0 {
+			return nil, nil
+		}
+		names := make([]string, len(some))
+		for i, z := range some {
+			names[i], _ = z.Member.(string)
+		}
+		own, err := s.client.ZMScore(ctx, s.retained(p), names...).Result()
+		if err != nil {
+			return nil, fmt.Errorf("look for old runs: %w", err)
+		}
+		for i, id := range names {
+			if own[i] == 0 && len(ids) < limit {
+				ids = append(ids, id)
+			}
+		}
+		last := some[len(some)-1].Score
+		if last == some[0].Score && len(some) == measurePage {
+			last++ // so many of one millisecond: the others are found when these have gone
+		}
+		next := strconv.FormatInt(int64(last), 10)
+		if next == from || len(some) < measurePage {
+			break
+		}
+		from = next
+	}
+	return ids, nil
+}
+
 // DeleteRuns deletes everything of runs, and definitions that nobody uses any
 // more.
 func (s *Store) DeleteRuns(ctx context.Context, p int, ids []string) error {
 	for _, id := range ids {
-		digest, err := s.client.HGet(ctx, s.run(p, id), "definition").Result()
-		if err != nil && !errors.Is(err, redis.Nil) {
+		facts, err := s.client.HMGet(ctx, s.run(p, id), "definition", "recipe", "state").Result()
+		if err != nil {
 			return fmt.Errorf("delete run %s: %w", id, err)
 		}
+		digest, _ := facts[0].(string)
+		recipe, _ := facts[1].(string)
+		state, _ := facts[2].(string)
 		keys, err := s.keysOfRun(ctx, p, id)
 		if err != nil {
 			return fmt.Errorf("delete run %s: %w", id, err)
@@ -64,9 +87,17 @@ func (s *Store) DeleteRuns(ctx context.Context, p int, ids []string) error {
 		if err := errors.Join(s.releaseBlobs(ctx, p, id), s.releaseArtifacts(ctx, p, id)); err != nil {
 			return err
 		}
+		// The record goes with the last of them: until then it is tried again.
+		if err := s.unlink(ctx, keys[runKeys:]); err != nil {
+			return fmt.Errorf("delete run %s: %w", id, err)
+		}
 		users := s.definition(p, digest) + ":runs"
 		pipe := s.client.TxPipeline()
-		pipe.Unlink(ctx, keys...)
+		pipe.Unlink(ctx, keys[:runKeys]...)
+		for _, index := range doneIndexes(recipe, state) {
+			pipe.ZRem(ctx, s.base(p)+index, id)
+		}
+		pipe.ZRem(ctx, s.begun(p), id)
 		pipe.ZRem(ctx, s.done(p), id)
 		pipe.ZRem(ctx, s.retained(p), id)
 		pipe.HDel(ctx, s.doneBytes(p), id)
@@ -85,9 +116,13 @@ func (s *Store) DeleteRuns(ctx context.Context, p int, ids []string) error {
 	return nil
 }
 
+// runKeys is the number of keys that each run may have; those of what its
+// tasks wrote come after them.
+const runKeys = 8
+
 // keysOfRun lists the keys that belong to a run alone.
 func (s *Store) keysOfRun(ctx context.Context, p int, id string) ([]string, error) {
-	wrote, err := s.client.SMembers(ctx, s.runWrote(p, id)).Result()
+	wrote, err := s.set(ctx, s.runWrote(p, id))
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +175,7 @@ func (s *Store) measureRun(ctx context.Context, p int, id string) (int64, error)
 	if err != nil {
 		return 0, fmt.Errorf("measure run %s: %w", id, err)
 	}
-	blobs, err := s.client.SMembers(ctx, s.runBlobs(p, id)).Result()
+	blobs, err := s.set(ctx, s.runBlobs(p, id))
 	if err != nil {
 		return 0, fmt.Errorf("measure run %s: %w", id, err)
 	}
@@ -178,7 +213,7 @@ func (s *Store) measureRun(ctx context.Context, p int, id string) (int64, error)
 func (s *Store) guessRun(ctx context.Context, p int, id string) (int64, error) {
 	total := int64(0)
 	for _, key := range []string{s.run(p, id), s.runTasks(p, id), s.runOutputs(p, id)} {
-		m, err := s.client.HGetAll(ctx, key).Result()
+		m, err := s.hash(ctx, key, outputsPage)
 		if err != nil {
 			return 0, fmt.Errorf("measure run %s: %w", id, err)
 		}

@@ -18,25 +18,32 @@ import (
 // Load returns a run as it stands; its definition is read apart.
 func (s *Store) Load(ctx context.Context, runID string) (*wire.Stored, error) {
 	p := s.PartitionOf(runID)
-	pipe := s.client.TxPipeline()
-	rec := pipe.HGetAll(ctx, s.run(p, runID))
-	tasks := pipe.HGetAll(ctx, s.runTasks(p, runID))
-	outputs := pipe.HGetAll(ctx, s.runOutputs(p, runID))
-	seeds := pipe.HGetAll(ctx, s.runSeeds(p, runID))
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, fmt.Errorf("load run %s: %w", runID, err)
-	}
-	if len(rec.Val()) == 0 {
-		return nil, wire.ErrNotFound
-	}
-	if err := s.fillOutputs(ctx, p, outputs.Val()); err != nil {
-		return nil, fmt.Errorf("load run %s: %w", runID, err)
-	}
-	taken, err := s.readSeeds(ctx, p, seeds.Val())
+	got, err := s.whole(ctx, p, runID)
 	if err != nil {
 		return nil, fmt.Errorf("load run %s: %w", runID, err)
 	}
-	return &wire.Stored{Run: rec.Val(), Tasks: tasks.Val(), Outputs: outputs.Val(), Seeds: taken}, nil
+	if len(got.rec) == 0 {
+		return nil, wire.ErrNotFound
+	}
+	if err := s.fillOutputs(ctx, p, got.outputs); err != nil {
+		return nil, fmt.Errorf("load run %s: %w", runID, err)
+	}
+	taken, err := s.readSeeds(ctx, p, got.seeds)
+	if err != nil {
+		return nil, fmt.Errorf("load run %s: %w", runID, err)
+	}
+	return &wire.Stored{Run: got.rec, Tasks: got.tasks, Outputs: got.outputs, Seeds: taken}, nil
+}
+
+// whole reads a run of one moment.
+func (s *Store) whole(ctx context.Context, p int, id string) (*parts, error) {
+	for range 50 {
+		got, whole, err := s.readParts(ctx, p, id)
+		if err != nil || whole {
+			return got, err
+		}
+	}
+	return nil, errors.New("it keeps being changed while it is read")
 }
 
 // Definition returns a frozen definition.
@@ -46,6 +53,9 @@ func (s *Store) Definition(ctx context.Context, p int, digest string) ([]byte, e
 		return nil, wire.ErrNotFound
 	}
 	if err != nil {
+		return nil, fmt.Errorf("read definition %s: %w", digest, err)
+	}
+	if raw, err = unpack(raw); err != nil {
 		return nil, fmt.Errorf("read definition %s: %w", digest, err)
 	}
 	return raw, nil
@@ -66,7 +76,7 @@ func (s *Store) Run(ctx context.Context, runID string) (run.Run, error) {
 
 // Tasks returns the records of a run's tasks by path.
 func (s *Store) Tasks(ctx context.Context, runID string) ([]run.Task, error) {
-	m, err := s.client.HGetAll(ctx, s.runTasks(s.PartitionOf(runID), runID)).Result()
+	m, err := s.hash(ctx, s.runTasks(s.PartitionOf(runID), runID), tasksPage)
 	if err != nil {
 		return nil, fmt.Errorf("read the tasks of run %s: %w", runID, err)
 	}
@@ -83,7 +93,7 @@ func (s *Store) Tasks(ctx context.Context, runID string) ([]run.Task, error) {
 
 // Outputs returns the results of a run's tasks.
 func (s *Store) Outputs(ctx context.Context, runID string) (map[string]json.RawMessage, error) {
-	m, err := s.client.HGetAll(ctx, s.runOutputs(s.PartitionOf(runID), runID)).Result()
+	m, err := s.hash(ctx, s.runOutputs(s.PartitionOf(runID), runID), outputsPage)
 	if err != nil {
 		return nil, fmt.Errorf("read the results of run %s: %w", runID, err)
 	}
@@ -98,9 +108,10 @@ func (s *Store) Outputs(ctx context.Context, runID string) (map[string]json.RawM
 }
 
 // Log returns entries of a run's log after an entry ("" is the beginning),
-// waiting for block when there are none.
+// waiting for block when there are none; at most count, and no more than a
+// hundred.
 func (s *Store) Log(ctx context.Context, runID, after string, count int, block time.Duration) ([]wire.LogEntry, error) {
-	got, err := s.follow(ctx, s.runLog(s.PartitionOf(runID), runID), after, count, block)
+	got, err := s.follow(ctx, s.runLog(s.PartitionOf(runID), runID), after, min(count, logPage), block)
 	if err != nil {
 		return nil, err
 	}
@@ -123,34 +134,27 @@ type ListQuery struct {
 	Limit  int
 }
 
-// ListRuns returns runs, the newest first: active ones, then ended ones.
+// ListRuns returns the runs of the first pages of the list, in the order of
+// their creation: the newest come first.
 func (s *Store) ListRuns(ctx context.Context, q ListQuery) ([]run.Run, error) {
 	limit := q.Limit
 	if limit <= 0 {
 		limit = 50
 	}
 	var out []run.Run
-	for p := range s.partitions {
-		var ids []string
-		for _, key := range []string{s.active(p), s.done(p)} {
-			some, err := s.client.ZRangeArgs(ctx, redis.ZRangeArgs{Key: key, Start: 0, Stop: int64(20 * limit), Rev: true}).Result()
-			if err != nil {
-				return nil, fmt.Errorf("list runs: %w", err)
-			}
-			ids = append(ids, some...)
-		}
-		runs, err := s.records(ctx, p, ids)
+	for cursor := ""; ; {
+		q.Limit = limit - len(out)
+		page, err := s.PageRuns(ctx, q, cursor)
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range runs {
-			if (len(q.States) == 0 || slices.Contains(q.States, r.State)) && (q.Recipe == "" || q.Recipe == r.Recipe) {
-				out = append(out, r)
-			}
+		out = append(out, page.Runs...)
+		if cursor = page.Next; cursor == "" || len(out) >= limit {
+			break
 		}
 	}
 	slices.SortStableFunc(out, func(a, b run.Run) int { return int(b.Created - a.Created) })
-	return out[:min(limit, len(out))], nil
+	return out, nil
 }
 
 func (s *Store) records(ctx context.Context, p int, ids []string) ([]run.Run, error) {

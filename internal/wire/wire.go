@@ -273,6 +273,8 @@ type Commit struct {
 	// Events are the ids of the events this change has dealt with; they are
 	// acknowledged and deleted.
 	Events []string
+	// Recipe is the run's; among the ended ones it is found by it.
+	Recipe string
 	// Active moves the run among the active ones (its last progress), Done
 	// among the ended ones (its end), in Unix milliseconds; 0 leaves it.
 	Active int64

@@ -59,9 +59,14 @@ local function change(r)
     redis.call('XADD', base .. 'dead', 'MAXLEN', '~', 10000, '*', unpack(dead))
   end
   if r.more == 1 then redis.call('XADD', events, '*', 'v', '1', 'type', 'continue', 'run', r.id) end
+  if r.version == 0 and r.done == '0' then
+    redis.call('ZADD', base .. 'begun', redis.call('HGET', key, 'created') or r.active, r.id)
+  end
   if r.active ~= '0' then redis.call('ZADD', base .. 'active', r.active, r.id) end
   if r.done ~= '0' then
     redis.call('ZREM', base .. 'active', r.id)
+    redis.call('ZREM', base .. 'begun', r.id)
+    for _, index in ipairs(r.indexes) do redis.call('ZADD', base .. index, r.done, r.id) end
     redis.call('ZADD', base .. 'done', r.done, r.id)
     if r.retain ~= '0' then redis.call('ZADD', base .. 'done:until', tonumber(r.done) + tonumber(r.retain), r.id) end
   end
@@ -90,6 +95,7 @@ local function read()
   r.more = number()
   r.events = list(number())
   r.active, r.done, r.retain = text(), text(), text()
+  r.indexes = list(number())
   return r
 end
 local replies, done = {}, {}
