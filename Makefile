@@ -24,11 +24,15 @@ which-redis:
 	else echo "tests run on the embedded Redis only: there is no redis-server on PATH"; fi
 
 .PHONY: check
-check: fmt-check lint build race ## All that must pass before a commit
+check: fmt-check lint build race manifests ## All that must pass before a commit
 
 .PHONY: race
 race: which-redis
 	$(GO) test -race ./...
+
+.PHONY: manifests
+manifests: ## Hold the manifests of Kubernetes, KEDA and the release against the types of those who read them
+	cd deploy/validate && $(GO) vet ./... && $(GO) test -count=1 ./...
 
 .PHONY: lint
 lint: ## Run the linters
