@@ -19,8 +19,8 @@ import (
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
-// block is a fenced block of a page.
-type block struct{ lang, text string }
+// block is a fenced block of a page; info is what stands behind its language.
+type block struct{ lang, info, text string }
 
 func blocks(t *testing.T, page string) []block {
 	t.Helper()
@@ -29,8 +29,8 @@ func blocks(t *testing.T, page string) []block {
 		t.Fatal(err)
 	}
 	var out []block
-	for _, m := range regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$").FindAllStringSubmatch(string(text), -1) {
-		out = append(out, block{m[1], m[2]})
+	for _, m := range regexp.MustCompile("(?ms)^```([a-z]*)([^\n]*)\n(.*?)^```$").FindAllStringSubmatch(string(text), -1) {
+		out = append(out, block{m[1], m[2], m[3]})
 	}
 	return out
 }
@@ -71,16 +71,7 @@ func TestTheReadmeIsTrue(t *testing.T) {
 		workers, err := h.client.Workers(t.Context())
 		return err == nil && len(workers) == 1
 	})
-	// redis-cli of the page means the default port; here it means our socket.
-	shims := t.TempDir()
-	program, err := exec.LookPath("redis-cli")
-	if err != nil {
-		t.Fatal(err)
-	}
-	shim := "#!/bin/sh\nexec " + program + " -s " + h.redis.Socket() + ` "$@"` + "\n"
-	if err := os.WriteFile(filepath.Join(shims, "redis-cli"), []byte(shim), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	shims := redisCLI(t, h.redis)
 	var firstOutput, wantOutput string
 	for _, b := range all {
 		switch {
@@ -127,13 +118,18 @@ func shell(t *testing.T, script, dir string, env []string) string {
 // sameCode holds the page's Go code against the example that compiles.
 func sameCode(t *testing.T, text string) {
 	t.Helper()
-	example, err := os.ReadFile("../pkg/worker/example_test.go")
+	sameCodeAs(t, "../pkg/worker/example_test.go", text)
+}
+
+func sameCodeAs(t *testing.T, file, text string) {
+	t.Helper()
+	example, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	flat := func(s string) string { return strings.Join(strings.Fields(s), " ") }
 	if !strings.Contains(flat(string(example)), flat(text)) {
-		t.Errorf("this code does not stand in pkg/worker/example_test.go:\n%s", text)
+		t.Errorf("this code does not stand in %s:\n%s", file, text)
 	}
 }
 

@@ -147,6 +147,9 @@ func (a *app) open(ctx context.Context) (*client.Client, error) {
 	url := a.settings.RedisURL
 	if url == "" {
 		url = "redis://localhost:6379"
+		if dev, ok := a.announced(ctx); ok {
+			url = dev
+		}
 	}
 	certificates, err := redisstore.LoadTLS(a.settings.RedisCA, a.settings.RedisCert, a.settings.RedisKey)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -42,11 +43,16 @@ func (a *app) devCommand() *cobra.Command {
 					return err
 				}
 				defer stop()
+				forget, err := a.announce()
+				if err != nil {
+					return err
+				}
+				defer forget()
 			}
 			if err := a.adopt(cmd.Context()); err != nil {
 				return err
 			}
-			a.tell("Redis:  %s\nsubmit: orchis submit NAME --redis %s\nCtrl-C stops\n", redisstore.Masked(a.settings.RedisURL), redisstore.Masked(a.settings.RedisURL))
+			a.tell("Redis:  %s\nsubmit: orchis submit NAME, in this folder, or with --redis %[1]s\nCtrl-C stops\n", redisstore.Masked(a.settings.RedisURL))
 			return a.locally(cmd.Context(), jobs, workers, func(ctx context.Context) error {
 				address := a.settings.Listen
 				if address == config.Off {
@@ -109,6 +115,36 @@ func (a *app) ownRedis(ctx context.Context) (stop func(), err error) {
 	}
 	a.tell("redis-server with its data in %s\n", dir)
 	return stop, nil
+}
+
+// devFile holds the URL of the Redis that orchis dev has started for a project.
+func (a *app) devFile() string { return filepath.Join(a.settings.Project, ".orchis", "dev.url") }
+
+// announce lets other commands in this project find the Redis of this one.
+func (a *app) announce() (forget func(), err error) {
+	file := a.devFile()
+	if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
+		return nil, fmt.Errorf("say where Redis is: %w", err)
+	}
+	if err := os.WriteFile(file, []byte(a.settings.RedisURL+"\n"), 0o600); err != nil {
+		return nil, fmt.Errorf("say where Redis is: %w", err)
+	}
+	return func() { _ = os.Remove(file) }, nil
+}
+
+// announced returns the URL of the Redis of an orchis dev that is running for
+// this project.
+func (a *app) announced(ctx context.Context) (url string, ok bool) {
+	text, err := os.ReadFile(a.devFile())
+	if err != nil {
+		return "", false
+	}
+	url = strings.TrimSpace(string(text))
+	c, err := client.Open(ctx, client.Config{URL: url, Prefix: a.settings.Prefix})
+	if err != nil {
+		return "", false // it was killed, and is not there any more
+	}
+	return url, c.Close() == nil
 }
 
 // adopt has artifacts removed when no run of this Redis refers to them, unless

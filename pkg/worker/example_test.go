@@ -8,10 +8,14 @@ import (
 	"github.com/orchis-run/orchis/pkg/worker"
 )
 
-// The README shows the body of this function.
+type order struct {
+	Name string `json:"name"`
+}
+
+// The README shows the type, and the body of this function.
 func run(ctx context.Context) error {
 	jobs := job.NewRegistry()
-	job.Handle(jobs, "greet", func(_ context.Context, in struct{ Name string }) (map[string]string, error) {
+	job.Handle(jobs, "greet", func(_ context.Context, in order) (map[string]string, error) {
 		if in.Name == "" {
 			return nil, job.Permanent(errors.New("nobody to greet")) // no retry can help
 		}
