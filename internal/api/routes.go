@@ -64,6 +64,7 @@ type (
 		Source  string `json:"source"`
 		Text    string `json:"text"`
 		At      int64  `json:"at"`
+		Number  int    `json:"number"`
 	}
 	lineList struct {
 		Lines []logLine `json:"lines"`

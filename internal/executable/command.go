@@ -39,8 +39,9 @@ type Command struct {
 	// MaxStdout is how much of the output is kept; 8 MiB. The rest is dropped.
 	MaxStdout int
 	// Progress is called for each line of standard error first; it returns
-	// true when the line is not for the log.
-	Progress func(line string) bool
+	// true when the line is not for the log. A redrawn line ends with a carriage
+	// return: the next one is written over it.
+	Progress func(line string, redrawn bool) bool
 	Limits   Limits
 	// LogStdout sends standard output to the task's log too.
 	LogStdout bool
@@ -154,7 +155,7 @@ func (b *bounded) Write(p []byte) (int, error) {
 // is too long for a line goes to the log piece by piece.
 type tail struct {
 	mu       sync.Mutex
-	progress func(string) bool
+	progress func(string, bool) bool
 	to       io.Writer
 	rest     []byte
 	long     bool // a piece of this line is in the log
@@ -169,7 +170,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	defer t.mu.Unlock()
 	for _, c := range p {
 		if c == '\n' || c == '\r' {
-			t.line()
+			t.line(c == '\r')
 			continue
 		}
 		if t.rest = append(t.rest, c); len(t.rest) >= maxLine {
@@ -183,11 +184,11 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (t *tail) line() {
+func (t *tail) line(redrawn bool) {
 	s, long := string(t.rest), t.long
 	t.rest, t.long = t.rest[:0], false
 	if !long {
-		if strings.TrimSpace(s) == "" || t.progress != nil && t.progress(s) {
+		if strings.TrimSpace(s) == "" || t.progress != nil && t.progress(s, redrawn) {
 			return
 		}
 		t.last = s
@@ -199,6 +200,6 @@ func (t *tail) flush() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.rest) > 0 || t.long {
-		t.line()
+		t.line(false)
 	}
 }

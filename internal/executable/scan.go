@@ -96,7 +96,7 @@ type directives struct {
 	permanent bool
 }
 
-func (d *directives) line(s string) bool {
+func (d *directives) line(s string, _ bool) bool {
 	word, rest, _ := strings.Cut(strings.TrimSpace(s), " ")
 	switch word {
 	case "::progress":

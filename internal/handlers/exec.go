@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,9 +31,11 @@ type execIn struct {
 	// GLOB" or "paths GLOB" (artifacts).
 	Outputs      map[string]string `json:"outputs,omitempty"`
 	SuccessCodes []int             `json:"successCodes,omitempty"`
-	// Progress is ffmpeg, or a regular expression whose first group is percent.
+	// Progress is ffmpeg, percent (the last "42%" of a line), or a regular
+	// expression whose first group is the percent.
 	Progress string `json:"progress,omitempty"`
-	// Duration, in seconds, lets ffmpeg's progress be a share.
+	// Duration, in seconds, is what ffmpeg's progress is a share of; without it
+	// that of the first input.
 	Duration float64 `json:"duration,omitempty"`
 }
 
@@ -187,47 +188,6 @@ func (c Config) file(ctx context.Context, from string) (string, error) {
 		return "", badInput("%s is not there", from)
 	}
 	return abs, nil
-}
-
-var ffmpegTime = regexp.MustCompile(`time=(\d+):(\d+):(\d+(?:\.\d+)?)`)
-
-// progressOf returns what reads progress from a line of standard error.
-func progressOf(ctx context.Context, in execIn) (func(string) bool, error) {
-	switch in.Progress {
-	case "":
-		return nil, nil
-	case "ffmpeg":
-		return func(line string) bool {
-			m := ffmpegTime.FindStringSubmatch(line)
-			if m == nil {
-				return false
-			}
-			h, _ := strconv.ParseFloat(m[1], 64)
-			mins, _ := strconv.ParseFloat(m[2], 64)
-			s, _ := strconv.ParseFloat(m[3], 64)
-			percent := 0.0
-			if in.Duration > 0 {
-				percent = 100 * (h*3600 + mins*60 + s) / in.Duration
-			}
-			job.Progress(ctx, percent, m[0])
-			return true
-		}, nil
-	}
-	re, err := regexp.Compile(in.Progress)
-	if err != nil || re.NumSubexp() < 1 {
-		return nil, badInput("progress must be ffmpeg, or a regular expression with a group for the percent")
-	}
-	return func(line string) bool {
-		m := re.FindStringSubmatch(line)
-		if m == nil {
-			return false
-		}
-		p, err := strconv.ParseFloat(m[1], 64)
-		if err == nil {
-			job.Progress(ctx, p, strings.TrimSpace(line))
-		}
-		return err == nil
-	}, nil
 }
 
 // collect makes the result: the declared outputs, or what was printed.

@@ -134,7 +134,7 @@ func TestACancelledProgramDiesWithItsChildren(t *testing.T) {
 	fifo := filepath.Join(dir, "ready")
 	ctx, cancel := context.WithCancel(job.NewContext(t.Context(), job.Attempt{Dir: dir}, &said{}))
 	defer cancel()
-	seen := func(line string) bool {
+	seen := func(line string, _ bool) bool {
 		if line == "ready" {
 			cancel()
 		}

@@ -96,7 +96,7 @@ func TestEverythingAProgramStartedEndsWithIt(t *testing.T) {
 			dir := t.TempDir()
 			ctx, cancel := context.WithCancel(job.NewContext(t.Context(), job.Attempt{Dir: dir}, &counted{}))
 			defer cancel()
-			c := executable.Command{Argv: []string{"/bin/sh", "-c", script}, Dir: dir, Grace: 100 * time.Millisecond, Progress: func(line string) bool {
+			c := executable.Command{Argv: []string{"/bin/sh", "-c", script}, Dir: dir, Grace: 100 * time.Millisecond, Progress: func(line string, _ bool) bool {
 				if line == "ready" && name != "leaver" {
 					cancel()
 				}

@@ -240,10 +240,6 @@ func TestWorkersAndQueuesAreListed(t *testing.T) {
 		if q := must[[]redisstore.QueueStat](t)(s.QueueStats(ctx)); len(q) != 1 || q[0].Waiting != 1 {
 			t.Errorf("queues are %+v", q)
 		}
-		ok(t, s.AppendLines(ctx, r1, []wire.Line{{Task: "a", Attempt: 1, Source: "stdout", Text: "hello"}}))
-		if l := must[[]wire.Line](t)(s.Lines(ctx, r1, "a", "", 10, 0)); len(l) != 1 || l[0].Text != "hello" || l[0].Attempt != 1 {
-			t.Errorf("lines are %+v", l)
-		}
 		if l := must[[]wire.LogEntry](t)(s.Log(ctx, r1, "", 10, 0)); len(l) != 1 || l[0].Changes[0].Run != run.Running {
 			t.Errorf("log is %+v", l)
 		}

@@ -196,53 +196,6 @@ func (s *Store) Complete(ctx context.Context, p int, done []Completion) error {
 	return nil
 }
 
-const (
-	maxLines = 5000
-	linesTTL = 7 * 24 * time.Hour
-)
-
-// AppendLines adds lines that tasks of a run wrote. The newest few thousand of
-// each task are kept.
-func (s *Store) AppendLines(ctx context.Context, runID string, lines []wire.Line) error {
-	p := s.PartitionOf(runID)
-	pipe := s.client.Pipeline()
-	tasks := make(map[string]bool)
-	for _, l := range lines {
-		pipe.XAdd(ctx, &redis.XAddArgs{Stream: s.runLines(p, runID, l.Task), MaxLen: maxLines, Approx: true, Values: []any{
-			"attempt", l.Attempt, "source", l.Source, "text", l.Text, "at", l.At,
-		}})
-		tasks[l.Task] = true
-	}
-	for task := range tasks {
-		pipe.Expire(ctx, s.runLines(p, runID, task), linesTTL)
-		pipe.SAdd(ctx, s.runWrote(p, runID), task)
-	}
-	pipe.Expire(ctx, s.runWrote(p, runID), 2*linesTTL)
-	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("write log lines of run %s: %w", runID, err)
-	}
-	return nil
-}
-
-// Lines returns lines of a task after an entry ("" is the beginning), waiting
-// for block when there are none.
-func (s *Store) Lines(ctx context.Context, runID, task, after string, count int, block time.Duration) ([]wire.Line, error) {
-	got, err := s.follow(ctx, s.runLines(s.PartitionOf(runID), runID, task), after, count, block)
-	if err != nil {
-		return nil, err
-	}
-	var out []wire.Line
-	for _, m := range got {
-		l := wire.Line{ID: m.ID, Task: task}
-		l.Source, _ = m.Values["source"].(string)
-		l.Text, _ = m.Values["text"].(string)
-		_, _ = fmt.Sscan(fmt.Sprint(m.Values["attempt"]), &l.Attempt)
-		_, _ = fmt.Sscan(fmt.Sprint(m.Values["at"]), &l.At)
-		out = append(out, l)
-	}
-	return out, nil
-}
-
 func (s *Store) follow(ctx context.Context, stream, after string, count int, block time.Duration) ([]redis.XMessage, error) {
 	if after == "" {
 		after = "0"

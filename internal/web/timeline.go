@@ -232,27 +232,9 @@ func (s *site) drawer(ctx context.Context, p *runPage, m *model, path string) (*
 	}
 	d.Items = segments(m.items[path])
 	if d.Task.Lines {
-		d.Lines, err = s.tail(ctx, p.Run.ID, path)
+		d.Lines, err = s.api.Client().LastLines(ctx, p.Run.ID, path, 1000)
 	}
 	return d, err
-}
-
-// tail is the end of what a task wrote.
-func (s *site) tail(ctx context.Context, id, path string) ([]client.Line, error) {
-	var all []client.Line
-	after := ""
-	for range 10 {
-		some, err := s.api.Client().Lines(ctx, id, path, after, 0)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, some...)
-		if len(some) < 1000 {
-			break
-		}
-		after = some[len(some)-1].ID
-	}
-	return all[max(0, len(all)-1000):], nil
 }
 
 // natural orders paths so that item 2 comes before item 10.

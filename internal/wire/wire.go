@@ -385,4 +385,7 @@ type Line struct {
 	Source string
 	Text   string
 	At     int64
+	// Number counts the lines of the attempt from 1, so that a reader sees which
+	// of them are no longer kept; 0 when the worker does not count.
+	Number int
 }

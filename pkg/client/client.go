@@ -223,6 +223,22 @@ func (c *Client) Lines(ctx context.Context, runID, task, after string, block tim
 	return c.store.Lines(ctx, runID, task, after, 1000, block)
 }
 
+// LastLines returns the newest lines of a task, the oldest of them first.
+func (c *Client) LastLines(ctx context.Context, runID, task string, count int) ([]Line, error) {
+	return c.store.LastLines(ctx, runID, task, count)
+}
+
+// MoreLines returns, of several tasks, the lines after an entry of each ("" is
+// the beginning), waiting up to block when there are none.
+func (c *Client) MoreLines(ctx context.Context, runID string, after map[string]string, block time.Duration) (map[string][]Line, error) {
+	return c.store.MoreLines(ctx, runID, after, 1000, block)
+}
+
+// Wrote returns the tasks of a run that have log lines.
+func (c *Client) Wrote(ctx context.Context, runID string) ([]string, error) {
+	return c.store.Wrote(ctx, runID)
+}
+
 // Worker is an entry of the registry of workers.
 type Worker = wire.Worker
 

@@ -23,8 +23,6 @@ import (
 const (
 	startedAfter  = 200 * time.Millisecond // work shorter than this is not reported as started
 	progressEvery = time.Second
-	flushEvery    = 300 * time.Millisecond
-	maxLog        = 1 << 20 // bytes of log of one attempt
 )
 
 // attempt is a ticket in hand.
@@ -39,13 +37,11 @@ type attempt struct {
 	mask        *secret.Mask
 	heard       time.Time // when Redis last said that the ticket is ours; under w.mu
 
+	tail logTail
+
 	mu       sync.Mutex
-	lines    []wire.Line
-	logged   int
-	wrote    bool
 	reported time.Time
 	proof    *time.Timer // pushed away by progress
-	flush    *time.Timer
 }
 
 func newAttempt(ctx context.Context, w *Worker, t wire.Ticket) *attempt {
@@ -69,9 +65,7 @@ func (a *attempt) event(t wire.EventType) wire.Event {
 	if !a.began.IsZero() {
 		ev.Started = a.began.UnixMilli()
 	}
-	a.mu.Lock()
-	ev.Lines = a.wrote
-	a.mu.Unlock()
+	ev.Lines = a.tail.wrote()
 	return ev
 }
 
@@ -150,13 +144,11 @@ func (a *attempt) timeouts() (context.Context, context.CancelFunc) {
 	}
 	return ctx, func() {
 		stop()
+		a.tail.stop()
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if a.proof != nil {
 			a.proof.Stop()
-		}
-		if a.flush != nil {
-			a.flush.Stop()
 		}
 	}
 }
@@ -260,39 +252,6 @@ func (a *attempt) Progress(percent float64, note string) {
 	ev := a.event(wire.Progress)
 	ev.Progress, ev.Note = percent, note[:min(len(note), 1<<10)]
 	a.send(ev)
-}
-
-// Log keeps a line for the next flush.
-func (a *attempt) Log(source, text string) {
-	text = a.mask.Text(text)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.logged > maxLog {
-		return
-	}
-	if a.logged += len(text) + 1; a.logged > maxLog {
-		text = "(the log is longer than 1 MiB; the rest is left out)"
-	}
-	a.wrote = true
-	a.lines = append(a.lines, wire.Line{Task: a.ticket.Task, Attempt: a.ticket.Attempt, Source: source, Text: text, At: time.Now().UnixMilli()})
-	if a.flush == nil {
-		a.flush = time.AfterFunc(flushEvery, a.flushLines)
-	}
-}
-
-func (a *attempt) flushLines() {
-	a.mu.Lock()
-	lines := a.lines
-	a.lines, a.flush = nil, nil
-	a.mu.Unlock()
-	if len(lines) == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(a.ctx), 5*time.Second)
-	defer cancel()
-	if err := a.w.store.AppendLines(ctx, a.ticket.Run, lines); err != nil {
-		a.w.log.Warn("log lines are lost", append(a.fields(), zap.Int("lines", len(lines)), zap.Error(err))...)
-	}
 }
 
 // backoff waits between tries, longer each time, and logs now and then.
