@@ -114,7 +114,7 @@ func (a *app) artifactList() *cobra.Command {
 			return err
 		}
 		all, err := c.Artifacts(ctx, id)
-		if err != nil || a.output == "json" {
+		if err != nil || a.structured() {
 			return firstError(err, func() error { return a.json(all) })
 		}
 		for _, one := range all {

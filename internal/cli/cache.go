@@ -21,13 +21,13 @@ func (a *app) cacheList() *cobra.Command {
 	var handler string
 	c := a.query("list", "List cached results, the newest first", cobra.NoArgs, func(ctx context.Context, c *client.Client, _ []string) error {
 		all, err := c.CachedResults(ctx, handler)
-		if err != nil || a.output == "json" {
+		if err != nil || a.structured() {
 			return firstError(err, func() error { return a.json(all) })
 		}
 		var rows [][]string
 		for i := range all {
 			r := &all[i]
-			rows = append(rows, []string{r.Key[:min(16, len(r.Key))], r.Handler, r.Task, r.Run, clock(r.At), clock(r.Expires), strconv.Itoa(len(r.Result))})
+			rows = append(rows, []string{r.Key[:min(16, len(r.Key))], r.Handler, r.Task, r.Run, a.clock(r.At), a.clock(r.Expires), strconv.Itoa(len(r.Result))})
 		}
 		a.table("KEY HANDLER TASK RUN MADE EXPIRES BYTES", rows)
 		return nil

@@ -3,17 +3,20 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"os/user"
+	"slices"
+	"strings"
 	"syscall"
 
+	"github.com/charmbracelet/colorprofile"
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/orchis-run/orchis/internal/config"
 	"github.com/orchis-run/orchis/internal/redisstore"
@@ -59,20 +62,38 @@ type app struct {
 	redis    string
 	project  string
 	output   string
+	quiet    bool
+	headless bool
+	utc      bool
+	columns  int  // of the terminal that is standard output; 0 when it is none
 	approves bool // say yes to every approval
+	alone    bool // Redis is in this process, and gone with it
 }
 
 // Main runs the command and returns its exit code.
 func Main(args []string) int {
 	a := &app{
-		in: os.Stdin, out: os.Stdout, err: os.Stderr,
-		terminal: isatty.IsTerminal(os.Stderr.Fd()), asks: isatty.IsTerminal(os.Stdin.Fd()) && isatty.IsTerminal(os.Stderr.Fd()),
+		in: os.Stdin, out: painter(os.Stdout, os.Environ()), err: painter(os.Stderr, os.Environ()),
+		terminal: isatty.IsTerminal(os.Stderr.Fd()) && os.Getenv("TERM") != "dumb",
+		asks:     isatty.IsTerminal(os.Stdin.Fd()) && isatty.IsTerminal(os.Stderr.Fd()),
+	}
+	if isatty.IsTerminal(os.Stdout.Fd()) {
+		a.columns, _, _ = term.GetSize(int(os.Stdout.Fd()))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := a.command()
 	root.SetArgs(args)
 	return a.code(root.ExecuteContext(ctx))
+}
+
+// painter takes away the colours that the terminal does not know; all of them
+// when NO_COLOR is set, and for a pipe unless CLICOLOR_FORCE is.
+func painter(w io.Writer, env []string) io.Writer {
+	if slices.ContainsFunc(env, func(s string) bool { return strings.HasPrefix(s, "NO_COLOR=") && s != "NO_COLOR=" }) {
+		env = slices.DeleteFunc(slices.Clone(env), func(s string) bool { return strings.HasPrefix(s, "CLICOLOR_FORCE=") })
+	}
+	return colorprofile.NewWriter(w, env)
 }
 
 // code tells an error and returns the exit code for it.
@@ -110,8 +131,8 @@ func (a *app) command() *cobra.Command {
 		Use: "orchis", Short: "Distributed job orchestration for a Redis you already have",
 		SilenceErrors: true, SilenceUsage: true,
 		PersistentPreRunE: func(*cobra.Command, []string) error {
-			if a.output != "" && a.output != "json" {
-				return &exit{exitUsage, fmt.Errorf("--output is %q, want json or nothing", a.output)}
+			if !slices.Contains(outputs(), a.output) {
+				return &exit{exitUsage, fmt.Errorf("--output is %q, want json, yaml, wide, name or nothing", a.output)}
 			}
 			s, err := config.Load()
 			if err != nil {
@@ -132,13 +153,16 @@ func (a *app) command() *cobra.Command {
 	f := root.PersistentFlags()
 	f.StringVar(&a.redis, "redis", "", "URL of Redis (REDIS_URL)")
 	f.StringVar(&a.project, "project", "", "folder with recipes/, flows/ and jobs/ (ORCHIS_PROJECT)")
-	f.StringVarP(&a.output, "output", "o", "", "json for programs; tables otherwise")
+	f.StringVarP(&a.output, "output", "o", "", "json or yaml for programs, wide for all columns, name for the first one only")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "as --output name")
+	f.BoolVar(&a.headless, "no-headers", false, "tables without their first line")
+	f.BoolVar(&a.utc, "utc", false, "times in UTC instead of the local zone")
 	root.AddCommand(a.runCommand(), a.devCommand(), a.submitCommand(), a.rerunCommand(), a.retryCommand(),
-		a.listCommand(), a.describeCommand(), a.watchCommand(), a.logsCommand(), a.whyCommand(),
+		a.listCommand(), a.describeCommand(), a.watchCommand(), a.logsCommand(), a.eventsCommand(), a.whyCommand(),
 		a.cancelCommand(), a.pauseCommand(), a.resumeCommand(), a.approveCommand(), a.rejectCommand(), a.signalCommand(),
 		a.scheduleCommand(), a.cacheCommand(), a.artifactCommand(), a.dlqCommand(),
 		a.initCommand(), a.validateCommand(), a.lintCommand(), a.fmtCommand(), a.testCommand(), a.graphCommand(), a.planCommand(), a.schemaCommand(),
-		a.workersCommand(), a.contractsCommand(), a.queuesCommand(), a.doctorCommand(), a.conformanceCommand(), a.configCommand(), a.versionCommand(), a.referenceCommand())
+		a.workersCommand(), a.contractsCommand(), a.queuesCommand(), a.doctorCommand(), a.conformanceCommand(), a.configCommand(), a.versionCommand(), a.referenceCommand(), a.manCommand())
 	return root
 }
 
@@ -175,13 +199,6 @@ func (a *app) with(ctx context.Context, do func(*client.Client) error) error {
 func (a *app) print(format string, args ...any) { _, _ = fmt.Fprintf(a.out, format, args...) }
 func (a *app) tell(format string, args ...any)  { _, _ = fmt.Fprintf(a.err, format, args...) }
 
-func (a *app) json(v any) error {
-	e := json.NewEncoder(a.out)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(v)
-}
-
 func (a *app) loader() (*flow.Loader, error) {
 	l, err := flow.NewLoader(a.settings.Definitions())
 	if err != nil {
@@ -202,7 +219,7 @@ func (a *app) load(name string) (*flow.Bundle, error) {
 }
 
 func (a *app) told(diags flow.Diagnostics) error {
-	if a.output == "json" && len(diags) > 0 {
+	if a.structured() && len(diags) > 0 {
 		if err := a.json(diags); err != nil {
 			return err
 		}

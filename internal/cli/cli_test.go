@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/charmbracelet/colorprofile"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func typed(ctx context.Context, t *testing.T, in string, args ...string) (out, errs string, code int) {
 	t.Helper()
 	var o, e bytes.Buffer
-	a := &app{in: strings.NewReader(in), out: &o, err: &e, asks: in != ""}
+	a := &app{in: strings.NewReader(in), out: colorprofile.NewWriter(&o, nil), err: colorprofile.NewWriter(&e, nil), asks: in != ""}
 	root := a.command()
 	root.SetArgs(args)
 	code = a.code(root.ExecuteContext(ctx))
@@ -91,7 +92,7 @@ func TestCommandsAndTheirExitCodes(t *testing.T) {
 		{args: "run", code: 2, errs: `accepts 1 arg`},
 		{args: "rnu", code: 2, errs: `unknown command "rnu"`},
 		{args: "run --wrong x", code: 2, errs: `unknown flag: --wrong`},
-		{args: "list -o yaml", code: 2, errs: `--output is "yaml"`},
+		{args: "list -o xml", code: 2, errs: `--output is "xml"`},
 		{args: "list --redis redis://127.0.0.1:1", code: 5, errs: `connection refused`},
 		{args: "list --redis http://x", code: 5, errs: `redis`},
 		{args: "validate " + recipe("ok"), out: `^1 valid\n$`},
@@ -160,7 +161,18 @@ func TestWhatIsShownOfRuns(t *testing.T) {
 	for _, c := range []struct{ args, want string }{
 		{"list", `one +ok +succeeded +1/1 `},
 		{"describe one", `state    succeeded(?s).*a +succeeded +1 +worker`},
-		{"logs one", `\d\d:\d\d:\d\d a \| text: Hello Bo`},
+		{"logs one", `^\d\d:\d\d:\d\d a │ n: 2\n\d\d:\d\d:\d\d a │ text: Hello Bo\n$`},
+		{"logs one a --no-prefix --tail 1 --attempt -1", `^text: Hello Bo\n$`},
+		{"logs one -f --since 1h -o json", `^\{"runId":"one","task":"a","attempt":1,"source":"log","at":\d+,"number":1,"text":"n: 2"\}\n`},
+		{"logs one --attempt 2", `^$`},
+		{"events one --utc", `^\d\d:\d\d:\d\d\.\d{3} ok: run one running .*\n\S+ a succeeded in .*\n\S+ ok: run one succeeded\n$`},
+		{"events one -f -o json", `^\{"runId":"one","at":\d+,"run":"running".*\}\n(.*\n)*.*"run":"succeeded"`},
+		{"list -o yaml", `(?m)^- id: one$\n^  state: succeeded$`},
+		{"list -q", `^one\n$`},
+		{"list -o name --no-headers", `^one\n$`},
+		{"list --no-headers", `^one +ok +succeeded`},
+		{"list -o wide", `^RUN .* TOOK +BY +WHY\n`},
+		{"workers -o wide --no-headers", `ready +\S+ +\d+ +20\d\d-`},
 		{"why one", `the run succeeded`},
 		{"queues", `default +normal +0 +0`},
 		{"workers", `\d/\d +default +\d+ +ready`},

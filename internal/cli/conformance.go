@@ -46,11 +46,11 @@ func (a *app) conformanceCommand() *cobra.Command {
 				if !r.OK {
 					failed++
 				}
-				if a.output != "json" {
+				if !a.structured() {
 					a.tellCheck(r)
 				}
 			})
-			if a.output == "json" {
+			if a.structured() {
 				if err := a.json(all); err != nil {
 					return err
 				}

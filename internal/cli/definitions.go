@@ -53,7 +53,7 @@ func (a *app) validateCommand() *cobra.Command {
 		if err := a.told(diags); err != nil {
 			return err
 		}
-		if a.output != "json" {
+		if !a.structured() {
 			a.print("%d valid\n", len(args))
 		}
 		return nil
@@ -107,7 +107,7 @@ func (a *app) planCommand() *cobra.Command {
 		if err != nil {
 			return &exit{exitUsage, err}
 		}
-		if a.output == "json" {
+		if a.structured() {
 			return a.json(map[string]any{"inputs": inputs, "order": b.RootFlow().Layers(), "handlers": served(b, jobs)})
 		}
 		text, err := json.Marshal(inputs)

@@ -31,7 +31,7 @@ func (a *app) planDiff(ctx context.Context, name, against string) error {
 		return err
 	}
 	changes := graph.Changes(old, now)
-	if a.output == "json" {
+	if a.structured() {
 		return a.json(changes)
 	}
 	at := ""

@@ -24,7 +24,7 @@ func (a *app) dlqList() *cobra.Command {
 	var limit int
 	c := a.query("list", "List dead letters, the newest first", cobra.NoArgs, func(ctx context.Context, c *client.Client, _ []string) error {
 		all, err := c.DeadLetters(ctx, limit)
-		if err != nil || a.output == "json" {
+		if err != nil || a.structured() {
 			return firstError(err, func() error { return a.json(all) })
 		}
 		var rows [][]string
@@ -33,7 +33,7 @@ func (a *app) dlqList() *cobra.Command {
 			if d.Stream != "" {
 				what = d.Stream
 			}
-			rows = append(rows, []string{d.ID, what, d.Task, d.Handler, strconv.Itoa(d.Attempt), clock(d.At), d.Error.Error()})
+			rows = append(rows, []string{d.ID, what, d.Task, d.Handler, strconv.Itoa(d.Attempt), a.clock(d.At), d.Error.Error()})
 		}
 		a.table("ID RUN TASK HANDLER ATTEMPT WHEN WHY", rows)
 		return nil

@@ -37,7 +37,7 @@ func (a *app) lintCommand() *cobra.Command {
 		for _, name := range args {
 			all = append(all, l.Lint(name)...)
 		}
-		if a.output == "json" {
+		if a.structured() {
 			if err := a.json(all); err != nil {
 				return err
 			}

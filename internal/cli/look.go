@@ -5,42 +5,16 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/orchis-run/orchis/internal/cli/progress"
 	"github.com/orchis-run/orchis/internal/config"
 	"github.com/orchis-run/orchis/internal/daemon"
 	"github.com/orchis-run/orchis/internal/redisstore"
 	"github.com/orchis-run/orchis/pkg/client"
 	"github.com/orchis-run/orchis/pkg/run"
 )
-
-// table writes rows under a head, in columns.
-func (a *app) table(head string, rows [][]string) {
-	w := tabwriter.NewWriter(a.out, 0, 4, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, strings.ReplaceAll(head, " ", "\t"))
-	for _, r := range rows {
-		_, _ = fmt.Fprintln(w, strings.Join(r, "\t"))
-	}
-	_ = w.Flush()
-}
-
-func clock(ms int64) string {
-	if ms == 0 {
-		return "-"
-	}
-	return time.UnixMilli(ms).Local().Format("2006-01-02 15:04:05")
-}
-
-func took(from, to int64) string {
-	if from == 0 || to == 0 {
-		return "-"
-	}
-	return progress.Duration(time.Duration(to-from) * time.Millisecond)
-}
 
 // query is a command that asks Redis and shows the answer.
 func (a *app) query(use, short string, args cobra.PositionalArgs, do func(context.Context, *client.Client, []string) error) *cobra.Command {
@@ -73,14 +47,18 @@ func (a *app) listCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if a.output == "json" {
+		if a.structured() {
 			return a.json(runs)
 		}
 		var rows [][]string
 		for _, r := range runs {
-			rows = append(rows, []string{r.ID, r.Recipe, string(r.State), fmt.Sprintf("%d/%d", r.Counts.Final(), r.Counts.Total()), clock(r.Created), took(r.Started, r.Ended)})
+			why := ""
+			if r.Error != nil {
+				why = r.Error.Error()
+			}
+			rows = append(rows, []string{r.ID, r.Recipe, string(r.State), fmt.Sprintf("%d/%d", r.Counts.Final(), r.Counts.Total()), a.clock(r.Created), took(r.Started, r.Ended), r.SubmittedBy, why})
 		}
-		a.table("RUN RECIPE STATE TASKS CREATED TOOK", rows)
+		a.table("RUN RECIPE STATE TASKS CREATED TOOK +BY +WHY", rows)
 		return nil
 	})
 	c.Aliases = []string{"ls"}
@@ -100,10 +78,14 @@ func (a *app) describeCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if a.output == "json" {
+		if a.structured() {
 			return a.json(map[string]any{"run": r, "tasks": taskMap(tasks)})
 		}
-		a.print("run      %s\nrecipe   %s\nstate    %s\nby       %s\ncreated  %s\ntook     %s\ninputs   %s\n", r.ID, r.Recipe, r.State, r.SubmittedBy, clock(r.Created), took(r.Started, r.Ended), r.Inputs)
+		if a.names() {
+			a.print("%s\n", r.ID)
+			return nil
+		}
+		a.print("run      %s\nrecipe   %s\nstate    %s\nby       %s\ncreated  %s\ntook     %s\ninputs   %s\n", r.ID, r.Recipe, r.State, r.SubmittedBy, a.clock(r.Created), took(r.Started, r.Ended), r.Inputs)
 		if r.Error != nil {
 			a.print("error    %s\n", r.Error.Error())
 		}
@@ -128,7 +110,7 @@ func (a *app) whyCommand() *cobra.Command {
 	var limit int
 	c := a.queryRun("why RUN [TASK]", "Say why a run, or a task of it, is not going on", cobra.RangeArgs(1, 2), func(ctx context.Context, c *client.Client, id string, args []string) error {
 		reasons, err := c.Why(ctx, id, strings.Join(args, ""))
-		if err != nil || a.output == "json" {
+		if err != nil || a.structured() {
 			return firstError(err, func() error { return a.json(reasons) })
 		}
 		for n, r := range reasons {
@@ -156,67 +138,10 @@ func taskMap(tasks []run.Task) map[string]run.Task {
 	return m
 }
 
-func (a *app) watchCommand() *cobra.Command {
-	var how string
-	c := a.queryRun("watch RUN", "Show the progress of a run until it ends", cobra.ExactArgs(1), func(ctx context.Context, c *client.Client, id string, _ []string) error {
-		if err := a.show(ctx, c, id, nil, how); err != nil {
-			return err
-		}
-		return a.conclude(ctx, c, id, how)
-	})
-	c.Flags().StringVar(&how, "progress", "auto", "auto, tty, plain, json or quiet")
-	return c
-}
-
-func (a *app) logsCommand() *cobra.Command {
-	var follow bool
-	c := a.queryRun("logs RUN [TASK]", "Show what the tasks of a run wrote", cobra.RangeArgs(1, 2), func(ctx context.Context, c *client.Client, id string, args []string) error {
-		only := ""
-		if len(args) == 1 {
-			only = args[0]
-		}
-		after := map[string]string{}
-		for {
-			r, err := c.Run(ctx, id)
-			if err != nil {
-				return err
-			}
-			tasks, err := c.Tasks(ctx, id)
-			if err != nil {
-				return err
-			}
-			for _, t := range tasks {
-				if only != "" && t.ID != only {
-					continue
-				}
-				lines, err := c.Lines(ctx, id, t.ID, after[t.ID], 0)
-				if err != nil {
-					return err
-				}
-				for _, l := range lines {
-					after[t.ID] = l.ID
-					a.print("%s %s | %s\n", time.UnixMilli(l.At).Local().Format("15:04:05"), t.ID, l.Text)
-				}
-			}
-			if !follow || r.State.Final() {
-				return nil
-			}
-			t := time.NewTimer(300 * time.Millisecond)
-			select {
-			case <-t.C:
-			case <-ctx.Done():
-				return nil
-			}
-		}
-	})
-	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the run has ended")
-	return c
-}
-
 func (a *app) workersCommand() *cobra.Command {
 	return a.query("workers", "List workers", cobra.NoArgs, func(ctx context.Context, c *client.Client, _ []string) error {
 		all, err := c.Workers(ctx)
-		if err != nil || a.output == "json" {
+		if err != nil || a.structured() {
 			return firstError(err, func() error { return a.json(all) })
 		}
 		var rows [][]string
@@ -226,11 +151,11 @@ func (a *app) workersCommand() *cobra.Command {
 				state = "draining"
 			}
 			if time.Since(time.UnixMilli(w.Seen)) > 15*time.Second {
-				state = "silent since " + clock(w.Seen)
+				state = "silent since " + a.clock(w.Seen)
 			}
-			rows = append(rows, []string{w.Name, w.Host, fmt.Sprintf("%d/%d", w.Busy, w.Slots), strings.Join(w.Queues, ","), strconv.Itoa(len(w.Handlers)), state})
+			rows = append(rows, []string{w.Name, w.Host, fmt.Sprintf("%d/%d", w.Busy, w.Slots), strings.Join(w.Queues, ","), strconv.Itoa(len(w.Handlers)), state, w.Version, strconv.Itoa(w.PID), a.clock(w.Started)})
 		}
-		a.table("WORKER HOST BUSY QUEUES HANDLERS STATE", rows)
+		a.table("WORKER HOST BUSY QUEUES HANDLERS STATE +VERSION +PID +STARTED", rows)
 		return nil
 	})
 }
@@ -245,7 +170,7 @@ func firstError(err error, then func() error) error {
 func (a *app) queuesCommand() *cobra.Command {
 	return a.query("queues", "List queues", cobra.NoArgs, func(ctx context.Context, c *client.Client, _ []string) error {
 		all, err := c.Queues(ctx)
-		if err != nil || a.output == "json" {
+		if err != nil || a.structured() {
 			return firstError(err, func() error { return a.json(all) })
 		}
 		paused, err := c.PausedQueues(ctx)
@@ -271,7 +196,7 @@ func (a *app) doctorCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if a.output == "json" {
+		if a.structured() {
 			return a.json(all)
 		}
 		bad := false

@@ -67,10 +67,10 @@ func (a *app) retry(ctx context.Context, c *client.Client, id string, g again) e
 	if err != nil {
 		return err
 	}
-	if a.output == "json" && g.dry {
+	if a.structured() && g.dry {
 		return a.json(map[string]any{"run": id, "plan": plan})
 	}
-	if a.output != "json" {
+	if !a.structured() {
 		a.showPlan(plan)
 	}
 	if g.dry {
@@ -79,7 +79,7 @@ func (a *app) retry(ctx context.Context, c *client.Client, id string, g again) e
 	if yes, err := a.sure(g.yes); err != nil || !yes {
 		return err
 	}
-	if a.output == "json" {
+	if a.structured() {
 		return a.retryJSON(ctx, c, id, request, plan)
 	}
 	if g.wait && bundle == nil {

@@ -46,7 +46,7 @@ func (a *app) runCommand() *cobra.Command {
 	c.Flags().StringVarP(&g.file, "inputs", "f", "", "a JSON or YAML file with inputs")
 	c.Flags().BoolVar(&g.noCache, "no-cache", false, "use no cached results of other runs")
 	c.Flags().IntVar(&workers, "workers", 2, "number of workers")
-	c.Flags().StringVar(&how, "progress", "auto", "auto, tty, plain, json or quiet")
+	progressFlag(c, &how)
 	c.Flags().DurationVar(&limit, "timeout", 0, "cancel the run after this time")
 	c.Flags().BoolVar(&a.approves, "approve", false, "say yes to every approval, to try a recipe")
 	return c
@@ -104,9 +104,9 @@ func (a *app) run(ctx context.Context, name string, g given, workers int, how st
 			return err
 		}
 		defer server.Close()
-		a.settings.RedisURL = server.URL()
+		a.settings.RedisURL, a.alone = server.URL(), true
 		if how != "quiet" && how != "json" {
-			a.tell("embedded Redis, in memory: this run is gone when the command ends (set REDIS_URL to keep runs)\n")
+			a.tell("embedded Redis, in memory: gone with this command (set REDIS_URL to keep runs)\n")
 		}
 	}
 	return a.locally(ctx, jobs, workers, func(ctx context.Context) error {
@@ -170,7 +170,10 @@ func (a *app) start(ctx context.Context, g *errgroup.Group, s config.Settings, s
 	}
 	g.Go(func() error { return o.Run(ctx) })
 	for n := range workers {
-		s.WorkerName = fmt.Sprintf("worker-%d-%d", os.Getpid(), n+1)
+		s.WorkerName = fmt.Sprintf("worker-%d", n+1)
+		if !a.alone {
+			s.WorkerName = fmt.Sprintf("worker-%d-%d", os.Getpid(), n+1)
+		}
 		w, err := daemon.NewWorker(s, poll, jobs, log)
 		if err != nil {
 			return &exit{exitUsage, err}

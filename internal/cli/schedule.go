@@ -48,7 +48,7 @@ func (a *app) scheduleCommand() *cobra.Command {
 
 func (a *app) listSchedules(ctx context.Context, c *client.Client) error {
 	all, err := c.Schedules(ctx)
-	if err != nil || a.output == "json" {
+	if err != nil || a.structured() {
 		return firstError(err, func() error { return a.json(all) })
 	}
 	var rows [][]string
@@ -63,11 +63,11 @@ func (a *app) listSchedules(ctx context.Context, c *client.Client) error {
 		}
 		next := "-"
 		if s.Next > 0 {
-			next = time.UnixMilli(s.Next).Format(time.RFC3339)
+			next = a.clock(s.Next)
 		}
 		skipped := ""
 		if s.Skipped > 0 {
-			skipped = time.UnixMilli(s.Skipped).Format(time.RFC3339) + " " + s.Why
+			skipped = a.clock(s.Skipped) + " " + s.Why
 		}
 		rows = append(rows, []string{key, s.Cron, s.Timezone, next, s.Run, state, skipped})
 	}
@@ -99,7 +99,7 @@ func (a *app) nextCommand() *cobra.Command {
 			}
 			all = append(all, d)
 		}
-		if a.output == "json" {
+		if a.structured() {
 			return a.json(all)
 		}
 		for _, d := range all {

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
+	"github.com/charmbracelet/colorprofile"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/term"
 
@@ -32,6 +34,9 @@ func (a *app) show(ctx context.Context, c *client.Client, id string, b *flow.Bun
 	var p progress.Printer
 	switch how {
 	case "tty":
+		if w, is := a.err.(*colorprofile.Writer); is && w.Profile < colorprofile.ASCII {
+			w.Profile = colorprofile.ASCII // it is no terminal, and is to be used as one
+		}
 		p = progress.Terminal(a.err, o)
 	case "plain":
 		p = progress.Plain(a.err, o)
@@ -96,18 +101,46 @@ func (a *app) result(ctx context.Context, c *client.Client, r run.Run, how strin
 	if r.Error.Task == "" {
 		return nil
 	}
-	lines, err := c.Lines(ctx, r.ID, r.Error.Task, "", 0)
+	return a.lastLines(ctx, c, r)
+}
+
+// lastLines shows the end of what the task wrote in which a run failed, and says
+// how to see all of it.
+func (a *app) lastLines(ctx context.Context, c *client.Client, r run.Run) error {
+	const most = 20
+	task := r.Error.Task
+	lines, err := c.LastLines(ctx, r.ID, task, 5000)
+	if err != nil || len(lines) == 0 {
+		return err
+	}
+	a.tell("last lines of %s:\n", task)
+	for _, l := range lines[max(0, len(lines)-most):] {
+		a.tell("  %s\n", progress.Colours(l.Text))
+	}
+	if !a.alone {
+		a.tell("all of them: orchis logs %s %s\n", r.ID, quoted(task))
+		return nil
+	}
+	if len(lines) <= most {
+		return nil
+	}
+	f, err := os.CreateTemp("", "orchis-*.log")
 	if err != nil {
 		return err
 	}
-	if len(lines) == 0 {
-		return nil
+	for _, l := range lines {
+		_, _ = fmt.Fprintln(f, l.Text)
 	}
-	a.tell("last lines of %s:\n", r.Error.Task)
-	for _, l := range lines[max(0, len(lines)-20):] {
-		a.tell("  %s\n", l.Text)
+	a.tell("all %d of them: %s\n", len(lines), f.Name())
+	return f.Close()
+}
+
+// quoted is a word as the shell reads it.
+func quoted(word string) string {
+	if strings.ContainsAny(word, "[]*?$ '\"\\&;|<>()`!#~") {
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 	}
-	return nil
+	return word
 }
 
 // conclude prints what a run that has ended gave, and returns the error for how

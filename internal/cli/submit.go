@@ -45,7 +45,7 @@ func (a *app) submitCommand() *cobra.Command {
 	c.Flags().DurationVar(&keyFor, "key-for", 24*time.Hour, "how long the key counts")
 	c.Flags().BoolVar(&wait, "wait", false, "wait until the run has ended and print its outputs")
 	c.Flags().BoolVar(&watch, "watch", false, "as --wait, and show the progress")
-	c.Flags().StringVar(&how, "progress", "auto", "auto, tty, plain, json or quiet")
+	progressFlag(c, &how)
 	c.Flags().DurationVar(&limit, "timeout", 0, "stop waiting after this time; the run goes on")
 	return c
 }
@@ -117,11 +117,7 @@ func (a *app) submit(ctx context.Context, c *client.Client, request client.Reque
 	}
 	a.tell("run %s\n", id)
 	if err := a.show(ctx, c, id, b, how); err != nil {
-		if ctx.Err() != nil {
-			a.tell("the run goes on; follow it with: orchis watch %s\n", id)
-			return context.Cause(ctx)
-		}
-		return err
+		return a.detached(ctx, id, err)
 	}
 	return a.conclude(ctx, c, id, how)
 }

@@ -75,7 +75,7 @@ func (a *app) tellTests(all []flowtest.Result, verbose bool) error {
 			failed++
 		}
 	}
-	if a.output == "json" {
+	if a.structured() {
 		if err := a.json(all); err != nil {
 			return err
 		}

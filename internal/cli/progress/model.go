@@ -25,8 +25,9 @@ type row struct {
 	ended    int64
 	due      int64
 	items    int
-	done     int // items that are final
-	failed   int // items that failed
+	done     int                // items that are final
+	failed   int                // items that failed
+	parts    map[string]float64 // percent of items under way
 	percent  float64
 	note     string
 	err      *run.Error
@@ -153,13 +154,34 @@ func (r *row) change(c run.Change) {
 // the flow of an item.
 func (m *model) item(r *row, c run.Change, whole bool) {
 	m.occupy(r, c)
-	if !whole || !c.State.Final() {
+	if !whole {
+		return
+	}
+	if c.Progress > 0 {
+		if r.parts == nil {
+			r.parts = make(map[string]float64)
+		}
+		r.parts[c.Task] = c.Progress
+	}
+	if c.State == run.TaskRetrying || c.State.Final() {
+		delete(r.parts, c.Task)
+	}
+	if !c.State.Final() {
 		return
 	}
 	r.done++
 	if c.State == run.TaskFailed {
 		r.failed++
 	}
+}
+
+// share is how many items are done, those under way by their part.
+func (r *row) share() float64 {
+	sum := float64(r.done)
+	for _, percent := range r.parts {
+		sum += percent / 100
+	}
+	return sum
 }
 
 // occupy keeps in mind which worker is busy with which task of a row.

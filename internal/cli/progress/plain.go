@@ -38,8 +38,11 @@ func (p *plain) Changes(now time.Time, changes []run.Change) error {
 		if text == "" {
 			continue
 		}
-		at := p.model.since(p.model.created, c.At, now)
-		if _, err := fmt.Fprintf(p.out, "[%6s] %s\n", Duration(at), oneLine(text)); err != nil {
+		at := fmt.Sprintf("[%6s]", Duration(p.model.since(p.model.created, c.At, now)))
+		if p.options.Clock != nil {
+			at = p.options.Clock(c.At)
+		}
+		if _, err := fmt.Fprintf(p.out, "%s %s\n", at, oneLine(text)); err != nil {
 			return fmt.Errorf("write progress: %w", err)
 		}
 	}

@@ -28,6 +28,9 @@ type Options struct {
 	Bundle *flow.Bundle
 	// Size returns the terminal's columns and rows.
 	Size func() (columns, rows int)
+	// Clock, if given, says when something was; else plain lines have the time
+	// since the run was created.
+	Clock func(ms int64) string
 }
 
 // JSON writes each change as one line of JSON.

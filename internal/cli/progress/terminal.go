@@ -3,12 +3,13 @@ package progress
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"charm.land/lipgloss/v2"
+	"github.com/charmbracelet/x/ansi"
 
-	"github.com/orchis-run/orchis/internal/graph"
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
@@ -33,7 +34,7 @@ type terminal struct {
 	options Options
 	model   *model
 	shown   map[string]bool // rows that scrolled up already
-	height  int             // lines of the region on the screen
+	painted []string        // the region that is on the screen below them
 	begun   bool
 }
 
@@ -52,33 +53,52 @@ func (t *terminal) Changes(now time.Time, changes []run.Change) error {
 func (t *terminal) Tick(now time.Time) error { return t.paint(nil, t.region(now)) }
 
 func (t *terminal) Close(now time.Time) error {
-	last := t.summary(now)
-	if err := t.paint([]string{last}, nil); err != nil {
+	if err := t.paint([]string{t.summary(now)}, nil); err != nil {
 		return err
 	}
 	_, err := io.WriteString(t.out, showCursor)
 	return err
 }
 
+// Aside writes a line above the live region.
+func (t *terminal) Aside(now time.Time, text string) error {
+	return t.paint([]string{Faint(oneLine(text))}, t.region(now))
+}
+
 // paint replaces the region by finished lines, which stay, and a new region.
 func (t *terminal) paint(finished, region []string) error {
-	columns, _ := t.options.Size()
+	columns, rows := t.options.Size()
+	columns = max(20, columns)
+	for _, lines := range [][]string{finished, region} {
+		for i, l := range lines {
+			lines[i] = ansi.Truncate(l, columns-1, "…")
+		}
+	}
+	if len(finished) == 0 && t.begun && slices.Equal(region, t.painted) {
+		return nil
+	}
 	var b strings.Builder
 	b.WriteString(beginFrame)
 	if !t.begun {
 		t.begun = true
 		b.WriteString(hideCursor)
 	}
-	if t.height > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA", t.height)
+	// A terminal that became narrower has broken the lines that are on it.
+	height := 0
+	for _, l := range t.painted {
+		height += max(1, (lipgloss.Width(l)+columns-1)/columns)
+	}
+	if height = min(height, rows-1); height > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA", height)
 	}
 	b.WriteString("\r" + clearBelow)
-	fit := lipgloss.NewStyle().MaxWidth(max(20, columns)).Inline(true)
-	for _, l := range append(finished, region...) {
-		b.WriteString(fit.Render(l) + "\n")
+	for _, lines := range [][]string{finished, region} {
+		for _, l := range lines {
+			b.WriteString(l + "\n")
+		}
 	}
 	b.WriteString(endFrame)
-	t.height = len(region)
+	t.painted = region
 	if _, err := io.WriteString(t.out, b.String()); err != nil {
 		return fmt.Errorf("paint progress: %w", err)
 	}
@@ -92,7 +112,7 @@ func (t *terminal) region(now time.Time) []string {
 	room := max(3, rows*2/3-1)
 	lines := []string{t.summary(now)}
 	active, waiting := t.model.active(), t.model.waiting()
-	width := nameWidth(append(active[:len(active):len(active)], waiting...))
+	width := t.width()
 	hidden := 0
 	for _, r := range active {
 		if len(lines) >= room {
@@ -114,27 +134,47 @@ func (t *terminal) region(now time.Time) []string {
 	return lines
 }
 
+// width is the column of names: the same for all lines, so that what scrolls up
+// stays under what is above it.
+func (t *terminal) width() int {
+	columns, _ := t.options.Size()
+	width := 12
+	for _, p := range t.model.order {
+		width = max(width, lipgloss.Width(p))
+	}
+	return min(width, max(12, min(32, columns/3)))
+}
+
 // summary is the line about the run as a whole.
 func (t *terminal) summary(now time.Time) string {
 	m := t.model
 	done, total := m.counts()
-	head := accent(" " + t.options.Recipe)
+	head := " " + accent(t.options.Recipe)
 	if m.state.Final() {
-		head = runIcon(m.state) + " " + bold(t.options.Recipe)
+		head = " " + runIcon(m.state) + " " + bold(t.options.Recipe)
 	}
+	columns, _ := t.options.Size()
 	s := fmt.Sprintf("%s  %s  %s %d/%d  %s", head, faint(ShortID(t.options.Run)),
-		runStyle(m.state).Render(bar(done, total, 19)), done, total, Duration(m.elapsed(now)))
-	busy := 0
+		runStyle(m.state).Render(bar(done, total, max(8, min(24, columns/4)))), done, total, Duration(m.elapsed(now)))
+	busy, failed := 0, 0
 	for _, tasks := range m.busy {
 		if len(tasks) > 0 {
 			busy++
 		}
 	}
+	for _, r := range m.rows {
+		if r.state == run.TaskFailed && (!r.flow || r.iterated) {
+			failed++
+		}
+	}
+	if failed > 0 && m.state != run.Failed {
+		s += "  " + runStyle(run.Failed).Render(fmt.Sprintf("%d failed", failed))
+	}
 	switch {
-	case m.state.Final():
+	case m.state.Final(), m.state == run.Paused:
 		s += "  " + runStyle(m.state).Render(string(m.state))
 	case busy > 0:
-		s += "   " + plural(busy, "worker")
+		s += "  " + faint(plural(busy, "worker"))
 	}
 	return s
 }
@@ -145,9 +185,12 @@ func (t *terminal) finished(r *row, now time.Time) string {
 	if r.state != run.TaskSucceeded && r.state != run.TaskFailed {
 		took = ""
 	}
-	s := fmt.Sprintf(" %s %s  %6s", taskIcon(r.state), pad(r.path, 24), took)
-	if names := workerNames(r.workers); names != "" {
-		s += "  " + faint(names)
+	s := fmt.Sprintf(" %s %s  %6s", taskIcon(r.state), pad(r.path, t.width()), took)
+	switch {
+	case r.err != nil:
+		s += "  " + taskStyle(r.state).Render(oneLine(errorText(r.err)))
+	case r.reason != "":
+		s += "  " + faint(oneLine(r.reason))
 	}
 	if r.iterated && r.state == run.TaskSucceeded {
 		s += "  " + plural(r.items, "item")
@@ -155,14 +198,11 @@ func (t *terminal) finished(r *row, now time.Time) string {
 			s += fmt.Sprintf(", %d failed", r.failed)
 		}
 	}
+	if names := workerNames(r.workers); names != "" {
+		s += "  " + faint(names)
+	}
 	if r.attempt > 1 {
 		s += faint(fmt.Sprintf("  attempt %d", r.attempt))
-	}
-	switch {
-	case r.err != nil:
-		s += "  " + taskStyle(r.state).Render(oneLine(errorText(r.err)))
-	case r.reason != "":
-		s += "  " + faint(oneLine(r.reason))
 	}
 	return s
 }
@@ -186,99 +226,42 @@ func (t *terminal) active(r *row, width int, now time.Time) string {
 	if r.wait != nil {
 		return s + oneLine(waitText(r.wait, now.UnixMilli()-m.skew))
 	}
-	took := Duration(m.since(r.started, 0, now))
+	s += fmt.Sprintf("%6s  ", Duration(m.since(r.started, 0, now)))
 	switch {
 	case r.items > 0:
-		s += fmt.Sprintf("%6s  ▕%s▏ %d/%d", took, bar(r.done, r.items, 10), r.done, r.items)
+		s += fmt.Sprintf("▕%s▏ %d/%d", bar(int(1000*r.share()), 1000*r.items, 10), r.done, r.items)
 	case r.state == run.TaskQueued:
-		s += fmt.Sprintf("%6s  %s", took, faint("queued"))
+		s += faint("queued")
 	case r.percent > 0:
-		s += fmt.Sprintf("%6s  ▕%s▏ %.0f%%", took, bar(int(r.percent*10), 1000, 10), r.percent)
-	default:
-		s += fmt.Sprintf("%6s", took)
+		s += fmt.Sprintf("▕%s▏ %.0f%%", bar(int(r.percent*10), 1000, 10), r.percent)
 	}
 	if r.attempt > 1 {
 		s += fmt.Sprintf("  attempt %d", r.attempt)
 	}
-	if names := workerNames(r.workers); names != "" && r.state == run.TaskRunning {
-		s += "  " + faint(names)
-	}
 	if r.note != "" {
 		s += "  " + oneLine(r.note)
+	}
+	if names := workerNames(r.workers); names != "" && r.state == run.TaskRunning {
+		s += "  " + faint(names)
 	}
 	return s
 }
 
 // waiting is the line of a job that cannot start yet.
 func (t *terminal) waiting(r *row, width int) string {
-	s := fmt.Sprintf(" %s %s", taskIcon(r.state), pad(r.path, width))
+	s := fmt.Sprintf(" %s %s", taskIcon(r.state), faint(pad(r.path, width)))
 	if names := t.model.unfinished(r); len(names) > 0 {
-		s += "  " + faint("waits for "+strings.Join(names, ", "))
+		s += "          " + faint("waits for "+strings.Join(names, ", "))
 	}
 	return s
-}
-
-func nameWidth(rows []*row) int {
-	width := 8
-	for _, r := range rows {
-		width = max(width, lipgloss.Width(r.path))
-	}
-	return min(width, 40)
 }
 
 // pad fills a name up with spaces; a longer one keeps its end.
 func pad(s string, width int) string {
 	n := lipgloss.Width(s)
-	if r := []rune(s); n > width && len(r) == n {
-		return "…" + string(r[n-width+1:])
+	if n > width {
+		s = ansi.TruncateLeft(s, n-width+1, "…")
+		n = lipgloss.Width(s)
 	}
 	return s + strings.Repeat(" ", max(0, width-n))
 }
-
-func taskIcon(s run.TaskState) string { return taskStyle(s).Render(graph.Icon(s)) }
-
-func runIcon(s run.State) string {
-	switch s {
-	case run.Succeeded:
-		return runStyle(s).Render("✔")
-	case run.Failed:
-		return runStyle(s).Render("✘")
-	case run.Cancelled:
-		return runStyle(s).Render("◼")
-	}
-	return runStyle(s).Render("●")
-}
-
-func taskStyle(s run.TaskState) lipgloss.Style {
-	style := lipgloss.NewStyle()
-	switch s {
-	case run.TaskSucceeded, run.TaskCached:
-		return style.Foreground(lipgloss.Color("2"))
-	case run.TaskRunning:
-		return style.Foreground(lipgloss.Color("4"))
-	case run.TaskQueued, run.TaskRetrying, run.TaskWaiting, run.TaskDelayed:
-		return style.Foreground(lipgloss.Color("3"))
-	case run.TaskFailed:
-		return style.Foreground(lipgloss.Color("1"))
-	}
-	return style.Faint(true)
-}
-
-func runStyle(s run.State) lipgloss.Style {
-	style := lipgloss.NewStyle()
-	switch s {
-	case run.Succeeded:
-		return style.Foreground(lipgloss.Color("2"))
-	case run.Failed:
-		return style.Foreground(lipgloss.Color("1"))
-	case run.Running:
-		return style.Foreground(lipgloss.Color("4"))
-	}
-	return style.Foreground(lipgloss.Color("3"))
-}
-
-func accent(s string) string {
-	return lipgloss.NewStyle().Bold(true).Foreground(lipgloss.Color("#a78bfa")).Render(s)
-}
-func bold(s string) string  { return lipgloss.NewStyle().Bold(true).Render(s) }
-func faint(s string) string { return lipgloss.NewStyle().Faint(true).Render(s) }

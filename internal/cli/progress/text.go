@@ -2,6 +2,7 @@ package progress
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -66,6 +67,36 @@ func oneLine(s string) string {
 		}
 		return r
 	}, s))
+}
+
+// escapes are what moves the cursor, sets titles and the like; colours are told
+// apart by their last letter.
+var escapes = regexp.MustCompile("\x1b(\\[[0-9;:?<=>]*[ -/]*[@-~]|[\\]PX^_][^\a\x1b]*(\a|\x1b\\\\)?|[ -/]*[0-Z\\\\^-~])|\u009b[0-9;:?]*[@-~]")
+
+// Clean returns a text without what would do something to the terminal.
+func Clean(s string) string { return oneLine(escapes.ReplaceAllString(s, "")) }
+
+// Colours returns a text that may colour itself and do nothing else to the
+// terminal; when it did, its end sets the colours back.
+func Colours(s string) string {
+	painted := false
+	s = escapes.ReplaceAllStringFunc(s, func(e string) string {
+		if strings.HasPrefix(e, "\x1b[") && strings.HasSuffix(e, "m") && !strings.ContainsAny(e, "?<=>") {
+			painted = true
+			return e
+		}
+		return ""
+	})
+	s = strings.Map(func(r rune) rune {
+		if r == '\t' || r == '\x1b' && painted || r >= ' ' && (r < 0x7f || r >= 0xa0) {
+			return r
+		}
+		return -1
+	}, s)
+	if painted {
+		s += "\x1b[m"
+	}
+	return s
 }
 
 func plural(n int, one string) string {
