@@ -85,7 +85,7 @@ func TestCommandsAndTheirExitCodes(t *testing.T) {
 		{args: "run " + recipe("must") + " --progress quiet", in: "many\n11\n7\n", out: `^7\n$`, errs: `How large: .*want an integer.*\n.*more than the largest`},
 		{args: "run " + recipe("must"), in: "a\nb\nc\nd\n", code: 3, errs: `input "size": no usable value after 3 tries`},
 		{args: "run " + recipe("fails") + " --progress quiet", code: 1, errs: `job "a" failed: something went wrong \(exit:7\)[^$]*last lines of a:\n  something went wrong`},
-		{args: "run " + recipe("waits") + " --progress quiet --timeout 200ms", code: 124, errs: `cancelling the run`},
+		{args: "run " + recipe("waits") + " --progress quiet --timeout 2s", code: 124, errs: `cancelling the run`},
 		{args: "run " + recipe("bad"), code: 3, errs: `recipes/bad.yaml:1:12: error E102: unknown key "jbo" in job "a" \(did you mean "job"\?\)\n    1 \| jobs: \{a: \{jbo: debug\}\}\n      \|            \^~~\n`},
 		{args: "run " + recipe("nobody"), code: 3, errs: `job "a" wants the handler "nobody", which is neither built in nor in `},
 		{args: "run " + recipe("okk"), code: 4, errs: `did you mean "ok"\?`},

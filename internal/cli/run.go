@@ -135,6 +135,12 @@ func (a *app) locally(ctx context.Context, jobs *job.Registry, workers int, do f
 	if level == "info" {
 		s.LogLevel = "warn"
 	}
+	// These workers are there for one run. What they hold when it has ended, or
+	// when nobody wants to wait for it any longer, others can do again.
+	s.ShutdownGrace = min(s.ShutdownGrace, 5*time.Second)
+	if a.alone {
+		s.ShutdownGrace = min(s.ShutdownGrace, 500*time.Millisecond)
+	}
 	log, err := s.Logger(a.terminal)
 	if err != nil {
 		return &exit{exitUsage, err}
