@@ -62,6 +62,7 @@ type Settings struct {
 	Artifacts       string        `env:"ORCHIS_ARTIFACTS" envDefault:".orchis/artifacts" why:"Where files are kept that jobs hand to one another: a folder that all workers and orchestrators share, or s3://bucket/folder?endpoint=https://host:port&region=name, with keys from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."`
 	ArtifactAge     time.Duration `env:"ORCHIS_ARTIFACT_AGE" envDefault:"24h" why:"How old a file must be for an orchestrator to remove it when no run refers to it."`
 	Window          int           `env:"ORCHIS_WINDOW" envDefault:"256" why:"How many items of an iteration are published ahead."`
+	RunWindow       int           `env:"ORCHIS_RUN_WINDOW" envDefault:"2000" why:"How many tickets a run has at once, whatever could run. The first 100 stand in the lane of their job, the others one lane lower, so that small runs need not wait behind a large one."`
 
 	WorkerName    string            `env:"ORCHIS_WORKER_NAME" why:"Unique name of the worker; empty: the host's name and a random part."`
 	WorkerListen  string            `env:"ORCHIS_WORKER_LISTEN" envDefault:"off" why:"Where the worker answers health checks, as 127.0.0.1:8421; off: nowhere."`
@@ -184,6 +185,7 @@ func (s *Settings) check() error {
 	_, err = artifact.Open(s.Artifacts, s.Prefix)
 	refuse(err != nil, "ORCHIS_ARTIFACTS", s.Artifacts, "the path of a folder, or s3://bucket/folder?endpoint=https://host:port&region=name")
 	refuse(s.Window < 1, "ORCHIS_WINDOW", s.Window, "1 or more")
+	refuse(s.RunWindow < 1 || s.RunWindow > 100_000, "ORCHIS_RUN_WINDOW", s.RunWindow, "1 to 100000")
 	return errors.Join(errs...)
 }
 

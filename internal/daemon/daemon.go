@@ -119,7 +119,7 @@ func NewOrchestrator(s config.Settings, poll time.Duration, store *redisstore.St
 		Lease:       s.Lease, WaitForHandlers: s.UnknownHandlers == "wait",
 		RetentionAge: s.RetentionAge, RetentionCount: s.RetentionCount,
 		RetentionBytes: budget, Export: s.Export, MemoryHigh: s.MemoryHigh,
-		Limits: engine.Limits{Window: s.Window, MaxInput: s.LargestValue(), MaxResult: s.LargestValue()}, Poll: poll, Signing: keys,
+		Limits: engine.Limits{Window: s.Window, InFlight: s.RunWindow, MaxInput: s.LargestValue(), MaxResult: s.LargestValue()}, Poll: poll, Signing: keys,
 	}, log)
 }
 

@@ -146,7 +146,7 @@ func (r *Run) revoke(u *unit) {
 		}
 	}
 	r.fx.Revokes = append(r.fx.Revokes, Revoke{
-		Task: u.path(), Pub: u.rec.Pub, Queue: u.rec.Queue, Priority: u.node.step.def.Priority,
+		Task: u.path(), Pub: u.rec.Pub, Queue: u.rec.Queue, Priority: u.priority(),
 	})
 }
 

@@ -15,6 +15,11 @@ type Limits struct {
 	// Window is the number of items of an iteration that are started ahead
 	// when the job sets no parallelism; 256.
 	Window int
+	// InFlight is the number of tickets that a run may have at once, whatever
+	// could run; 2,000. Of these, the first Ahead stand in the lane of their
+	// job and the others one lane lower, so that a run with a few jobs need not
+	// wait behind one with many; 100.
+	InFlight, Ahead int
 	// Budget is the number of task changes in one Step, give or take those
 	// that one change entails at once; 1,000.
 	Budget int
@@ -37,6 +42,8 @@ func (l Limits) withDefaults() Limits {
 		}
 	}
 	set(&l.Window, 256)
+	set(&l.InFlight, 2000)
+	set(&l.Ahead, 100)
 	set(&l.Budget, 1000)
 	set(&l.MaxTasks, 200_000)
 	set(&l.MaxInput, 256<<10)

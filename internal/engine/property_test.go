@@ -119,7 +119,9 @@ func TestEveryRunEndsOnce(t *testing.T) {
 			{Name: "recipes/main.yaml", Data: []byte(drawFlow(t, true))},
 			{Name: "flows/inner.yaml", Data: []byte(drawFlow(t, false))},
 		}
-		p := compileRapid(t, files, Limits{Budget: rapid.IntRange(1, 20).Draw(t, "budget")})
+		p := compileRapid(t, files, Limits{
+			Budget: rapid.IntRange(1, 20).Draw(t, "budget"), InFlight: rapid.IntRange(1, 20).Draw(t, "inFlight"), Ahead: rapid.IntRange(1, 5).Draw(t, "ahead"),
+		})
 		g := newRig(fatal{t}, p, nil)
 		g.step(Event{Kind: Start})
 		var old []Event

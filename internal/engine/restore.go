@@ -218,6 +218,9 @@ func (r *Run) restoreUnit(u *unit, tasks map[string]run.Task) error {
 	case state.InFlight():
 		r.live[u.path()] = u
 		u.holds = true
+		if !u.rec.Bulk {
+			r.ahead++
+		}
 		for s := u.node.scope; s != nil; s = s.above() {
 			s.active++
 		}

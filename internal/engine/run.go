@@ -30,6 +30,8 @@ type Run struct {
 	rehearsal *rehearsal
 
 	work []work
+	// ahead is the number of tickets in the lanes of their jobs.
+	ahead int
 
 	// What belongs to the step that is going on.
 	now     int64
@@ -197,7 +199,7 @@ func (r *Run) InFlight() []Flight {
 			continue
 		}
 		out = append(out, Flight{
-			Task: path, Pub: u.rec.Pub, Queue: u.rec.Queue, Priority: u.node.step.def.Priority,
+			Task: path, Pub: u.rec.Pub, Queue: u.rec.Queue, Priority: u.priority(),
 			Handler: u.node.step.def.Handler, Queued: u.rec.Queued,
 			Running: u.rec.State == run.TaskRunning,
 		})

@@ -116,7 +116,7 @@ func (r *Run) publish(u *unit) {
 	u.rec.Digest = digest(u.node.step.identity, &ticket)
 	r.live[path] = u
 	ticket.Task, ticket.Pub, ticket.Queue, ticket.Handler = path, u.rec.Pub, def.Queue, def.Handler
-	ticket.Attempt, ticket.Priority = attempt, def.Priority
+	ticket.Attempt, ticket.Priority = attempt, u.priority()
 	ticket.TimeoutMs, ticket.HeartbeatMs = def.Timeout.Milliseconds(), def.HeartbeatTimeout.Milliseconds()
 	r.fx.Tickets = append(r.fx.Tickets, ticket)
 	if def.QueueTimeout > 0 {
@@ -175,7 +175,7 @@ func (r *Run) enter(u *unit) bool {
 		return true
 	}
 	for s := u.node.scope; s != nil; s = s.above() {
-		if limit := s.plan.def.Parallelism; limit > 0 && s.active >= limit {
+		if limit := r.placesOf(s); limit > 0 && s.active >= limit {
 			s.waiters = append(s.waiters, u)
 			u.parked = true
 			return false
@@ -185,7 +185,33 @@ func (r *Run) enter(u *unit) bool {
 		s.active++
 	}
 	u.holds, u.woken = true, false
+	if u.rec.Bulk = r.ahead >= r.limits.Ahead; !u.rec.Bulk {
+		r.ahead++
+	}
 	return true
+}
+
+// placesOf is the number of tickets that a scope and those below it may have
+// at once; 0 is no limit.
+func (r *Run) placesOf(s *scope) int {
+	limit := s.plan.def.Parallelism
+	if s.parent == nil && (limit == 0 || limit > r.limits.InFlight) {
+		return r.limits.InFlight
+	}
+	return limit
+}
+
+// priority is that of the unit's ticket: that of its job, or of one lane lower.
+// The lanes are low to 3, normal to 6 and high to 9.
+func (u *unit) priority() int {
+	p := u.node.step.def.Priority
+	switch {
+	case !u.rec.Bulk || p <= 3:
+		return p
+	case p >= 7:
+		return flow.PriorityNormal
+	}
+	return flow.PriorityLow
 }
 
 // leave gives the unit's places back and lets others go on.
@@ -197,7 +223,7 @@ func (r *Run) leave(u *unit) {
 		if u.holds {
 			s.active--
 		}
-		for len(s.waiters) > 0 && s.active < s.plan.def.Parallelism {
+		for len(s.waiters) > 0 && s.active < r.placesOf(s) {
 			next := s.waiters[0]
 			s.waiters[0] = nil
 			s.waiters = s.waiters[1:]
@@ -209,7 +235,10 @@ func (r *Run) leave(u *unit) {
 			}
 		}
 	}
-	u.holds, u.woken = false, false
+	if u.holds && !u.rec.Bulk {
+		r.ahead--
+	}
+	u.holds, u.woken, u.rec.Bulk = false, false, false
 }
 
 func (s *scope) above() *scope {

@@ -155,8 +155,11 @@ type Task struct {
 	Releases int `json:"releases,omitempty"`
 	// Pub is the publication id of the attempt in flight; reports that carry
 	// another one are stale. Empty when nothing is in flight.
-	Pub     string `json:"pub,omitempty"`
-	Queue   string `json:"queue,omitempty"`
+	Pub   string `json:"pub,omitempty"`
+	Queue string `json:"queue,omitempty"`
+	// Bulk says that the ticket stands one lane lower than its job's, since the
+	// run has many.
+	Bulk    bool   `json:"bulk,omitempty"`
 	Worker  string `json:"worker,omitempty"`
 	Queued  int64  `json:"queued,omitempty"`
 	Started int64  `json:"started,omitempty"`
