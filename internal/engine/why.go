@@ -178,7 +178,7 @@ func (r *Run) pendingWait(u *unit, w *Wait) {
 // full reports whether a flow above the unit has no free place.
 func (r *Run) full(u *unit, w *Wait) bool {
 	for s := u.node.scope; s != nil; s = s.above() {
-		if limit := s.plan.def.Parallelism; limit > 0 && s.active >= limit {
+		if limit := r.placesOf(s); limit > 0 && s.active >= limit {
 			w.Kind, w.Limit, w.In = ForPlace, limit, s.plan.def.Name
 			return true
 		}
