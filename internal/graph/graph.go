@@ -141,6 +141,9 @@ func inner(o Options, n Node) Options {
 // title is the first line of a node's label.
 func (n Node) title() string {
 	s := n.Name
+	if n.Members > 0 {
+		return s + " ×" + strconv.Itoa(n.Members)
+	}
 	if n.Iterated {
 		s += " ×"
 		if n.Items > 0 {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -45,17 +46,19 @@ func (g *Graph) merge(key func(int) string, open map[string]bool) *Graph {
 		if !there {
 			where = len(out.Nodes)
 			groups[k] = where
-			name := n.Detail
-			if name == "" {
-				name = n.Name
-			}
-			out.Nodes = append(out.Nodes, Node{Path: "@" + k, Group: k, Name: name, Detail: n.Name + " …", States: map[run.TaskState]int{}})
+			out.Nodes = append(out.Nodes, Node{Path: "@" + k, Group: k, Name: n.Name, Detail: n.Detail, States: map[run.TaskState]int{}})
 		}
 		at[i] = where
 		grp := &out.Nodes[where]
 		grp.Members++
+		grp.Name = alike(grp.Name, n.Name)
 		grp.States[n.State]++
 		grp.State = Telling(grp.States)
+	}
+	for i := range out.Nodes {
+		if n := &out.Nodes[i]; n.Group != "" {
+			n.Name, n.Detail = groupName(n.Name, n.Detail)
+		}
 	}
 	seen := map[[2]int]bool{}
 	for _, e := range g.Edges {
@@ -67,6 +70,27 @@ func (g *Graph) merge(key func(int) string, open map[string]bool) *Graph {
 		out.Edges = append(out.Edges, Edge{From: pair[0], To: pair[1], Implied: e.Implied})
 	}
 	return out
+}
+
+// alike is how two names begin alike.
+func alike(a, b string) string {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return a[:n]
+}
+
+// groupName is what a group is called: how its members' names begin, if that
+// says anything, else what does them.
+func groupName(begin, detail string) (name, second string) {
+	if begin = strings.TrimRight(begin, "_-.0123456789"); len(begin) > 2 {
+		return begin, detail
+	}
+	if detail == "" {
+		return "jobs", ""
+	}
+	return detail, ""
 }
 
 // Telling is the state that says most about several tasks: what went wrong, then

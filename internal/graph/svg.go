@@ -14,8 +14,10 @@ const (
 	svgMargin    = 24.0
 	svgHeight    = 44.0 // of a job
 	svgMinWidth  = 96.0
-	svgLetter    = 7.3 // width of a letter of the title, 12.5 px
-	svgSmall     = 5.9 // width of a letter of the detail, 10.5 px
+	svgLetter    = 7.6  // width of a letter of the title, 12.5 px
+	svgSmall     = 5.9  // width of a letter of the detail, 10.5 px
+	svgSign      = 20.0 // the sign before the title
+	svgTook      = 11   // letters of "12 m 30 s" with a gap
 	svgPadding   = 14.0
 	svgGap       = 18.0 // between jobs of a layer
 	svgRank      = 64.0 // between layers
@@ -115,10 +117,11 @@ func (d *Drawing) route(p *placement, chain []int, starts, widths []float64) []P
 
 func svgSize(n *Node) (w, h float64) {
 	title := float64(utf8.RuneCountInString(n.title())) * svgLetter
-	if n.State != "" {
-		title += 2 * svgLetter
-	}
 	detail := float64(utf8.RuneCountInString(n.detail())) * svgSmall
+	if n.State != "" { // its sign, and how long it took
+		title += svgSign
+		detail += svgTook * svgSmall
+	}
 	return math.Ceil(max(svgMinWidth, max(title, detail)+2*svgPadding)), svgHeight
 }
 

@@ -1,7 +1,9 @@
 package web
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -96,9 +98,26 @@ func (s *site) actOnSchedule(r *http.Request) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return s.api.BasePath() + "/runs/" + id, nil
+		return s.api.BasePath() + "/runs/" + id, s.begun(r.Context(), id)
 	}
 	return "", unknown(op)
+}
+
+// begun waits for a run that was asked for to be there.
+func (s *site) begun(ctx context.Context, id string) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		_, err := s.api.Client().Run(ctx, id)
+		if !errors.Is(err, client.ErrNotFound) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for run %s: %w", id, ctx.Err())
+		case <-tick.C:
+		}
+	}
 }
 
 func (s *site) actOnDead(r *http.Request) (string, error) {

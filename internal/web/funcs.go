@@ -6,33 +6,33 @@ import (
 	"fmt"
 	"html/template"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/orchis-run/orchis/internal/graph"
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
 func (s *site) functions() template.FuncMap {
 	return template.FuncMap{
 		"asset": func(name string) string { return s.api.BasePath() + "/assets/" + name + "?" + s.stamp[name] },
-		"icon":  func(state any) string { return icon(fmt.Sprint(state)) },
+		"icon":  func(state any) template.HTML { return icon(fmt.Sprint(state)) },
 		"short": short, "since": since, "took": took, "clock": clock, "ago": ago, "json": pretty, "q": with,
 		"bar": bar, "join": strings.Join, "path": url.PathEscape, "dict": dict, "percent": func(f float64) string { return fmt.Sprintf("%.0f %%", f) },
 		"cronWords": cronWords, "ansi": ansi,
-		"final": func(st run.State) bool { return st.Final() },
+		"final":      func(st run.State) bool { return st.Final() },
+		"taskStates": run.TaskStates, "clockShort": clockShort, "firstLine": firstLine,
 	}
 }
 
-// icon is the sign of a state of a task or a run: told apart without colour.
-func icon(state string) string {
-	switch run.State(state) {
-	case run.Paused:
-		return "❚❚"
-	case run.Queued:
-		return "◌"
+// icon is the sign of a state, told apart without colour: a symbol of
+// pages/icons.html.
+func icon(state string) template.HTML {
+	name := "pending"
+	if slices.Contains(run.TaskStates(), run.TaskState(state)) || slices.Contains(run.States(), run.State(state)) || state == "warning" {
+		name = state
 	}
-	return graph.Icon(run.TaskState(state))
+	return template.HTML(`<svg class="ic" aria-hidden="true"><use href="#i-` + name + `"/></svg>`) //nolint:gosec // one of our own names
 }
 
 // short is the end of an id, which tells runs of the same second apart.
@@ -74,11 +74,23 @@ func length(d time.Duration) string {
 
 func since(at int64, now time.Time) string { return took(at, 0, now) }
 
+// ago is how long ago something was, in the largest unit that says it.
 func ago(at int64, now time.Time) string {
 	if at == 0 {
 		return ""
 	}
-	return took(at, 0, now) + " ago"
+	switch d := time.Duration(max(0, now.UnixMilli()-at)) * time.Millisecond; {
+	case d < 2*time.Second:
+		return "now"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%d s ago", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%d days ago", int(d.Hours())/24)
+	}
 }
 
 func clock(at int64) string {
@@ -87,6 +99,15 @@ func clock(at int64) string {
 	}
 	return time.UnixMilli(at).UTC().Format("2006-01-02 15:04:05")
 }
+
+// firstLine is the first line of a text, cut where it gets long.
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return clip(line, 160)
+}
+
+// clockShort is the time of a day, to the millisecond.
+func clockShort(at int64) string { return time.UnixMilli(at).UTC().Format("15:04:05.000") }
 
 // pretty writes JSON for people.
 func pretty(v any) string {

@@ -14,13 +14,15 @@ import (
 
 // overview is the first page.
 type overview struct {
-	Running, Queued, Busy, Slots, Failed int
-	Waiting                              int64 // tickets that no worker has
-	Spark                                []column
-	PerHour                              int64
-	Recipes                              []recipeRow
-	Failures                             []run.Run
-	Attention                            []run.Run // paused, or waiting for somebody
+	Running, Queued, Paused, Failed int
+	Busy, Slots, Workers            int
+	Waiting, InFlight               int64 // tickets that no worker has, and that one has
+	Most                            int64 // runs that ended in a minute
+	Spark                           []column
+	PerHour                         int64
+	Recipes                         []recipeRow
+	Failures                        []run.Run
+	Attention                       []run.Run // paused, or waiting for somebody
 }
 
 // column is a minute of the sparkline, 0 to 30 high.
@@ -58,10 +60,10 @@ func (s *site) overview(r *http.Request) (*view, error) {
 	now := time.Now()
 	o := &overview{}
 	for _, w := range alive(workers, now) {
-		o.Busy, o.Slots = o.Busy+w.Busy, o.Slots+w.Slots
+		o.Busy, o.Slots, o.Workers = o.Busy+w.Busy, o.Slots+w.Slots, o.Workers+1
 	}
 	for _, q := range queues {
-		o.Waiting += q.Waiting
+		o.Waiting, o.InFlight = o.Waiting+q.Waiting, o.InFlight+q.InFlight
 	}
 	o.sort(page.Runs, now)
 	o.spark(totals.PerMinute)
@@ -79,6 +81,8 @@ func (o *overview) sort(runs []run.Run, now time.Time) {
 			o.Running++
 		case r.State == run.Queued:
 			o.Queued++
+		case r.State == run.Paused:
+			o.Paused++
 		case r.State == run.Failed && r.Ended > day:
 			o.Failed++
 			if len(o.Failures) < 6 {
@@ -105,11 +109,11 @@ func (o *overview) sort(runs []run.Run, now time.Time) {
 }
 
 func (o *overview) spark(minutes []int64) {
-	most := int64(1)
 	for _, n := range minutes {
-		most = max(most, n)
+		o.Most = max(o.Most, n)
 		o.PerHour += n
 	}
+	most := max(1, o.Most)
 	for i, n := range minutes {
 		h := int(30 * n / most)
 		if n > 0 && h < 2 {

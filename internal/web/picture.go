@@ -90,19 +90,14 @@ func node(b *strings.Builder, n *graph.Node, r graph.Rect, l *links) {
 		fmt.Fprintf(b, `<rect class="under" x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="8"/>`, r.X+4, r.Y+4, r.W, r.H)
 	}
 	fmt.Fprintf(b, `<rect class="card" x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="8"/>`, r.X, r.Y, r.W, r.H)
-	title := n.Title()
-	if n.Members > 0 {
-		title = n.Name + " ×" + strconv.Itoa(n.Members)
-	}
+	at := r.X + 14
 	if n.State != "" {
-		sign := graph.Icon(n.State)
-		fmt.Fprintf(b, `<text class="sign" x="%.1f" y="%.1f">%s</text>`, r.X+12, r.Y+19, sign)
-		fmt.Fprintf(b, `<text class="title" x="%.1f" y="%.1f">%s</text>`, r.X+30, r.Y+19, html.EscapeString(title))
-	} else {
-		fmt.Fprintf(b, `<text class="title" x="%.1f" y="%.1f">%s</text>`, r.X+14, r.Y+19, html.EscapeString(title))
+		fmt.Fprintf(b, `<use class="sign" href="#i-%s" x="%.1f" y="%.1f" width="14" height="14"/>`, n.State, r.X+12, r.Y+8)
+		at = r.X + 31
 	}
+	fmt.Fprintf(b, `<text class="title" x="%.1f" y="%.1f">%s</text>`, at, r.Y+19.5, html.EscapeString(n.Title()))
 	if n.Inner == nil {
-		fmt.Fprintf(b, `<text class="detail" x="%.1f" y="%.1f">%s</text>`, r.X+14, r.Y+35, html.EscapeString(clip(n.Subtitle(), int(r.W/7)-len(right))))
+		fmt.Fprintf(b, `<text class="detail" x="%.1f" y="%.1f">%s</text>`, r.X+14, r.Y+35, html.EscapeString(clip(n.Subtitle(), int((r.W-24)/5.9)-len(right))))
 		if right != "" {
 			fmt.Fprintf(b, `<text class="right" x="%.1f" y="%.1f">%s</text>`, r.X+r.W-10, r.Y+35, html.EscapeString(right))
 		}

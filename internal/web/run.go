@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/orchis-run/orchis/internal/api"
 	"github.com/orchis-run/orchis/internal/graph"
 	"github.com/orchis-run/orchis/pkg/client"
 	"github.com/orchis-run/orchis/pkg/flow"
@@ -26,6 +27,8 @@ type runPage struct {
 	// What the tabs show; only the one that is open is filled in.
 	Graph      template.HTML
 	Folded     bool
+	Strip      *strip
+	Left       string // about how long it will still take
 	Timeline   *timeline
 	Tasks      []taskRow
 	Shown      int // of the tasks
@@ -67,6 +70,7 @@ const (
 	mostNodes  = 150 // of a graph before it is folded
 	mostRows   = 300 // of a table
 	mostEvents = 400
+	mostLines  = 1000 // of a log
 )
 
 func tabs() []string {
@@ -81,6 +85,9 @@ func (s *site) run(r *http.Request) (*view, error) {
 		if full, found := c.Resolve(ctx, id); found == nil { // the end of an id is enough
 			rec, err = c.Run(ctx, full)
 		}
+	}
+	if errors.Is(err, client.ErrNotFound) {
+		return nil, &api.Error{Status: http.StatusNotFound, Code: "notFound", Message: "there is no run " + id + ", or it was deleted"}
 	}
 	if err != nil {
 		return nil, err
@@ -100,6 +107,11 @@ func (s *site) run(r *http.Request) (*view, error) {
 	if !rec.State.Final() && (rec.Counts.Running+rec.Counts.Queued == 0 || rec.State != run.Running) {
 		if why, err := c.Why(ctx, rec.ID, ""); err == nil {
 			p.Why = why[:min(len(why), 4)]
+		}
+	}
+	if !rec.State.Final() {
+		if p.Left, err = s.left(ctx, m); err != nil {
+			return nil, err
 		}
 	}
 	if err := s.fillTab(ctx, r, p, m); err != nil {
@@ -241,6 +253,7 @@ func (s *site) fillTab(ctx context.Context, r *http.Request, p *runPage, m *mode
 			}
 			p.Graph = picture(g.Fold(mostNodes, open), &links{q: q, job: q.Get("job"), model: m})
 		}
+		p.Strip, err = s.strip(ctx, m)
 	case "timeline":
 		if m.log, err = s.history(ctx, p.Run.ID); err == nil {
 			p.Timeline = m.timeline(s.now(ctx))

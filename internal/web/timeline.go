@@ -28,8 +28,10 @@ type span struct {
 	Depth    int
 	Y        int
 	Critical bool
+	Whole    bool // it is made of other tasks
 	Bars     []barOf
 	Took     string
+	length   int64 // in milliseconds
 }
 
 // barOf is a piece of a row: a wait, or a try that ended in a state.
@@ -80,6 +82,9 @@ func (m *model) tries() map[string][]try {
 			}
 			if ch.State.Final() || ch.State == run.TaskRetrying {
 				a.Ended, a.Error, a.Reason = ch.At, ch.Error, ch.Reason
+				if ch.State == run.TaskRetrying { // this try failed; another one will be made
+					a.State = run.TaskFailed
+				}
 			}
 			out[ch.Task] = list
 		}
@@ -91,12 +96,9 @@ const rowHeight = 22
 
 func (m *model) timeline(now time.Time) *timeline {
 	t := &timeline{}
-	from, to := m.rec.Created, m.rec.Ended
-	if to == 0 {
-		to = now.UnixMilli()
-	}
-	whole := float64(max(1, to-from))
-	at := func(ms int64) float64 { return min(1000, max(0, 1000*float64(ms-from)/whole)) }
+	to := m.end(now)
+	whole := float64(max(1, to-m.rec.Created))
+	at := m.scale(now)
 	critical := m.critical()
 	all := m.tries()
 	var paths []string
@@ -111,7 +113,7 @@ func (m *model) timeline(now time.Time) *timeline {
 	t.More = max(0, len(paths)-mostRows)
 	for i, path := range paths[:min(len(paths), mostRows)] {
 		rec := m.tasks[path]
-		row := span{Task: path, State: rec.State, Depth: strings.Count(path, "/"), Y: i * rowHeight, Critical: critical[path]}
+		row := span{Task: path, State: rec.State, Depth: strings.Count(path, "/"), Y: i * rowHeight, Critical: critical[path], Whole: rec.Worker == "" && rec.Queue == ""}
 		for _, a := range all[path] {
 			row.Bars = append(row.Bars, bars(a, to, at)...)
 		}
@@ -125,6 +127,16 @@ func (m *model) timeline(now time.Time) *timeline {
 	return t
 }
 
+// end is when the run ended, or now.
+func (m *model) end(now time.Time) int64 { return cmp.Or(m.rec.Ended, now.UnixMilli()) }
+
+// scale gives times of the run as thousandths of its length.
+func (m *model) scale(now time.Time) func(ms int64) float64 {
+	from := m.rec.Created
+	whole := float64(max(1, m.end(now)-from))
+	return func(ms int64) float64 { return min(1000, max(0, 1000*float64(ms-from)/whole)) }
+}
+
 // bars are the wait and the work of a try.
 func bars(a try, to int64, at func(int64) float64) []barOf {
 	end := cmp.Or(a.Ended, to)
@@ -135,9 +147,6 @@ func bars(a try, to int64, at func(int64) float64) []barOf {
 	}
 	if a.Started > 0 || a.Ended > 0 {
 		state := string(a.State)
-		if a.State == run.TaskRetrying {
-			state = string(run.TaskFailed)
-		}
 		title := state + " after " + length(durationOf(end-start))
 		if a.Worker != "" {
 			title += " on " + a.Worker
@@ -232,7 +241,7 @@ func (s *site) drawer(ctx context.Context, p *runPage, m *model, path string) (*
 	}
 	d.Items = segments(m.items[path])
 	if d.Task.Lines {
-		d.Lines, err = s.api.Client().LastLines(ctx, p.Run.ID, path, 1000)
+		d.Lines, err = c.LastLines(ctx, p.Run.ID, path, mostLines)
 	}
 	return d, err
 }

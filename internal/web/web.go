@@ -56,6 +56,7 @@ func Register(mux *http.ServeMux, server *api.Server) {
 	do := func(pattern string, act func(*http.Request) (string, error)) {
 		mux.Handle("POST "+base+pattern, s.api.Guard(s.action(act), true))
 	}
+	do("/runs", s.actOnRuns)
 	do("/runs/{run}", s.actOnRun)
 	do("/recipes/{recipe...}", s.submit)
 	do("/queues/{queue}", s.actOnQueue)
@@ -75,14 +76,14 @@ func Register(mux *http.ServeMux, server *api.Server) {
 // parse reads the templates and hashes the assets; both are part of the program,
 // so that an error is a mistake in it.
 func (s *site) parse() {
-	layout := template.Must(template.New("layout.html").Funcs(s.functions()).ParseFS(pages, "pages/layout.html", "pages/parts.html"))
+	layout := template.Must(template.New("layout.html").Funcs(s.functions()).ParseFS(pages, "pages/layout.html", "pages/parts.html", "pages/icons.html"))
 	files, err := fs.Glob(pages, "pages/*.html")
 	if err != nil {
 		panic(err)
 	}
 	for _, file := range files {
 		name := strings.TrimSuffix(path.Base(file), ".html")
-		if name == "layout" || name == "parts" {
+		if name == "layout" || name == "parts" || name == "icons" {
 			continue
 		}
 		s.tmpl[name] = template.Must(template.Must(layout.Clone()).ParseFS(pages, file))

@@ -94,11 +94,16 @@ const enliven = (canvas) => {
 // --- Logs: follow and find.
 const tend = () => {
   document.querySelectorAll('[data-canvas]').forEach(enliven)
+  document.querySelectorAll('[data-tail]').forEach((tail) => { tail.scrollTop = tail.scrollHeight })
   const log = document.querySelector('[data-log]'), follow = document.querySelector('[data-follow]'), find = document.querySelector('[data-find]')
   if (!log) return
   if (follow && follow.checked) log.scrollTop = log.scrollHeight
   if (find && find.value) for (const line of log.children) line.classList.toggle('off', !line.textContent.includes(find.value))
 }
+document.addEventListener('change', (e) => {
+  if (e.target.matches('[data-wrap]')) document.querySelector('[data-log]').classList.toggle('nowrap', !e.target.checked)
+  if (e.target.matches('[data-follow]')) tend()
+})
 document.addEventListener('input', (e) => {
   if (!e.target.matches('[data-find]')) return
   for (const line of document.querySelector('[data-log]').children) line.classList.toggle('off', !!e.target.value && !line.textContent.includes(e.target.value))
@@ -126,14 +131,19 @@ const exchange = (fresh) => {
     const old = document.querySelector(`[data-live="${part.dataset.live}"]`)
     if (!old || old.sent === part.innerHTML) continue
     const focus = document.activeElement
-    if (old.contains(focus) && focus.matches('input, textarea, select') && !focus.matches('[data-find], [data-follow]')) continue
+    if (old.contains(focus) && focus.matches('input, textarea, select') && !focus.matches('[data-find], [data-follow], [data-wrap]')) continue
+    if ('keepChecked' in old.dataset && old.querySelector(':checked')) continue
     const node = old.contains(focus) && focus.dataset.node
     const found = old.querySelector('[data-find]')?.value, followed = old.querySelector('[data-follow]')?.checked
-    const at = old.querySelector('[data-log]')?.scrollTop
+    const at = old.querySelector('[data-log]')?.scrollTop, wrapped = old.querySelector('[data-wrap]')?.checked
     old.innerHTML = part.innerHTML
     old.sent = part.innerHTML
     if (found !== undefined && old.querySelector('[data-find]')) old.querySelector('[data-find]').value = found
     if (followed !== undefined && old.querySelector('[data-follow]')) old.querySelector('[data-follow]').checked = followed
+    if (wrapped === false && old.querySelector('[data-wrap]')) {
+      old.querySelector('[data-wrap]').checked = false
+      old.querySelector('[data-log]').classList.add('nowrap')
+    }
     if (at !== undefined && followed === false) old.querySelector('[data-log]').scrollTop = at
     if (node) old.querySelector(`[data-node="${CSS.escape(node)}"]`)?.focus()
   }
