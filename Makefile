@@ -64,6 +64,11 @@ simulate: ## Simulate crashes, lost replies and the like on a model of Redis; SE
 	ORCHIS_REPORT=$(CURDIR)/docs/reliability.md $(GO) test -count=1 -timeout 60m -v -run 'Simulation$$' ./internal/orchestrator -args -seeds $(or $(SEEDS),20000) -first $(or $(SEED),1)
 	$(GO) test -count=1 -timeout 60m -v -run AllHistories ./internal/orchestrator -args -histories 0
 
+.PHONY: screenshots
+screenshots: ## Take pictures of every page of the dashboard into SCREENSHOTS=bin/screenshots (needs chromium)
+	mkdir -p $(or $(SCREENSHOTS),bin/screenshots)
+	CI=$(CI) ORCHIS_SCREENSHOTS=$(abspath $(or $(SCREENSHOTS),bin/screenshots)) $(GO) test -count=1 -v -run 'Browser|Large' ./internal/web
+
 .PHONY: soak
 soak: ## Let an installation work for SOAK=5m and see that its memory does not grow; write docs/reliability.md
 	CI=true ORCHIS_REPORT=$(CURDIR)/docs/reliability.md ORCHIS_SOAK=$(or $(SOAK),5m) $(GO) test -count=1 -timeout 25h -run Soak -v ./e2e/...

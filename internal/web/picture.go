@@ -72,19 +72,11 @@ func node(b *strings.Builder, n *graph.Node, r graph.Rect, l *links) {
 	if l != nil && l.job == n.Path {
 		class += " chosen"
 	}
-	label, right := n.Path, ""
-	if n.State != "" {
-		label += ", " + string(n.State)
-	}
+	right := ""
 	if l != nil && n.Group == "" {
 		right = l.right(n)
-		if right != "" {
-			label += ", " + right
-		}
 	}
-	if n.Group != "" {
-		label = fmt.Sprintf("%d jobs of %s, %s", n.Members, n.Name, n.State)
-	}
+	label := spoken(n, right)
 	fmt.Fprintf(b, `<a class="%s" href="%s" data-node="%s" aria-label="%s">`, class, html.EscapeString(l.to(n)), html.EscapeString(n.Path), html.EscapeString(label))
 	if n.Members > 1 || n.Iterated {
 		fmt.Fprintf(b, `<rect class="under" x="%.1f" y="%.1f" width="%.1f" height="%.1f" rx="8"/>`, r.X+4, r.Y+4, r.W, r.H)
@@ -95,9 +87,9 @@ func node(b *strings.Builder, n *graph.Node, r graph.Rect, l *links) {
 		fmt.Fprintf(b, `<use class="sign" href="#i-%s" x="%.1f" y="%.1f" width="14" height="14"/>`, n.State, r.X+12, r.Y+8)
 		at = r.X + 31
 	}
-	fmt.Fprintf(b, `<text class="title" x="%.1f" y="%.1f">%s</text>`, at, r.Y+19.5, html.EscapeString(n.Title()))
+	fmt.Fprintf(b, `<text class="title" x="%.1f" y="%.1f">%s</text> `, at, r.Y+19.5, html.EscapeString(n.Title()))
 	if n.Inner == nil {
-		fmt.Fprintf(b, `<text class="detail" x="%.1f" y="%.1f">%s</text>`, r.X+14, r.Y+35, html.EscapeString(clip(n.Subtitle(), int((r.W-24)/5.9)-len(right))))
+		fmt.Fprintf(b, `<text class="detail" x="%.1f" y="%.1f">%s</text> `, r.X+14, r.Y+35, html.EscapeString(clip(n.Subtitle(), int((r.W-24)/5.9)-len(right))))
 		if right != "" {
 			fmt.Fprintf(b, `<text class="right" x="%.1f" y="%.1f">%s</text>`, r.X+r.W-10, r.Y+35, html.EscapeString(right))
 		}
@@ -106,6 +98,22 @@ func node(b *strings.Builder, n *graph.Node, r graph.Rect, l *links) {
 		fmt.Fprintf(b, `<rect class="seg s-%s" x="%.1f" y="%.1f" width="%.1f" height="3"><title>%d %s</title></rect>`, s.State, r.X+8+(r.W-16)*s.X/100, r.Y+r.H-4, (r.W-16)*s.Width/100, s.Count, s.State)
 	}
 	b.WriteString(`</a>`)
+}
+
+// spoken is what those hear of a node who cannot see it: what stands on it, and
+// what its place and colour say.
+func spoken(n *graph.Node, right string) string {
+	text := n.Title()
+	if n.Inner == nil {
+		text = strings.TrimSpace(text + " " + n.Subtitle() + " " + right)
+	}
+	if n.State != "" {
+		text += ", " + string(n.State)
+	}
+	if n.Path != n.Name && n.Group == "" {
+		text += ", " + n.Path
+	}
+	return text
 }
 
 func clip(s string, most int) string {

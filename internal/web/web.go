@@ -210,7 +210,8 @@ func (s *site) action(act func(*http.Request) (string, error)) http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, 2<<20)
 		ctx, stop := context.WithTimeout(r.Context(), patience)
 		defer stop()
-		to, err := act(r.WithContext(ctx))
+		r = r.WithContext(ctx) // the form is read once, and kept in this request
+		to, err := act(r)
 		if to == "" {
 			to = s.back(r)
 		}

@@ -168,6 +168,7 @@ const listen = () => {
   events.addEventListener('changes', refresh)
   setInterval(() => { if (!document.hidden) refresh() }, 15000)
 }
+for (const part of document.querySelectorAll('[data-live]')) part.sent = part.innerHTML
 tend()
 listen()
 root.dataset.ready = '1'
