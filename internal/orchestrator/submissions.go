@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -28,10 +29,14 @@ func (o *Orchestrator) submissions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(subs) == 0 {
-		if subs, err = o.store.ClaimSubmissions(ctx, o.cfg.Name, o.cfg.Ownership, 16); err != nil {
+	// Those that were left behind get their turn also when new ones never end.
+	if len(subs) == 0 || o.clock().Sub(o.claimed) > o.cfg.Ownership {
+		o.claimed = o.clock()
+		left, err := o.store.ClaimSubmissions(ctx, o.cfg.Name, o.cfg.Ownership, 16)
+		if err != nil {
 			return err
 		}
+		subs = append(left, subs...)
 	}
 	for i := range subs {
 		if err := o.accept(context.WithoutCancel(ctx), &subs[i]); err != nil {
@@ -67,6 +72,17 @@ func (o *Orchestrator) accept(ctx context.Context, sub *wire.Submission) error {
 func firstLine(s string) string { line, _, _ := strings.Cut(s, "\n"); return line }
 
 var runIDForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$`)
+
+// safely does what reads what others wrote: a panic there must not end the
+// orchestrator, since the next one would meet the same.
+func safely[T any](what string, do func() (T, error)) (out T, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%s: panic: %v\n%s", what, v, debug.Stack())
+		}
+	}()
+	return do()
+}
 
 func (o *Orchestrator) create(ctx context.Context, sub *wire.Submission) (string, error) {
 	id := sub.ID
@@ -126,7 +142,7 @@ func (o *Orchestrator) wanted(ctx context.Context, sub *wire.Submission, now tim
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	inputs, err := gather(bundle.RootFlow(), sub, now)
+	inputs, err := safely("resolve the inputs", func() (map[string]any, error) { return gather(bundle.RootFlow(), sub, now) })
 	return bundle, inputs, nil, err
 }
 
@@ -191,11 +207,13 @@ func (o *Orchestrator) load(ctx context.Context, sub *wire.Submission) (*flow.Bu
 	if sub.Definition != "" {
 		read = func() (*flow.Bundle, flow.Diagnostics) { return l.LoadText("<definition>", []byte(sub.Definition)) }
 	}
-	bundle, diags := read()
-	if err := diags.Err(); err != nil {
-		return nil, &refusal{err.Error()}
-	}
-	return bundle, nil
+	return safely("read the definition", func() (*flow.Bundle, error) {
+		bundle, diags := read()
+		if err := diags.Err(); err != nil {
+			return nil, &refusal{err.Error()}
+		}
+		return bundle, nil
+	})
 }
 
 // gather resolves the inputs of a submission: the JSON object, and over it the
@@ -271,10 +289,6 @@ func (o *Orchestrator) checkHandlers(ctx context.Context, b *flow.Bundle) error 
 
 // begin creates the run and takes its first step, in one commit.
 func (o *Orchestrator) begin(ctx context.Context, id string, b *flow.Bundle, inputs map[string]any, seeds map[string]engine.Seed, sub *wire.Submission, now time.Time) error {
-	program, err := engine.Compile(b, o.cfg.Limits)
-	if err != nil {
-		return &refusal{err.Error()}
-	}
 	definition, err := b.Encode()
 	if err != nil {
 		return err
@@ -284,14 +298,24 @@ func (o *Orchestrator) begin(ctx context.Context, id string, b *flow.Bundle, inp
 		return err
 	}
 	p := o.store.PartitionOf(id)
-	r := engine.New(program, engine.Create{
-		ID: id, Partition: p, Digest: digest, Inputs: inputs, SubmittedBy: sub.By,
-		Labels: maps.Clone(sub.Labels), Now: now.UnixMilli(), Seeds: seeds, NoCache: sub.NoCache,
-	})
 	if err := o.sow(ctx, id, seeds); err != nil {
 		return err
 	}
-	fx := r.Step(now.UnixMilli(), o.nonce(), engine.Event{Kind: engine.Start})
+	nonce := o.nonce()
+	fx, err := safely("begin run "+id, func() (engine.Effects, error) {
+		program, err := engine.Compile(b, o.cfg.Limits)
+		if err != nil {
+			return engine.Effects{}, &refusal{err.Error()}
+		}
+		r := engine.New(program, engine.Create{
+			ID: id, Partition: p, Digest: digest, Inputs: inputs, SubmittedBy: sub.By,
+			Labels: maps.Clone(sub.Labels), Now: now.UnixMilli(), Seeds: seeds, NoCache: sub.NoCache,
+		})
+		return r.Step(now.UnixMilli(), nonce, engine.Event{Kind: engine.Start}), nil
+	})
+	if err != nil {
+		return err
+	}
 	c, err := toCommit(id, 0, nil, &fx, now.UnixMilli())
 	if err != nil {
 		return err
