@@ -244,15 +244,17 @@ func TestATicketNobodyWaitsForGoes(t *testing.T) {
 		s := newSite(t, srv)
 		s.start(s.orchestrator("o").Run)
 		s.send("r", "jobs: {a: {approval: {message: Go}}, b: {job: work, dependsOn: [a]}}")
-		old := wire.Ticket{Run: "r", Task: "b", Queue: "default", Pub: "0000000000000000", Handler: "work", Attempt: 1}
 		if err := s.store.Ensure(t.Context(), []string{"default"}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.store.AddTicket(t.Context(), 0, "default", old.Fields()); err != nil {
-			t.Fatal(err)
+		for _, task := range []string{"a", "b"} { // one has a record, one has none yet
+			old := wire.Ticket{Run: "r", Task: task, Queue: "default", Pub: "0000000000000000", Handler: "work", Attempt: 1}
+			if _, err := s.store.AddTicket(t.Context(), 0, "default", old.Fields()); err != nil {
+				t.Fatal(err)
+			}
 		}
 		srv.Do(t, "SADD", "orchis:{0}:queues", "default")
-		if got, err := s.store.ReadTickets(t.Context(), 0, []string{"default"}, "dead", 1, 0); err != nil || len(got) != 1 {
+		if got, err := s.store.ReadTickets(t.Context(), 0, []string{"default"}, "dead", 2, 0); err != nil || len(got) != 2 {
 			t.Fatal(got, err)
 		}
 		s.quiet()
