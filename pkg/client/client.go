@@ -108,7 +108,7 @@ func (c *Client) Accepted(ctx context.Context, entry string) (runID string, err 
 			return "", &RejectedError{a.Error}
 		case err == nil:
 			return a.Run, nil
-		case !errors.Is(err, wire.ErrNotFound):
+		case !errors.Is(err, wire.ErrNotFound) && ctx.Err() == nil:
 			return "", err
 		}
 		select {
