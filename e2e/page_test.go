@@ -30,8 +30,8 @@ import (
 //     standard output; a line of dots leaves lines out, and JSON may leave out
 //     keys. Ids, times and the like may differ.
 //
-// Blocks in other languages are only shown. What the page has from the machine
-// of its reader (addresses, folders) is put in place of the test's own.
+// Blocks in other languages are only shown. The test's own addresses are put in
+// place of those of the page.
 
 // play plays a page.
 func play(t *testing.T, page string, s *sitting) {
@@ -94,10 +94,12 @@ func newSitting(t *testing.T, h *house) *sitting {
 		t.Fatal(err)
 	}
 	port := freePort(t)
-	s := &sitting{t: t, dir: home, listen: "127.0.0.1:" + port, swap: [][2]string{
-		{"127.0.0.1:8420", "127.0.0.1:" + port}, {"/home/ada", home},
-		{"redis://192.0.2.10:6379", h.redis.URL}, {"redis://localhost:6379", h.redis.URL},
-	}}
+	s := &sitting{t: t, dir: home, listen: "127.0.0.1:" + port}
+	s.swap = [][2]string{
+		{"127.0.0.1:8420", s.listen},
+		{"redis://192.0.2.10:6379", h.redis.URL},
+		{"redis://localhost:6379", h.redis.URL},
+	}
 	s.env = append(os.Environ(), "PATH="+redisCLI(t, h.redis)+":"+bin+":"+os.Getenv("PATH"), "HOME="+home, "REDIS_URL=", "ORCHIS_REDIS_URL=",
 		"ORCHIS_LISTEN=127.0.0.1:"+port, "ORCHIS_SHUTDOWN_GRACE=2s", "GOFLAGS=-mod=readonly", "GOPATH="+goEnv(t, "GOPATH"), "GOCACHE="+goEnv(t, "GOCACHE"))
 	t.Cleanup(s.stop)
@@ -241,7 +243,7 @@ func (s *sitting) stop() {
 }
 
 var (
-	ready  = regexp.MustCompile(`is ready|open: `)
+	ready  = regexp.MustCompile(`is ready|open: |Ready to accept connections`)
 	serves = regexp.MustCompile(`(?m)^(orchestrator|orchis dev)`)
 )
 

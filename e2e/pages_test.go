@@ -71,3 +71,13 @@ func TestThePageForThoseWhoComeFromTheFirstOrchisIsTrue(t *testing.T) {
 		}
 	}
 }
+
+func TestTheBackupOfThePageOfOperationsIsOne(t *testing.T) {
+	t.Parallel()
+	needs(t, "redis-server", "redis-cli")
+	h := newHouseOn(t, redistest.Real(t), 1, 1)
+	s := newSitting(t, h)
+	s.env = append(s.env, "REDIS_URL="+h.redis.URL, "ORCHIS_ARTIFACTS="+h.data)
+	s.swap = append(s.swap, [2]string{"7399", freePort(t)})
+	play(t, "docs/operations.md", s)
+}
