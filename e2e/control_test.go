@@ -146,11 +146,50 @@ func TestPausedRunsAndQueues(t *testing.T) {
 	h.succeeded(two)
 	h.does(2, "", "cancel")
 	gone := h.submit(client.Request{Definition: "name: gone\njobs: {a: {delay: 1h}}\n"})
+	kept := h.submit(client.Request{Definition: "name: gone\nlabels: {tier: gold}\njobs: {a: {delay: 1h}}\n"})
 	h.inState(gone, "a", run.TaskDelayed)
+	h.inState(kept, "a", run.TaskDelayed)
 	h.does(0, "starts in ", "why", gone)
-	h.does(0, gone, "cancel", "--all", "--recipe", "gone")
+	h.does(0, kept, "list", "--label", "tier=gold", "--since", "1h", "--state", "running")
+	h.does(2, "", "list", "--state", "runing")
+	h.does(2, "", "cancel", "--all", "--since", "yesterday")
+	h.does(2, "", "cancel", "--since", "1h")
+	if out, code := h.orchis("cancel", "--all", "--before", "2020-01-01"); code != 0 || out != "" {
+		t.Errorf("exit code %d, %s", code, out)
+	}
+	if out, code := h.orchis("cancel", "--all", "--label", "tier=gold", "--as", "ann", "--reason", "too dear"); code != 0 || out != kept {
+		t.Errorf("exit code %d, %s", code, out)
+	}
+	if rec := h.wait(kept); rec.State != run.Cancelled {
+		t.Errorf("the run is %s", rec.State)
+	}
+	if rec, err := h.client.Run(t.Context(), gone); err != nil || rec.State != run.Running {
+		t.Errorf("the other run is %s (%v)", rec.State, err)
+	}
+	h.does(0, gone, "cancel", "--all", "--recipe", "gone", "--since", "1h")
 	if rec := h.wait(gone); rec.State != run.Cancelled {
 		t.Errorf("the run is %s", rec.State)
+	}
+	// Many that failed are tried again at once.
+	mended := filepath.Join(t.TempDir(), "mended")
+	broken := "name: broken\njobs: {a: {job: debug}, b: {job: exec, retries: 0, dependsOn: [a], inputs: {command: 'test -e " + mended + "'}}}\n"
+	for range 3 {
+		if rec := h.wait(h.submit(client.Request{Definition: broken})); rec.State != run.Failed {
+			t.Fatalf("the run is %s", rec.State)
+		}
+	}
+	if err := os.WriteFile(mended, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.does(0, "1 reused, 1 run again", "retry", "--all", "--recipe", "broken", "--dry-run")
+	h.does(2, "", "retry", "--all", "--recipe", "broken")
+	out, code := h.orchis("retry", "--all", "--recipe", "broken", "--yes")
+	ids := strings.Fields(out)
+	if code != 0 || len(ids) < 3 {
+		t.Fatalf("exit code %d, %s", code, out)
+	}
+	for _, id := range ids[len(ids)-3:] {
+		h.succeeded(id)
 	}
 	h.quiet()
 }

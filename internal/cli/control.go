@@ -10,61 +10,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orchis-run/orchis/pkg/client"
-	"github.com/orchis-run/orchis/pkg/run"
 )
 
 // answerIn is how long a command waits for an orchestrator to answer.
 const answerIn = 10 * time.Second
 
-// chosen are the runs that a command is for: those it names, or all of a kind.
-type chosen struct {
-	recipe string
-	states []string
-	all    bool
-	reason string
-	by     string
-	queue  string
-}
-
-func (f *chosen) flags(c *cobra.Command, states ...string) {
+// wishes are the flags of what is asked of runs: who asks, and why.
+func (f *chosen) wishes(c *cobra.Command, states ...string) {
 	c.Flags().StringVar(&f.reason, "reason", "", "why, for the run's log")
 	c.Flags().StringVar(&f.by, "as", who(), "who asks for it")
-	c.Flags().BoolVar(&f.all, "all", false, "all runs that --recipe and --state leave")
-	c.Flags().StringVar(&f.recipe, "recipe", "", "with --all: runs of this recipe")
-	c.Flags().StringSliceVar(&f.states, "state", states, "with --all: runs in these states")
-}
-
-// runs returns the ids that are meant.
-func (f *chosen) runs(ctx context.Context, c *client.Client, args []string) ([]string, error) {
-	switch {
-	case f.all && len(args) > 0:
-		return nil, &exit{exitUsage, errors.New("give runs, or --all, not both")}
-	case !f.all && (f.recipe != "" || len(args) == 0):
-		return nil, &exit{exitUsage, errors.New("give the ids of runs, or --all with --recipe or --state")}
-	case !f.all:
-		var ids []string
-		for _, text := range args {
-			id, err := c.Resolve(ctx, text)
-			if err != nil {
-				return nil, err
-			}
-			ids = append(ids, id)
-		}
-		return ids, nil
-	}
-	filter := client.Filter{Recipe: f.recipe, Limit: 10_000}
-	for _, s := range f.states {
-		filter.States = append(filter.States, run.State(s))
-	}
-	list, err := c.List(ctx, filter)
-	if err != nil {
-		return nil, err
-	}
-	var ids []string
-	for i := range list {
-		ids = append(ids, list[i].ID)
-	}
-	return ids, nil
+	f.flags(c.Flags(), states...)
 }
 
 // each does a thing for every run that is meant; what fails is told, and the
@@ -112,7 +67,7 @@ func (a *app) cancelCommand() *cobra.Command {
 	c := a.query("cancel RUN...", "Cancel runs", cobra.ArbitraryArgs, func(ctx context.Context, c *client.Client, args []string) error {
 		return a.each(ctx, c, &f, args, func(ctx context.Context, id string) error { return c.Cancel(ctx, id, f.by, f.reason) })
 	})
-	f.flags(c, "queued", "running", "paused")
+	f.wishes(c, "queued", "running", "paused")
 	return c
 }
 
@@ -124,7 +79,7 @@ func (a *app) pauseCommand() *cobra.Command {
 		}
 		return a.each(ctx, c, &f, args, func(ctx context.Context, id string) error { return c.Pause(ctx, id, f.by, f.reason) })
 	})
-	f.flags(c, "running")
+	f.wishes(c, "running")
 	c.Flags().StringVar(&f.queue, "queue", "", "a queue instead of runs")
 	return c
 }
@@ -137,7 +92,7 @@ func (a *app) resumeCommand() *cobra.Command {
 		}
 		return a.each(ctx, c, &f, args, func(ctx context.Context, id string) error { return c.Resume(ctx, id, f.by, f.reason) })
 	})
-	f.flags(c, "paused")
+	f.wishes(c, "paused")
 	c.Flags().StringVar(&f.queue, "queue", "", "a queue instead of runs")
 	return c
 }

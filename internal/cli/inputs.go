@@ -17,6 +17,7 @@ type given struct {
 	pairs   []string
 	file    string
 	noCache bool
+	labels  map[string]string
 }
 
 // fromFile reads the file with inputs, if there is one.

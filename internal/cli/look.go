@@ -36,13 +36,14 @@ func (a *app) queryRun(use, short string, args cobra.PositionalArgs, do func(ctx
 }
 
 func (a *app) listCommand() *cobra.Command {
-	var state, recipe string
+	var wanted filter
 	var limit int
 	c := a.query("list", "List runs, the newest first", cobra.NoArgs, func(ctx context.Context, c *client.Client, _ []string) error {
-		f := client.Filter{Recipe: recipe, Limit: limit}
-		if state != "" {
-			f.States = []run.State{run.State(state)}
+		f, err := wanted.query(ctx, c)
+		if err != nil {
+			return err
 		}
+		f.Limit = limit
 		runs, err := c.List(ctx, f)
 		if err != nil {
 			return err
@@ -62,8 +63,7 @@ func (a *app) listCommand() *cobra.Command {
 		return nil
 	})
 	c.Aliases = []string{"ls"}
-	c.Flags().StringVar(&state, "state", "", "queued, running, succeeded, failed or cancelled")
-	c.Flags().StringVar(&recipe, "recipe", "", "only runs of this recipe")
+	wanted.flags(c.Flags(), "only ")
 	c.Flags().IntVar(&limit, "limit", 50, "at most this many")
 	return c
 }

@@ -44,6 +44,7 @@ func (a *app) runCommand() *cobra.Command {
 	}
 	c.Flags().StringArrayVarP(&g.pairs, "input", "i", nil, "an input, as name=value; may be given often")
 	c.Flags().StringVarP(&g.file, "inputs", "f", "", "a JSON or YAML file with inputs")
+	c.Flags().StringToStringVar(&g.labels, "label", nil, "a label of the run, as name=value; may be given often")
 	c.Flags().BoolVar(&g.noCache, "no-cache", false, "use no cached results of other runs")
 	c.Flags().IntVar(&workers, "workers", 2, "number of workers")
 	progressFlag(c, &how)
@@ -97,7 +98,7 @@ func (a *app) run(ctx context.Context, name string, g given, workers int, how st
 	if err := a.served(bundle, jobs); err != nil {
 		return err
 	}
-	request := client.Request{Recipe: bundle.Root, Inputs: inputs, By: who(), NoCache: g.noCache}
+	request := client.Request{Recipe: bundle.Root, Inputs: inputs, By: who(), NoCache: g.noCache, Labels: g.labels}
 	if a.settings.RedisURL == "" {
 		server, err := embedded.Start()
 		if err != nil {

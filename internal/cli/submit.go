@@ -39,6 +39,7 @@ func (a *app) submitCommand() *cobra.Command {
 	}
 	c.Flags().StringArrayVarP(&g.pairs, "input", "i", nil, "an input, as name=value; may be given often")
 	c.Flags().StringVarP(&g.file, "inputs", "f", "", "a JSON or YAML file with inputs")
+	c.Flags().StringToStringVar(&g.labels, "label", nil, "a label of the run, as name=value; may be given often")
 	c.Flags().BoolVar(&g.noCache, "no-cache", false, "use no cached results of other runs")
 	c.Flags().StringVar(&id, "id", "", "id of the run; submitting it again gives the same run")
 	c.Flags().StringVar(&key, "key", "", "submissions with the same key give the same run, for --key-for after the first")
@@ -53,7 +54,7 @@ func (a *app) submitCommand() *cobra.Command {
 // request makes a submission: of a file that is here with its text, of
 // anything else by its name.
 func (a *app) request(ctx context.Context, name string, g given) (client.Request, *flow.Bundle, error) {
-	r := client.Request{By: who(), NoCache: g.noCache}
+	r := client.Request{By: who(), NoCache: g.noCache, Labels: g.labels}
 	text, err := os.ReadFile(name)
 	if err != nil {
 		r.Recipe = name

@@ -200,8 +200,12 @@ func fnRoundTo(c *call) (any, error) {
 func fnInt(c *call) (any, error) {
 	switch v := c.args[0].(type) {
 	case string:
-		f, err := strconv.ParseFloat(strings.TrimSpace(v), 64)
-		if err != nil {
+		v = strings.TrimSpace(v)
+		if i, err := strconv.Atoi(v); err == nil {
+			return i, nil
+		}
+		f, err := strconv.ParseFloat(v, 64)
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
 			return nil, c.fail("%q is not a number", v)
 		}
 		return whole(math.Trunc(f)), nil

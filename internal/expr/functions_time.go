@@ -1,34 +1,48 @@
 package expr
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// fnDuration reads 90s, 1h30m or 2d as seconds.
+// longest is the longest duration that can be read: a hundred years.
+const longest = 36_500 * 24 * time.Hour
+
+// fnDuration reads 90s, 1h30m, 2d, 2w or 1y as seconds.
 func fnDuration(c *call) (any, error) {
 	s := c.text(0)
 	if c.err != nil {
 		return nil, c.err
 	}
 	text, days := s, 0.0
-	if d, rest, ok := strings.Cut(s, "d"); ok {
-		n, err := strconv.ParseFloat(d, 64)
+	for _, unit := range []struct {
+		name string
+		days float64
+	}{{"y", 365}, {"w", 7}, {"d", 1}} {
+		number, rest, ok := strings.Cut(text, unit.name)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseFloat(number, 64)
 		if err != nil {
 			return nil, c.fail("%q is no duration", s)
 		}
-		days, text = n, rest
+		days, text = days+n*unit.days, rest
 	}
-	total := time.Duration(days * 24 * float64(time.Hour))
-	if text != "" {
+	seconds := days * 24 * 3600
+	if text != "" || s == "" {
 		d, err := time.ParseDuration(text)
 		if err != nil {
 			return nil, c.fail("%q is no duration", s)
 		}
-		total += d
+		seconds += d.Seconds()
 	}
-	return whole(total.Seconds()), nil
+	if !(math.Abs(seconds) <= longest.Seconds()) {
+		return nil, c.fail("%q is longer than a hundred years", s)
+	}
+	return whole(seconds), nil
 }
 
 // when reads a time: seconds since 1970, or text such as 2026-11-24 or

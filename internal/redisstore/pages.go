@@ -3,6 +3,7 @@ package redisstore
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -90,8 +91,36 @@ func (q *ListQuery) wants(final bool) bool {
 	return len(q.States) == 0 || slices.ContainsFunc(q.States, func(st run.State) bool { return st.Final() == final })
 }
 
-func (q *ListQuery) fits(state, recipe string) bool {
-	return (len(q.States) == 0 || slices.Contains(q.States, run.State(state))) && (q.Recipe == "" || q.Recipe == recipe)
+// all reports whether every run is wanted.
+func (q *ListQuery) all() bool {
+	return q.Recipe == "" && len(q.States) == 0 && len(q.Labels) == 0 && q.Since == 0 && q.Before == 0
+}
+
+// fits reports whether a run is wanted. A record with its state, recipe, labels
+// and time of creation is enough.
+func (q *ListQuery) fits(r *run.Run) bool {
+	for name, value := range q.Labels {
+		if given, there := r.Labels[name]; !there || given != value {
+			return false
+		}
+	}
+	return (len(q.States) == 0 || slices.Contains(q.States, r.State)) && (q.Recipe == "" || q.Recipe == r.Recipe) &&
+		r.Created >= q.Since && (q.Before == 0 || r.Created < q.Before)
+}
+
+// brief reads what the filter of a list wants to know: state, recipe, created
+// and labels.
+func brief(values []any) run.Run {
+	var text [4]string
+	for i := range text {
+		text[i], _ = values[i].(string)
+	}
+	r := run.Run{State: run.State(text[0]), Recipe: text[1]}
+	r.Created, _ = strconv.ParseInt(text[2], 10, 64)
+	if text[3] != "" && json.Unmarshal([]byte(text[3]), &r.Labels) != nil {
+		r.Labels = nil
+	}
+	return r
 }
 
 // shelves are the sorted sets in which the ended runs that match are found the
@@ -121,7 +150,7 @@ func (s *Store) shelves(q *ListQuery) []func(p int) string {
 // those looked at is spent. Then Next is set; without it there are no more.
 func (s *Store) pageOf(ctx context.Context, q *ListQuery, from spot, shelves []func(p int) string, budget *int, page *RunPage) error {
 	count := q.Limit + 1 - len(page.Runs)
-	if q.Recipe != "" || len(q.States) > 0 {
+	if !q.all() {
 		count = max(count, 200)
 	}
 	for {
@@ -129,7 +158,7 @@ func (s *Store) pageOf(ctx context.Context, q *ListQuery, from spot, shelves []f
 		if err != nil {
 			return err
 		}
-		if len(some) == 0 {
+		if len(some) == 0 || some[0].at < q.Since { // no run is created after it ended
 			page.Next = ""
 			return nil
 		}
@@ -158,22 +187,20 @@ func (s *Store) pageOf(ctx context.Context, q *ListQuery, from spot, shelves []f
 
 // matching leaves the places whose runs are wanted.
 func (s *Store) matching(ctx context.Context, q *ListQuery, some []spot) ([]spot, error) {
-	if q.Recipe == "" && len(q.States) == 0 {
+	if q.all() {
 		return some, nil
 	}
 	pipe := s.client.Pipeline()
 	facts := make([]*redis.SliceCmd, len(some))
 	for i, c := range some {
-		facts[i] = pipe.HMGet(ctx, s.run(s.PartitionOf(c.id), c.id), "state", "recipe")
+		facts[i] = pipe.HMGet(ctx, s.run(s.PartitionOf(c.id), c.id), "state", "recipe", "created", "labels")
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("list runs: %w", err)
 	}
 	var out []spot
 	for i, c := range some {
-		state, _ := facts[i].Val()[0].(string)
-		recipe, _ := facts[i].Val()[1].(string)
-		if state != "" && q.fits(state, recipe) {
+		if r := brief(facts[i].Val()); r.State != "" && q.fits(&r) {
 			out = append(out, c)
 		}
 	}

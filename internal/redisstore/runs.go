@@ -131,7 +131,11 @@ func (s *Store) Log(ctx context.Context, runID, after string, count int, block t
 type ListQuery struct {
 	States []run.State
 	Recipe string
-	Limit  int
+	// Labels are some that the runs have.
+	Labels map[string]string
+	// Since and Before bound the time of their creation, in ms; 0 does not.
+	Since, Before int64
+	Limit         int
 }
 
 // ListRuns returns the runs of the first pages of the list, in the order of

@@ -190,12 +190,27 @@ func (c *Client) Outputs(ctx context.Context, runID string) (map[string]json.Raw
 type Filter struct {
 	States []run.State
 	Recipe string
-	Limit  int
+	// Labels are some that the runs have.
+	Labels map[string]string
+	// Since and Before bound the time of their creation; zero does not.
+	Since, Before time.Time
+	Limit         int
+}
+
+func (f Filter) query() redisstore.ListQuery {
+	q := redisstore.ListQuery{States: f.States, Recipe: f.Recipe, Labels: f.Labels, Limit: f.Limit}
+	if !f.Since.IsZero() {
+		q.Since = f.Since.UnixMilli()
+	}
+	if !f.Before.IsZero() {
+		q.Before = f.Before.UnixMilli()
+	}
+	return q
 }
 
 // List returns runs, the newest first; 50 unless the filter says more.
 func (c *Client) List(ctx context.Context, f Filter) ([]run.Run, error) {
-	return c.store.ListRuns(ctx, redisstore.ListQuery{States: f.States, Recipe: f.Recipe, Limit: f.Limit})
+	return c.store.ListRuns(ctx, f.query())
 }
 
 // Cancel asks for a run to be cancelled. It returns before that has happened.

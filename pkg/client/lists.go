@@ -20,7 +20,7 @@ var ErrCursor = redisstore.ErrCursor
 // and then those that ended, the newest end first. cursor is "" or the Next of
 // the part before.
 func (c *Client) Page(ctx context.Context, f Filter, cursor string) (RunPage, error) {
-	return c.store.PageRuns(ctx, redisstore.ListQuery{States: f.States, Recipe: f.Recipe, Limit: f.Limit}, cursor)
+	return c.store.PageRuns(ctx, f.query(), cursor)
 }
 
 // Totals are numbers of runs.

@@ -25,6 +25,9 @@ type Changes = resume.Changes
 // Verdict is what becomes of a task when a run is tried again, and why.
 type Verdict = engine.Verdict
 
+// Action is what is done with a task.
+type Action = engine.Action
+
 // The actions of a Verdict.
 const (
 	Reused   = engine.ActionReuse
