@@ -119,3 +119,15 @@ func TestTheKitNoticesMistakes(t *testing.T) {
 		})
 	}
 }
+
+// TestACommandThatIsNoWorkerIsTold at once, with what it says.
+func TestACommandThatIsNoWorkerIsTold(t *testing.T) {
+	t.Parallel()
+	needs(t, "redis-server")
+	cmd := exec.CommandContext(t.Context(), filepath.Join(bin, "orchis"), "conformance", "--", "sh", "-c", "echo no module named redis >&2; exit 3")
+	cmd.Env = append(os.Environ(), "REDIS_URL=")
+	out, err := cmd.CombinedOutput()
+	if want := "the command ended before it did anything: exit status 3; its last line is: no module named redis"; err == nil || !strings.Contains(string(out), want) {
+		t.Errorf("%v\n%s, want %q", err, out, want)
+	}
+}

@@ -53,6 +53,11 @@ func register(ctx context.Context, k *kit) error {
 				return registered(w)
 			}
 		}
+		select {
+		case <-k.exited:
+			return fmt.Errorf("the command ended before it did anything: %s%s", k.proc.ProcessState, k.tail.last())
+		default:
+		}
 		if time.Now().After(until) {
 			return fmt.Errorf("there is no entry %q in the hash of workers after %s", name, 2*patience)
 		}

@@ -53,6 +53,7 @@ type kit struct {
 	store  *redisstore.Store
 	proc   *exec.Cmd
 	exited chan error
+	tail   *tail // of what the worker prints
 	runs   int
 	events []wire.Event // not asked for yet
 }
@@ -101,7 +102,8 @@ func (k *kit) start() error {
 	k.proc = exec.Command(k.cfg.Command[0], k.cfg.Command[1:]...) //nolint:noctx // it is stopped by signals, as workers are
 	k.proc.Env = append(os.Environ(), "REDIS_URL="+k.cfg.URL, "ORCHIS_PREFIX="+k.cfg.Prefix, "ORCHIS_QUEUES="+queue,
 		fmt.Sprintf("ORCHIS_SLOTS=%d", slots), "ORCHIS_LEASE="+Lease.String(), "ORCHIS_GRACE=5s", "ORCHIS_WORKER_NAME="+name)
-	k.proc.Stdout, k.proc.Stderr = k.cfg.Log, k.cfg.Log
+	k.tail = &tail{to: k.cfg.Log}
+	k.proc.Stdout, k.proc.Stderr = k.tail, k.tail
 	k.proc.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := k.proc.Start(); err != nil {
 		return fmt.Errorf("start the worker: %w", err)
