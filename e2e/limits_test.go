@@ -2,9 +2,12 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -104,8 +107,47 @@ func TestRunsShareAGroup(t *testing.T) {
 	h.until("no slot is left", func() bool { return h.redisCLI("--scan", "--pattern", "orchis:{g*") == "" })
 }
 
-// TestARateIsShared: attempts of all workers come out of one bucket, and a job
-// that asks to be left alone is, by everybody.
+// TestAWishToBeLeftAlone that one job's handler has holds back all of its group
+// and of its bucket, in other runs too.
+func TestAWishToBeLeftAlone(t *testing.T) {
+	t.Parallel()
+	needs(t, "redis-server", "redis-cli")
+	h := newHouse(t, 1, 0)
+	h.start("w1", "worker", "ORCHIS_ALLOW_PRIVATE=true")
+	for name, limit := range map[string]string{"group": "concurrency: {group: api, limit: 5}", "bucket": "rateLimit: {key: api, limit: 100}"} {
+		var mu sync.Mutex
+		var calls []time.Time
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			if calls = append(calls, time.Now()); len(calls) == 1 {
+				w.Header().Set("Retry-After", "2")
+				w.WriteHeader(http.StatusTooManyRequests)
+			}
+		}))
+		t.Cleanup(server.Close)
+		text := "jobs: {call: {job: http, " + limit + ", retries: {max: 1, delay: 10ms}, inputs: {url: '" + server.URL + "'}}}\n"
+		first := h.submit(client.Request{Definition: text})
+		h.inState(first, "call", run.TaskRetrying)
+		second := h.submit(client.Request{Definition: text})
+		h.until("it waits", func() bool { out, _ := h.orchis("why", second); return strings.Contains(out, "waits for") })
+		h.succeeded(first)
+		h.succeeded(second)
+		mu.Lock()
+		for _, at := range calls[1:] {
+			if early := calls[0].Add(1900 * time.Millisecond); at.Before(early) {
+				t.Errorf("%s: a call came %s after it was told to wait 2s", name, at.Sub(calls[0]))
+			}
+		}
+		if len(calls) != 3 {
+			t.Errorf("%s: there were %d calls, want 3", name, len(calls))
+		}
+		mu.Unlock()
+	}
+	h.quiet()
+}
+
+// TestARateIsShared: attempts of all workers come out of one bucket.
 func TestARateIsShared(t *testing.T) {
 	t.Parallel()
 	needs(t, "redis-server", "redis-cli")

@@ -139,6 +139,7 @@ func (d *draft) checkValues(in declaration) {
 			in.Pattern = ""
 		}
 	}
+	before := len(*d.out)
 	fits := func(v any, at *value, what string) any {
 		converted, err := in.convert(v)
 		if err == nil {
@@ -155,7 +156,7 @@ func (d *draft) checkValues(in declaration) {
 		enum[i] = fits(v, in.at["enum"].items[i], "a value of the enum")
 	}
 	in.Enum = enum
-	if c, constant := in.Default.Constant(); in.at["default"] != nil && constant && c != nil && c != "" {
+	if c, constant := in.Default.Constant(); len(*d.out) == before && in.at["default"] != nil && constant && c != nil && c != "" {
 		fits(c, in.at["default"], "the default")
 	}
 }

@@ -277,6 +277,10 @@ var handlerForm = regexp.MustCompile(`^[\p{L}\p{N}_][\p{L}\p{N}_.:-]{0,127}$`)
 
 var nameForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 
+// reserved lists the words that are no names for jobs: they begin paths, or are
+// values.
+func reserved() []string { return append(expr.Roots(), "true", "false", "null") }
+
 // name checks the name of a job, an input or a var.
 func (s *source) name(k *value, what string) bool {
 	switch {
@@ -284,7 +288,7 @@ func (s *source) name(k *value, what string) bool {
 		s.errorAt(k, "E106", fmt.Sprintf("%q is no name for %s", k.text, what), "names hold letters, digits, - and _, and begin with a letter or _")
 	case len(k.text) > 64:
 		s.errorAt(k, "E106", fmt.Sprintf("the name of %s has %d letters, more than 64", what, len(k.text)), "")
-	case what == "a job" && (expr.IsRoot(k.text) || slices.Contains([]string{"true", "false", "null"}, k.text)):
+	case what == "a job" && slices.Contains(reserved(), k.text):
 		s.errorAt(k, "E106", fmt.Sprintf("%q is a reserved word and no name for a job", k.text), "")
 	default:
 		return true

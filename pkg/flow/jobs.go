@@ -110,14 +110,18 @@ func (d *draft) readJob(k, v *value, inRecipe bool, previous string, o Options) 
 	d.jobs = append(d.jobs, *jd)
 }
 
+// iterateKeys are those that mean nothing without iterate.
+func iterateKeys() []string {
+	return []string{"iteratePick", "parallelism", "failFast", "maxFailures", "batch"}
+}
+
 // needIterate refuses keys that mean nothing without iterate.
 func (d *draft) needIterate(j *Job, jd *jobDraft) {
 	if j.Iterate != nil || j.Range != nil || jd.isSet["iterate"] {
 		return
 	}
 	for i, k := range jd.body.keys {
-		switch k.text {
-		case "iteratePick", "parallelism", "failFast", "maxFailures", "batch":
+		if slices.Contains(iterateKeys(), k.text) {
 			d.errorAt(jd.body.keys[i], "E105", fmt.Sprintf("%q goes with iterate, which job %q does not have", k.text, j.Name), "")
 		}
 	}

@@ -57,15 +57,15 @@ func Keys(part string) []Key {
 }
 
 func definitionKeys() []Key {
-	hook := ref("hook")
+	hook := ref("lateHook")
 	return []Key{
 		{"name", "Shown to people; the file's name when it is missing.", typed("string")},
 		{"description", "Shown to people.", typed("string")},
 		{"labels", "Texts to search and group runs by.", ref("texts")},
 		{"inputs", "What the definition wants to know, by name: a constant, or a declaration.", mapOf(one(ref("input"), ref("constant")))},
 		{"vars", "Values computed once at the start, from inputs and the vars above.", typed("object")},
-		{"jobs", "The jobs of a flow, by name.", mapOf(ref("job"))},
-		{"flows", "The flows that a recipe starts: by name, or a list in which each waits for the one before.", one(mapOf(one(ref("step"), typed("null"))), listOf(one(typed("string"), mapOf(one(ref("step"), typed("null"))))))},
+		{"jobs", "The jobs of a flow, by name.", ref("jobs")},
+		{"flows", "The flows that a recipe starts: by name, or a list in which each waits for the one before.", one(ref("steps"), listOf(one(ref("jobName"), ref("steps"))))},
 		{"outputs", "The result; the outputs of all jobs when it is missing.", anything()},
 		{"defaults", "What jobs below say when they do not say it themselves.", ref("defaults")},
 		{"timeout", "The longest time for the whole.", ref("duration")},
@@ -74,7 +74,7 @@ func definitionKeys() []Key {
 		{"concurrency", "How many runs at once, in a group shared by all.", ref("concurrency")},
 		{"schedule", "Starts runs by the clock.", one(ref("schedule"), listOf(ref("schedule")))},
 		{"retention", "How long runs are kept after they ended.", ref("retention")},
-		{"onFailure", "Jobs that run after a failure.", hook},
+		{"onFailure", "Jobs that run after a failure.", ref("hook")},
 		{"onSuccess", "Jobs that run after a success.", hook},
 		{"onCancel", "Jobs that run after a cancel.", hook},
 		{"finally", "Jobs that run at the end, whatever happened.", hook},
@@ -111,7 +111,7 @@ func stepKeys() []Key {
 
 func jobKeys() []Key {
 	return append(stepKeys(), []Key{
-		{"job", "The handler that does it.", map[string]any{"type": "string", "minLength": 1}},
+		{"job", "The handler that does it.", map[string]any{"type": "string", "pattern": handlerForm.String()}},
 		{"workflowPath", "With `job: runWorkflow`: the path of the flow.", typed("string")},
 		{"queue", "The workers that do it: those with it in ORCHIS_QUEUES.", ref("name")},
 		{"queueTimeout", "The longest wait for a worker.", ref("duration")},
@@ -287,11 +287,22 @@ func Schema(kind Kind) ([]byte, error) {
 		"priority": one(words("low", "normal", "high"), map[string]any{"type": "integer", "minimum": 0, "maximum": 9}),
 		"job":      object("A job: the work of a handler, a nested flow, or something to wait for.", jobKeys()),
 		"step":     object("A flow that a recipe starts.", stepKeys()),
-		"hook":     map[string]any{"type": "object", "properties": map[string]any{"recover": one(typed("boolean"), ref("job"))}, "additionalProperties": ref("job")},
+		"hook":     map[string]any{"type": "object", "properties": map[string]any{"recover": one(typed("boolean"), ref("job"))}, "additionalProperties": ref("job"), "propertyNames": ref("jobName")},
+		"jobs":     map[string]any{"type": "object", "additionalProperties": ref("job"), "propertyNames": ref("jobName")},
+		"lateHook": ref("jobs"),
+		"steps":    map[string]any{"type": "object", "additionalProperties": one(ref("step"), typed("null")), "propertyNames": ref("jobName")},
+		"jobName":  map[string]any{"allOf": []any{ref("name"), map[string]any{"not": words(reserved()...)}}},
 		"retries":  object("A rule for retries.", retryKeys()), "input": object("A declaration of an input.", inputKeys()),
 		"defaults": object("", defaultKeys()), "concurrency": object("", groupKeys(), "group"), "rateLimit": object("", rateKeys(), "key", "limit"), "cache": object("", cacheKeys()),
 		"approval": object("", approvalKeys()), "waitFor": object("", signalKeys(), "signal"), "schedule": object("", scheduleKeys(), "cron"),
 		"retention": object("", retentionKeys()), "artifacts": object("", artifactKeys()), "defaultCache": object("", cacheKeys()[1:]),
+	}
+	for _, part := range []string{"job", "step"} {
+		with := map[string]any{}
+		for _, key := range iterateKeys() {
+			with[key] = []string{"iterate"}
+		}
+		defs[part].(map[string]any)["dependentRequired"] = with
 	}
 	s := object("", definitionKeys())
 	s["$schema"], s["$id"] = "https://json-schema.org/draft/2020-12/schema", "https://orchis.run/schemas/"+string(kind)+".schema.json"

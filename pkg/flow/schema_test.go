@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -162,8 +163,13 @@ func change(whole any, path []any, do func(m map[string]any, key string)) any {
 	return twin
 }
 
+// beyond is what no schema can say: whether a default fits a declaration, and
+// what stands inside a text.
+var beyond = regexp.MustCompile(`^(the default of input|a value of the enum of|the pattern of input|the max|maxDelay is shorter|until must be a time|there is no time zone|".*" is no schedule:)` +
+	`|is an output of every approval`)
+
 // TestTheSchemaAgreesWithTheParser: it refuses nothing that the parser takes,
-// and takes no key that the parser does not know.
+// and takes no key that the parser does not know and no value of another form.
 func TestTheSchemaAgreesWithTheParser(t *testing.T) {
 	t.Parallel()
 	text, err := Schema(KindRecipe)
@@ -199,13 +205,15 @@ func TestTheSchemaAgreesWithTheParser(t *testing.T) {
 		}
 		_, diags := l.LoadText("flows/x.yaml", raw) // JSON is YAML
 		no := schema.Validate(instance)
-		unknown := slices.ContainsFunc(diags, func(d Diagnostic) bool { return d.Code == "E102" && d.File == "flows/x.yaml" })
+		form := slices.IndexFunc(diags, func(d Diagnostic) bool {
+			return slices.Contains([]string{"E102", "E104", "E106"}, d.Code) && d.File == "flows/x.yaml" && !beyond.MatchString(d.Message)
+		})
 		switch {
 		case no != nil && !diags.HasErrors():
 			t.Errorf("%s: the schema refuses what can be read: %v", name, no)
 			bad++
-		case no == nil && unknown:
-			t.Errorf("%s: the schema takes an unknown key: %v", name, diags.Err())
+		case no == nil && form >= 0:
+			t.Errorf("%s: the schema takes what has not the right form: %+v", name, diags[form])
 			bad++
 		case no != nil:
 			refused++
