@@ -34,6 +34,8 @@ type Verdict struct {
 type rehearsal struct {
 	why   map[string]string
 	asked map[string]Ticket
+	// skipped are the tasks that were, and why: a flow that has ended has none.
+	skipped map[string]string
 }
 
 func (h *rehearsal) note(path, why string, t *Ticket) { h.why[path], h.asked[path] = why, *t }
@@ -42,7 +44,7 @@ func (h *rehearsal) note(path, why string, t *Ticket) { h.why[path], h.asked[pat
 func rehearse(p *Program, c Create) *Run {
 	r := New(p, c)
 	r.resumed = true // also when all runs again
-	r.rehearsal = &rehearsal{why: map[string]string{}, asked: map[string]Ticket{}}
+	r.rehearsal = &rehearsal{why: map[string]string{}, asked: map[string]Ticket{}, skipped: map[string]string{}}
 	fx := r.Step(c.Now, 1, Event{Kind: Start})
 	for n := uint64(2); fx.More; n++ {
 		fx = r.Step(c.Now, n, Event{Kind: Continue})
@@ -141,6 +143,10 @@ func (f *foretelling) unit(u *unit) {
 func (f *foretelling) below(path string) {
 	found := false
 	for _, other := range sortedPaths(f.old) {
+		if why, is := f.run.rehearsal.skipped[other]; is && strings.HasPrefix(other, path+"/") {
+			f.add(other, ActionSkip, why)
+			continue
+		}
 		if strings.HasPrefix(other, path+"/") && f.old[other].From+f.old[other].Digest != "" {
 			found = true
 			f.add(other, ActionReuse, "same job, same inputs")

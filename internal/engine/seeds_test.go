@@ -200,6 +200,23 @@ func TestWhatIsTakenOver(t *testing.T) {
 	}
 }
 
+// TestAPlanKnowsWhatAFlowSkips: a job of a nested flow that failed before and is
+// skipped now is not told of as reused, though the rest of its flow is.
+func TestAPlanKnowsWhatAFlowSkips(t *testing.T) {
+	t.Parallel()
+	files := cutFiles("inputs: {check: {default: true}}\njobs:\n  cut: {flow: cut, inputs: {check: '${inputs.check}'}}\n  join: {job: work, inputs: {all: '${cut}'}}\n",
+		"inputs: {check: {type: boolean}}\njobs:\n  probe: {job: work}\n  test: {job: work, if: inputs.check, dependsOn: [probe]}\n  split: {job: work, dependsOn: {probe: succeeded, test: finished}}\noutputs: ${split}\n")
+	p := compile(t, files, Limits{})
+	first := newRig(t, p, map[string]any{"check": true})
+	first.play("start")
+	first.work("cut/test")
+	got := told(Plan(p, first.snapshot(), p, Create{ID: "r2", Inputs: map[string]any{"check": false}, Now: 2000, Seeds: Seeds(first.snapshot(), "")}))
+	want := []string{"cut/probe: reused, same job, same inputs", "cut/split: reused, same job, same inputs", "cut/test: skipped, its condition was false", "join: run again, blocked before"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestSeedsOutliveARestore restores the new run after each step: what is taken
 // over, and what runs again, is the same.
 func TestSeedsOutliveARestore(t *testing.T) {

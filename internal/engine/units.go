@@ -303,6 +303,9 @@ func (r *Run) end(u *unit, to run.TaskState) {
 		u.rec.Tolerated = true
 	}
 	r.move(u, to)
+	if r.rehearsal != nil && (to == run.TaskSkipped || to == run.TaskBlocked) {
+		r.rehearsal.skipped[path] = u.rec.Reason
+	}
 	r.leave(u)
 	if u.index >= 0 {
 		r.itemEnded(u)
