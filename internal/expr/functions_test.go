@@ -56,7 +56,7 @@ func TestEveryFunctionRefusesWhatItCannotTake(t *testing.T) {
 		{"duration('soon')", `duration: "soon" is no duration`},
 		{"duration('')", `duration: "" is no duration`},
 		{"duration('1e9y')", `duration: "1e9y" is longer than a hundred years`},
-		{"duration('NaNd')", `duration: "NaNd" is longer than a hundred years`},
+		{"duration('NaNd')", `duration: "NaNd" is no duration`},
 		{"endsWith('a', 1)", "endsWith: wants a text, not a number"},
 		{"env(1)", "env: wants a text, not a number"},
 		{"ext(null)", "ext: wants a text, not null"},

@@ -1,48 +1,60 @@
 package expr
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// longest is the longest duration that can be read: a hundred years.
-const longest = 36_500 * 24 * time.Hour
+// maxDays is the longest duration, a hundred years.
+const maxDays = 36_500
 
-// fnDuration reads 90s, 1h30m, 2d, 2w or 1y as seconds.
+// ParseDuration reads 90s, 1h30m, 2d12h, 2w or 1y; a year has 365 days.
+func ParseDuration(s string) (time.Duration, error) {
+	total, rest := time.Duration(0), s
+	for _, unit := range []struct {
+		name string
+		days float64
+	}{{"y", 365}, {"w", 7}, {"d", 1}} {
+		number, after, ok := strings.Cut(rest, unit.name)
+		if !ok {
+			continue
+		}
+		n, err := strconv.ParseFloat(number, 64)
+		if err != nil || math.IsNaN(n) {
+			return 0, fmt.Errorf("%q is no duration", s)
+		}
+		if math.Abs(n*unit.days) > maxDays {
+			return 0, fmt.Errorf("%q is longer than a hundred years", s)
+		}
+		total, rest = total+time.Duration(n*unit.days*24*float64(time.Hour)), after
+	}
+	if rest != "" || s == "" {
+		d, err := time.ParseDuration(rest)
+		if err != nil {
+			return 0, fmt.Errorf("%q is no duration", s)
+		}
+		total += d
+	}
+	if total.Abs() > maxDays*24*time.Hour {
+		return 0, fmt.Errorf("%q is longer than a hundred years", s)
+	}
+	return total, nil
+}
+
+// fnDuration gives the seconds of a duration.
 func fnDuration(c *call) (any, error) {
 	s := c.text(0)
 	if c.err != nil {
 		return nil, c.err
 	}
-	text, days := s, 0.0
-	for _, unit := range []struct {
-		name string
-		days float64
-	}{{"y", 365}, {"w", 7}, {"d", 1}} {
-		number, rest, ok := strings.Cut(text, unit.name)
-		if !ok {
-			continue
-		}
-		n, err := strconv.ParseFloat(number, 64)
-		if err != nil {
-			return nil, c.fail("%q is no duration", s)
-		}
-		days, text = days+n*unit.days, rest
+	d, err := ParseDuration(s)
+	if err != nil {
+		return nil, c.fail("%v", err)
 	}
-	seconds := days * 24 * 3600
-	if text != "" || s == "" {
-		d, err := time.ParseDuration(text)
-		if err != nil {
-			return nil, c.fail("%q is no duration", s)
-		}
-		seconds += d.Seconds()
-	}
-	if !(math.Abs(seconds) <= longest.Seconds()) {
-		return nil, c.fail("%q is longer than a hundred years", s)
-	}
-	return whole(seconds), nil
+	return whole(d.Seconds()), nil
 }
 
 // when reads a time: seconds since 1970, or text such as 2026-11-24 or

@@ -299,44 +299,8 @@ func show(v any) string {
 	return s
 }
 
-// maxDays is the longest duration, a hundred years.
-const maxDays = 36_500
-
 // parseDuration reads 90s, 1h30m, 2d12h, 2w or 1y; a year has 365 days.
-func parseDuration(s string) (time.Duration, error) {
-	total, rest := time.Duration(0), s
-	for _, unit := range []struct {
-		name string
-		days float64
-	}{{"y", 365}, {"w", 7}, {"d", 1}} {
-		number, after, ok := strings.Cut(rest, unit.name)
-		if !ok {
-			continue
-		}
-		n, err := strconv.ParseFloat(number, 64)
-		if err != nil || math.IsNaN(n) {
-			return 0, fmt.Errorf("%q is not a duration", s)
-		}
-		if math.Abs(n*unit.days) > maxDays {
-			return 0, fmt.Errorf("%q is longer than %d days", s, maxDays)
-		}
-		total, rest = total+time.Duration(n*unit.days*24*float64(time.Hour)), after
-	}
-	if rest != "" {
-		d, err := time.ParseDuration(rest)
-		if err != nil {
-			return 0, fmt.Errorf("%q is not a duration", s)
-		}
-		total += d
-	}
-	if total.Abs() > maxDays*24*time.Hour {
-		return 0, fmt.Errorf("%q is longer than %d days", s, maxDays)
-	}
-	if s == "" {
-		return 0, fmt.Errorf("%q is not a duration", s)
-	}
-	return total, nil
-}
+func parseDuration(s string) (time.Duration, error) { return expr.ParseDuration(s) }
 
 // inputScope is what the defaults of inputs can see: the inputs above them.
 type inputScope struct {
