@@ -260,6 +260,33 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestNestingHasALimit: ten flows in one another, and no eleventh.
+func TestNestingHasALimit(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "flows"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 12 {
+		text := fmt.Sprintf("jobs: {a: {flow: f%d}}\n", i+1)
+		if i == 11 {
+			text = "jobs: {a: {job: debug}}\n"
+		}
+		if err := os.WriteFile(filepath.Join(dir, "flows", fmt.Sprintf("f%d.yaml", i)), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := loader(t, Options{Root: dir})
+	if _, diags := l.Load("f1"); diags.HasErrors() {
+		t.Errorf("ten nested flows: %v", diags.Err())
+	}
+	_, diags := l.Load("f0")
+	want := "flows/f10.yaml:1:18: error E003: flows are nested more than 10 deep"
+	if err := diags.Err(); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("eleven nested flows: %v, want %s", err, want)
+	}
+}
+
 func deep(n int) string {
 	var b strings.Builder
 	for i := range n {

@@ -22,6 +22,12 @@ func TestTheExamples(t *testing.T) {
 	flowtest.Run(t, "testdata/examples")
 }
 
+// TestTheLanguage tries nested flows and keys of jobs.
+func TestTheLanguage(t *testing.T) {
+	t.Parallel()
+	flowtest.Run(t, "testdata/language")
+}
+
 // TestEveryExpectationCanFail: each of them is wrong once, and says so.
 func TestEveryExpectationCanFail(t *testing.T) {
 	t.Parallel()
