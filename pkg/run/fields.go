@@ -1,8 +1,11 @@
 package run
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 )
@@ -37,13 +40,41 @@ func (r *Run) Fields() []string {
 // ChangedFields returns those of the record's fields that differ from an
 // older record of the same run.
 func (r *Run) ChangedFields(old *Run) []string {
-	now, before := r.Fields(), old.Fields()
 	var changed []string
-	for i := 0; i < len(now); i += 2 {
-		if now[i+1] != before[i+1] {
-			changed = append(changed, now[i], now[i+1])
+	set := func(differs bool, name string, value func() string) {
+		if differs {
+			changed = append(changed, name, value())
 		}
 	}
+	object := func(name string, there bool, now, before any) {
+		if there && !reflect.DeepEqual(now, before) {
+			changed = append(changed, name, jsonText(!reflect.ValueOf(now).IsZero(), now))
+		}
+	}
+	number := func(name string, now, before int64) {
+		set(now != before, name, func() string { return strconv.FormatInt(now, 10) })
+	}
+	text := func(name, now, before string) { set(now != before, name, func() string { return now }) }
+	raw := func(name string, now, before []byte) {
+		set(!bytes.Equal(now, before), name, func() string { return string(now) })
+	}
+	text("state", string(r.State), string(old.State))
+	text("recipe", r.Recipe, old.Recipe)
+	text("definition", r.Definition, old.Definition)
+	raw("inputs", r.Inputs, old.Inputs)
+	raw("outputs", r.Outputs, old.Outputs)
+	set(!maps.Equal(r.Labels, old.Labels), "labels", func() string { return jsonText(len(r.Labels) > 0, r.Labels) })
+	text("by", r.SubmittedBy, old.SubmittedBy)
+	object("error", r.Error != nil || old.Error != nil, r.Error, old.Error)
+	number("created", r.Created, old.Created)
+	number("started", r.Started, old.Started)
+	number("ended", r.Ended, old.Ended)
+	set(r.Counts != old.Counts, "counts", r.Counts.encode)
+	object("wait", r.Wait != nil || old.Wait != nil, r.Wait, old.Wait)
+	object("slot", r.Slot != nil || old.Slot != nil, r.Slot, old.Slot)
+	object("paused", r.Paused != nil || old.Paused != nil, r.Paused, old.Paused)
+	object("signals", len(r.Signals)+len(old.Signals) > 0, r.Signals, old.Signals)
+	set(r.NoCache != old.NoCache, "noCache", func() string { return jsonText(r.NoCache, r.NoCache) })
 	return changed
 }
 
@@ -125,9 +156,6 @@ func bytesOf(s string) []byte {
 	}
 	return []byte(s)
 }
-
-// Encode returns the record as it is stored in the tasks hash.
-func (t *Task) Encode() string { return jsonText(true, t) }
 
 // ParseTask reads a record of the tasks hash.
 func ParseTask(id, text string) (Task, error) {
