@@ -31,7 +31,8 @@ type Attempt struct {
 
 // Reporter takes what a handler says while it works. One that hides secrets
 // also has a method Begun(text []byte) int: how many bytes at the end of a text
-// may be the beginning of one, so that no line is cut there.
+// may be the beginning of one, so that no line is cut there. One that has a
+// working directory for who asks has a method Dir() string.
 type Reporter interface {
 	Progress(percent float64, note string)
 	Log(source, text string)
@@ -52,6 +53,9 @@ func NewContext(ctx context.Context, a Attempt, r Reporter) context.Context {
 // Info returns which attempt the context belongs to.
 func Info(ctx context.Context) Attempt {
 	v, _ := ctx.Value(contextKey{}).(contextValue)
+	if d, has := v.reporter.(interface{ Dir() string }); has && v.attempt.Dir == "" {
+		v.attempt.Dir = d.Dir()
+	}
 	return v.attempt
 }
 

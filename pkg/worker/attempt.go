@@ -6,14 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"runtime/debug"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/orchis-run/orchis/internal/redisstore"
 	"github.com/orchis-run/orchis/internal/secret"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/job"
@@ -42,6 +40,7 @@ type attempt struct {
 	mu       sync.Mutex
 	reported time.Time
 	proof    *time.Timer // pushed away by progress
+	dir      string
 }
 
 func newAttempt(ctx context.Context, w *Worker, t wire.Ticket) *attempt {
@@ -96,20 +95,12 @@ func (a *attempt) perform() *wire.Event {
 	if err := a.unseal(); err != nil {
 		return a.failed(run.CodeSecret, err.Error(), true)
 	}
-	dir, err := os.MkdirTemp("", "orchis-attempt-")
-	if err != nil {
-		return a.failed(run.CodeError, "make the working directory: "+err.Error(), false)
-	}
-	defer func() {
-		if err := os.RemoveAll(dir); err != nil {
-			a.w.log.Warn("the working directory stays", append(a.fields(), zap.Error(err))...)
-		}
-	}()
+	defer a.removeDir()
 	a.began = time.Now()
 	ctx, stop := a.timeouts()
 	defer stop()
 	defer time.AfterFunc(startedAfter, func() { a.send(a.event(wire.Started)) }).Stop()
-	out, err := a.call(job.WithFiles(job.NewContext(ctx, a.info(dir), a), files{a.w.files, dir}), h)
+	out, err := a.call(job.WithFiles(job.NewContext(ctx, a.info(), a), files{a.w.files, a.Dir}), h)
 	a.flushLines()
 	if cause := context.Cause(ctx); cause != nil && (err != nil || !errors.Is(cause, ErrDraining)) {
 		return a.outOf(cause)
@@ -153,11 +144,11 @@ func (a *attempt) timeouts() (context.Context, context.CancelFunc) {
 	}
 }
 
-func (a *attempt) info(dir string) job.Attempt {
+func (a *attempt) info() job.Attempt {
 	i := job.Attempt{
 		Run: a.ticket.Run, Task: a.ticket.Task, Recipe: a.ticket.Recipe, Handler: a.ticket.Handler,
 		Worker: a.w.cfg.Name, Number: a.ticket.Attempt, Pub: a.ticket.Pub,
-		IdempotencyKey: a.ticket.Run + "/" + a.ticket.Task, Dir: dir,
+		IdempotencyKey: a.ticket.Run + "/" + a.ticket.Task,
 	}
 	if a.ticket.TimeoutMs > 0 {
 		i.Deadline = a.began.Add(time.Duration(a.ticket.TimeoutMs) * time.Millisecond)
@@ -198,32 +189,12 @@ func (a *attempt) outOf(cause error) *wire.Event {
 	case errors.Is(cause, ErrRevoked), errors.Is(cause, ErrLeaseLost):
 		a.w.log.Info("work stopped", append(a.fields(), zap.NamedError("cause", cause))...)
 		return nil
+	case errors.Is(cause, errNoDir):
+		return a.failed(run.CodeError, cause.Error(), false)
 	}
 	ev := a.event(wire.Released)
 	ev.Error = &run.Error{Code: "draining", Message: cause.Error()}
 	return &ev
-}
-
-// report sends the outcome and deletes the ticket, again and again until Redis
-// takes it or the ticket is somebody else's.
-func (a *attempt) report(ev *wire.Event) {
-	if ev == nil {
-		return
-	}
-	ctx := context.WithoutCancel(a.ctx)
-	b := a.w.newBackoff("report an outcome")
-	for {
-		err := a.w.store.Complete(ctx, a.ticket.Partition, []redisstore.Completion{{Ticket: a.ticket, Event: *ev}})
-		if err == nil {
-			a.w.log.Debug("attempt ended", append(a.fields(), zap.String("outcome", string(ev.Type)))...)
-			return
-		}
-		if !redisstore.IsRetryable(err) || errors.Is(context.Cause(a.ctx), ErrLeaseLost) || errors.Is(context.Cause(a.ctx), ErrRevoked) {
-			a.w.log.Error("the outcome could not be reported; the task will run again", append(a.fields(), zap.Error(err))...)
-			return
-		}
-		b.wait(ctx, err)
-	}
 }
 
 // send sends an event that nothing depends on.

@@ -3,7 +3,12 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+
+	"go.uber.org/zap"
 
 	"github.com/orchis-run/orchis/internal/artifact"
 	"github.com/orchis-run/orchis/pkg/job"
@@ -13,7 +18,7 @@ import (
 // fetched.
 type files struct {
 	store artifact.Store
-	dir   string
+	dir   func() string
 }
 
 // Path finds an artifact. One that is gone, or no artifact at all, stays so.
@@ -22,7 +27,7 @@ func (f files) Path(ctx context.Context, text string) (string, error) {
 	if err != nil {
 		return "", job.Permanent(job.Code(err, "badInput"))
 	}
-	path, err := f.store.Path(ctx, ref, f.dir)
+	path, err := f.store.Path(ctx, ref, f.dir())
 	if errors.Is(err, artifact.ErrNotFound) {
 		return "", job.Permanent(job.Code(err, "artifact"))
 	}
@@ -39,4 +44,36 @@ func (f files) Put(ctx context.Context, name string, from io.Reader) (string, er
 		return "", job.Code(err, "artifact")
 	}
 	return ref.String(), nil
+}
+
+var errNoDir = errors.New("make the working directory")
+
+// Dir makes the attempt's working directory when it is first asked for: most
+// handlers have no use for one. Without it the attempt ends, and the path that
+// is returned is none.
+func (a *attempt) Dir() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.dir != "" {
+		return a.dir
+	}
+	dir, err := os.MkdirTemp("", "orchis-attempt-")
+	if err != nil {
+		a.cancel(fmt.Errorf("%w: %w", errNoDir, err))
+		return filepath.Join(os.DevNull, "missing")
+	}
+	a.dir = dir
+	return dir
+}
+
+func (a *attempt) removeDir() {
+	a.mu.Lock()
+	dir := a.dir
+	a.mu.Unlock()
+	if dir == "" {
+		return
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		a.w.log.Warn("the working directory stays", append(a.fields(), zap.Error(err))...)
+	}
 }

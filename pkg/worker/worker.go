@@ -123,6 +123,7 @@ type Worker struct {
 	log     *zap.Logger
 	store   *redisstore.Store
 	slots   chan struct{}
+	out     []*outbox // of each partition
 	keys    wire.Keys
 	files   artifact.Store
 	mask    *secret.Mask // of what no attempt may tell
@@ -206,13 +207,19 @@ func (w *Worker) Run(ctx context.Context) error {
 	upkeep.Go(func() error { w.heartbeats(alive); return nil })
 	upkeep.Go(func() error { w.register(alive); return nil })
 	upkeep.Go(func() error { w.watchPauses(ctx); return nil })
-	var claims errgroup.Group
+	var claims, reports errgroup.Group
+	for p := range store.Partitions() {
+		out := newOutbox(alive, w, p)
+		w.out = append(w.out, out)
+		reports.Go(func() error { out.run(alive); return nil })
+	}
 	for p := range store.Partitions() {
 		claims.Go(func() error { w.claim(ctx, alive, p); return nil })
 	}
 	_ = claims.Wait()
 	w.drain(alive)
 	stop()
+	_ = reports.Wait()
 	_ = upkeep.Wait()
 	leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
@@ -340,36 +347,43 @@ func (w *Worker) take(ctx context.Context, t wire.Ticket, hasSlot bool) {
 	w.hand[a], a.heard = true, time.Now()
 	w.mu.Unlock()
 	go func() { //nolint:contextcheck // an attempt lives by its own context
-		defer w.putDown(a)
-		if w.isPaused(t.Queue) {
-			// It was read for while the queue was paused.
-			if hasSlot {
-				defer func() { <-w.slots }()
-			}
-			a.report(a.handBack("paused", "queue "+t.Queue+" is paused"))
+		var ev *wire.Event
+		if w.isPaused(t.Queue) { // it was read for while the queue was paused
+			ev = a.handBack("paused", "queue "+t.Queue+" is paused")
+		} else if !hasSlot {
+			hasSlot, ev = w.slotFor(a)
+		}
+		if ev == nil && hasSlot {
+			ev = a.perform()
+		}
+		if ev == nil { // the ticket is somebody else's now
+			w.finish(a, hasSlot)
 			return
 		}
-		if !hasSlot && !w.slotFor(a) {
-			return
-		}
-		defer func() { <-w.slots }()
-		a.report(a.perform())
+		w.out[t.Partition].put(outcome{a, *ev, hasSlot})
 	}()
 }
 
 // slotFor waits for a slot; without one the ticket is handed back.
-func (w *Worker) slotFor(a *attempt) bool {
+func (w *Worker) slotFor(a *attempt) (bool, *wire.Event) {
 	late := time.NewTimer(slotWait)
 	defer late.Stop()
 	select {
 	case w.slots <- struct{}{}:
-		return true
+		return true, nil
 	case <-late.C:
-		a.report(a.handBack("busy", "all slots of worker "+w.cfg.Name+" are taken"))
+		return false, a.handBack("busy", "all slots of worker "+w.cfg.Name+" are taken")
 	case <-a.ctx.Done():
-		a.report(a.interrupted())
+		return false, a.interrupted()
 	}
-	return false
+}
+
+// finish is the end of an attempt that has nothing more to report.
+func (w *Worker) finish(a *attempt, slot bool) {
+	if slot {
+		<-w.slots
+	}
+	w.putDown(a)
 }
 
 func (w *Worker) putDown(a *attempt) {
