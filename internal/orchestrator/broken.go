@@ -23,13 +23,8 @@ func (pt *partition) broken(ctx context.Context, t *todo, cause error) (*wire.Co
 		return nil, nil, nil // left pending: they are claimed again
 	}
 	rec, err := pt.o.store.Run(ctx, t.id)
-	switch {
-	case err != nil && pt.o.store.Retryable(err):
+	if err != nil {
 		return nil, nil, err
-	case err != nil: // not even that can be written down; the others must go on
-		pt.o.log.Error("a run cannot be read: what happened to it has no effect", zap.String("run_id", t.id), zap.Error(err))
-		pt.unreadable[t.id] = true
-		return nil, nil, pt.dismiss(ctx, t, false)
 	}
 	now := pt.o.now().UnixMilli()
 	old := rec
@@ -39,10 +34,7 @@ func (pt *partition) broken(ctx context.Context, t *todo, cause error) (*wire.Co
 		Run: rec, RunChanged: true, Log: []run.Change{{At: now, Run: run.Failed, Error: rec.Error}},
 		Dead: []engine.Dead{{Task: "", Error: rec.Error}},
 	}
-	c, err := toCommit(t.id, old.Version, &old, &fx, now)
-	if err != nil {
-		return nil, nil, err
-	}
+	c := toCommit(t.id, old.Version, &old, &fx, now)
 	for _, ev := range t.events {
 		c.Events = append(c.Events, ev.ID)
 	}

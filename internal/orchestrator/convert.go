@@ -2,7 +2,6 @@ package orchestrator
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/orchis-run/orchis/internal/artifact"
 	"github.com/orchis-run/orchis/internal/engine"
@@ -33,13 +32,12 @@ func kindOf(t wire.EventType) engine.Kind {
 
 // toCommit turns the effects of a step into a change of the store. Revokes and
 // events are the caller's to add. before is nil when the run is new.
-func toCommit(id string, version int64, before *run.Run, fx *engine.Effects, now int64) (wire.Commit, error) {
+func toCommit(id string, version int64, before *run.Run, fx *engine.Effects, now int64) wire.Commit {
 	c := wire.Commit{Run: id, Version: version, Recipe: fx.Run.Recipe, Forget: fx.Forget, More: fx.More, Active: now}
 	if before == nil {
-		c.Fields = fx.Run.Fields()
-	} else {
-		c.Fields = fx.Run.ChangedFields(before)
+		before = &run.Run{} // what is empty need not be written
 	}
+	c.Fields = fx.Run.ChangedFields(before)
 	for i := range fx.Tasks {
 		c.Tasks = append(c.Tasks, fx.Tasks[i].ID, fx.Tasks[i].Encode())
 	}
@@ -50,11 +48,7 @@ func toCommit(id string, version int64, before *run.Run, fx *engine.Effects, now
 		}
 	}
 	if len(fx.Log) > 0 {
-		text, err := jsonText(fx.Log)
-		if err != nil {
-			return c, fmt.Errorf("write the log of run %s: %w", id, err)
-		}
-		c.Log = []byte(text)
+		c.Log = run.EncodeChanges(fx.Log)
 	}
 	for _, k := range fx.Tickets {
 		c.Tickets = append(c.Tickets, wire.Ticket{
@@ -64,10 +58,10 @@ func toCommit(id string, version int64, before *run.Run, fx *engine.Effects, now
 		})
 	}
 	for _, t := range fx.SetTimers {
-		c.SetTimers = append(c.SetTimers, toTimer(id, t))
+		c.SetTimers = append(c.SetTimers, wire.Timer{Run: id, Kind: t.Kind, Task: t.Task, Pub: t.Pub, Due: t.Due})
 	}
 	for _, t := range fx.ClearTimers {
-		c.ClearTimers = append(c.ClearTimers, toTimer(id, engine.Timer{Kind: t.Kind, Task: t.Task, Pub: t.Pub}))
+		c.ClearTimers = append(c.ClearTimers, wire.Timer{Run: id, Kind: t.Kind, Task: t.Task, Pub: t.Pub})
 	}
 	for _, d := range fx.Dead {
 		c.Dead = append(c.Dead, wire.DeadLetter{Run: id, Task: d.Task, Handler: d.Handler, Attempt: d.Attempt, Error: d.Error, At: now})
@@ -75,7 +69,7 @@ func toCommit(id string, version int64, before *run.Run, fx *engine.Effects, now
 	if fx.Run.State.Final() {
 		c.Active, c.Done, c.RetainFor = 0, now, fx.RetainFor
 	}
-	return c, nil
+	return c
 }
 
 // ticket finds the stream entry of a publication: remembered since its commit,

@@ -307,7 +307,7 @@ func (x *explorer) begin() {
 	x.w.choose, x.w.decide = func(int) int { return 0 }, func(*actor) verdict { return proceed }
 	x.w.spawn("setup", "setup", func(a *actor, _ *view) {
 		o := orchestratorOn(x.w, a, "setup", x.loader)
-		if err := o.accept(context.Background(), &wire.Submission{Entry: "1-0", ID: "r", Definition: x.def}); err != nil {
+		if err := o.accept(context.Background(), []wire.Submission{{Entry: "1-0", ID: "r", Definition: x.def}}); err != nil {
 			x.w.violated("not accepted: %v", err)
 		}
 	})

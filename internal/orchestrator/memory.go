@@ -16,6 +16,11 @@ func (pt *partition) load(ctx context.Context, id string) (*live, error) {
 	if l := pt.runs[id]; l != nil {
 		return l, nil
 	}
+	if l := pt.o.takeOver(pt.p, id); l != nil {
+		pt.runs[id] = l
+		pt.size += l.size
+		return l, nil
+	}
 	stored, err := pt.o.store.Load(ctx, id)
 	if err != nil {
 		return nil, err
@@ -44,11 +49,8 @@ func (pt *partition) program(ctx context.Context, digest string) (*engine.Progra
 		return p, nil
 	}
 	raw, err := pt.o.store.Definition(ctx, pt.p, digest)
-	if errors.Is(err, wire.ErrNotFound) { // the run is there, which is another thing
-		return nil, fmt.Errorf("definition %s is gone", digest)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("definition %s: %w", digest, err)
+		return nil, fmt.Errorf("definition %s: %w", digest, errors.Join(err))
 	}
 	b, err := flow.DecodeBundle(raw)
 	if err != nil {
@@ -95,4 +97,57 @@ func (pt *partition) fresh(ctx context.Context, id string, l *live) (bool, error
 	}
 	pt.forget(id)
 	return false, nil
+}
+
+// nursery holds runs that were just created here, until their first event. Those
+// for which there is no room are loaded when it comes.
+type nursery struct {
+	runs map[string]*live
+	size int // tasks
+}
+
+// handOver leaves a run that was just created to the partition that drives it,
+// if that is ours, so that it need not be loaded.
+func (o *Orchestrator) handOver(b *birth, tickets []string) {
+	l := &live{run: b.run, version: 1, before: b.fx.Run, tickets: map[string]wire.TicketRef{}, size: b.run.Size(), active: b.commit.Active}
+	for i := range b.commit.Tickets {
+		t := &b.commit.Tickets[i]
+		l.tickets[t.Pub] = wire.TicketRef{Queue: t.Queue, Priority: t.Priority, ID: tickets[i]}
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := o.newborn[b.p]
+	if n == nil {
+		n = &nursery{runs: map[string]*live{}}
+		if o.newborn == nil {
+			o.newborn = map[int]*nursery{}
+		}
+		o.newborn[b.p] = n
+	}
+	if !o.owned[b.p] || b.run.Final() || n.size+l.size > cacheTasks {
+		return
+	}
+	n.runs[b.id] = l
+	n.size += l.size
+}
+
+// takeOver returns a run that was handed over; nil when there is none.
+func (o *Orchestrator) takeOver(p int, id string) *live {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := o.newborn[p]
+	if n == nil || n.runs[id] == nil {
+		return nil
+	}
+	l := n.runs[id]
+	delete(n.runs, id)
+	n.size -= l.size
+	return l
+}
+
+// forgetNewborn drops the runs that were handed over.
+func (o *Orchestrator) forgetNewborn(p int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.newborn, p)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
@@ -17,6 +18,8 @@ const (
 	batch      = 200     // events taken at once
 	maxTries   = 5       // deliveries of an event that cannot be processed
 	cacheTasks = 300_000 // tasks of runs kept in memory
+	// activeEvery is how often the progress of a run is noted, at most.
+	activeEvery = time.Second
 )
 
 // partition drives the runs of one partition while this orchestrator owns it.
@@ -29,11 +32,9 @@ type partition struct {
 	size     int
 	renewed  time.Time
 	claimed  time.Time
-	sweeps   time.Time
-	swept    sweeper
-	// unreadable are runs of which it is known that nothing can be done.
-	unreadable map[string]bool
-	suspects   map[string]time.Time
+	swept    time.Time
+	missing  map[string]bool // publications that were not found once
+	suspects map[string]time.Time
 }
 
 // live is a run in memory, as of its newest commit.
@@ -43,10 +44,11 @@ type live struct {
 	before  run.Run
 	tickets map[string]wire.TicketRef // by publication
 	size    int
+	active  int64 // when its progress was last noted
 }
 
 func newPartition(o *Orchestrator, p int) *partition {
-	return &partition{o: o, p: p, runs: map[string]*live{}, programs: map[string]*engine.Program{}, suspects: map[string]time.Time{}, unreadable: map[string]bool{}}
+	return &partition{o: o, p: p, runs: map[string]*live{}, programs: map[string]*engine.Program{}, missing: map[string]bool{}, suspects: map[string]time.Time{}}
 }
 
 // round renews the ownership and deals with what has happened.
@@ -94,8 +96,8 @@ func (pt *partition) round(ctx context.Context) error {
 			return err
 		}
 	}
-	if o.clock().Sub(pt.sweeps) > o.cfg.Lease {
-		pt.sweeps = o.clock()
+	if o.clock().Sub(pt.swept) > o.cfg.Lease {
+		pt.swept = o.clock()
 		return pt.sweep(ctx)
 	}
 	return nil
@@ -119,6 +121,7 @@ func (pt *partition) renew(ctx context.Context) error {
 	}
 	clear(pt.runs)
 	pt.size = 0
+	o.forgetNewborn(pt.p)
 	if !has {
 		o.log.Info("partition lost to another orchestrator", zap.Int("partition", pt.p))
 		return nil
@@ -235,6 +238,9 @@ func (pt *partition) commit(ctx context.Context, order []*todo) ([]*todo, error)
 		}
 		l.version++
 		l.before = effects[i].Run
+		if changes[i].Active != 0 {
+			l.active = changes[i].Active
+		}
 		for k, ticket := range changes[i].Tickets {
 			l.tickets[ticket.Pub] = wire.TicketRef{Queue: ticket.Queue, Priority: ticket.Priority, ID: res.TicketIDs[k]}
 		}
@@ -294,9 +300,9 @@ func (pt *partition) step(ctx context.Context, t *todo) (*wire.Commit, *engine.E
 		}
 		return pt.step(ctx, t)
 	}
-	c, err := toCommit(t.id, l.version, &l.before, &fx, now)
-	if err != nil {
-		return nil, nil, err
+	c := toCommit(t.id, l.version, &l.before, &fx, now)
+	if l.active != 0 && c.Active-l.active < activeEvery.Milliseconds() {
+		c.Active = 0
 	}
 	for _, r := range fx.Revokes {
 		ref, err := pt.ticket(ctx, l, r)
@@ -329,7 +335,12 @@ func resets(fx *engine.Effects, tm wire.Timer) bool {
 }
 
 // tryStep steps a run; a panic of the engine is an error of this run alone.
-func (pt *partition) tryStep(l *live, now int64, t *todo) (engine.Effects, error) {
+func (pt *partition) tryStep(l *live, now int64, t *todo) (fx engine.Effects, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("step run %s: panic: %v\n%s", t.id, v, debug.Stack())
+		}
+	}()
 	var events []engine.Event
 	for i := range t.events {
 		events = append(events, toEngine(&t.events[i]))
@@ -337,6 +348,5 @@ func (pt *partition) tryStep(l *live, now int64, t *todo) (engine.Effects, error
 	for _, tm := range t.timers {
 		events = append(events, engine.Event{Kind: engine.TimerFired, Timer: tm.Kind, Task: tm.Task, Pub: tm.Pub})
 	}
-	nonce := pt.o.nonce()
-	return safely("step run "+t.id, func() (engine.Effects, error) { return l.run.Step(now, nonce, events...), nil })
+	return l.run.Step(now, pt.o.nonce(), events...), nil
 }

@@ -21,8 +21,8 @@ import (
 const cacheWait = time.Second
 
 // retry is the run that goes on from an earlier one.
-func (o *Orchestrator) retry(ctx context.Context, sub *wire.Submission, now time.Time) (*flow.Bundle, map[string]any, map[string]engine.Seed, error) {
-	old, err := resume.Read(ctx, o.store, sub.From)
+func (d *desk) retry(ctx context.Context, sub *wire.Submission, now time.Time) (*flow.Bundle, map[string]any, map[string]engine.Seed, error) {
+	old, err := resume.Read(ctx, d.o.store, sub.From)
 	if err != nil {
 		return nil, nil, nil, refused(err)
 	}
@@ -31,9 +31,11 @@ func (o *Orchestrator) retry(ctx context.Context, sub *wire.Submission, now time
 		return nil, nil, nil, err
 	}
 	if sub.Definition != "" {
-		if c.Definition, err = o.load(ctx, sub); err != nil {
+		def, err := d.load(ctx, sub)
+		if err != nil {
 			return nil, nil, nil, err
 		}
+		c.Definition = def.bundle
 	}
 	n, err := old.Next(c, now)
 	if err != nil {

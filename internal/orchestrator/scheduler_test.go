@@ -125,10 +125,8 @@ func TestAScheduleFiresOnce(t *testing.T) {
 				if len(subs) == 0 {
 					return
 				}
-				for i := range subs {
-					if err := both[0].accept(t.Context(), &subs[i]); err != nil {
-						t.Fatal(err)
-					}
+				if err := both[0].accept(t.Context(), subs); err != nil {
+					t.Fatal(err)
 				}
 			}
 		}

@@ -216,8 +216,8 @@ func (v *view) RemoveTimers(_ context.Context, _ int, timers []wire.Timer) error
 	})
 }
 
-func (v *view) ActiveRuns(_ context.Context, _ int, at time.Time, after, limit int) ([]string, error) {
-	return call(v, "active runs", func() ([]string, error) { return before(v.active, at, after, limit), nil })
+func (v *view) ActiveRuns(_ context.Context, _ int, at time.Time, limit int) ([]string, error) {
+	return call(v, "active runs", func() ([]string, error) { return before(v.active, at, limit), nil })
 }
 
 func (v *view) ReadSubmissions(_ context.Context, who string, count int, block time.Duration) ([]wire.Submission, error) {
@@ -244,8 +244,16 @@ func submissionsOf(entries []entry[wire.Submission], times []int64) []wire.Submi
 	return out
 }
 
-func (v *view) AnswerSubmission(_ context.Context, entry string, a wire.Answer, _ time.Duration) error {
-	return void(v, "answer "+a.State+" "+a.Run, func() { v.answer(entry, a) })
+func (v *view) AnswerSubmissions(_ context.Context, answers []wire.AnswerTo, _ time.Duration) error {
+	what := "answer"
+	for _, a := range answers {
+		what += " " + a.State + " " + a.Run
+	}
+	return void(v, what, func() {
+		for _, a := range answers {
+			v.answer(a.Entry, a.Answer)
+		}
+	})
 }
 
 func (v *view) ReadControl(_ context.Context, who string, count int, block, idle time.Duration) ([]wire.Control, error) {

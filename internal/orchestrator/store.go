@@ -39,10 +39,10 @@ type runStore interface {
 	// is; zero when there is none.
 	DueTimers(ctx context.Context, p int, now time.Time, limit int) ([]wire.Timer, time.Time, error)
 	RemoveTimers(ctx context.Context, p int, timers []wire.Timer) error
-	// ActiveRuns returns runs without progress since a time, the longest first,
-	// after so many of them; EndedRuns those that ended before a time, or whose own retention is over,
+	// ActiveRuns returns runs without progress since a time, the longest first;
+	// EndedRuns those that ended before a time, or whose own retention is over,
 	// and the oldest beyond keep.
-	ActiveRuns(ctx context.Context, p int, before time.Time, after, limit int) ([]string, error)
+	ActiveRuns(ctx context.Context, p int, before time.Time, limit int) ([]string, error)
 	EndedRuns(ctx context.Context, p int, now, before time.Time, keep, limit int) ([]string, error)
 	// FittingRuns returns how many of the newest ended runs fit into so many
 	// bytes of Redis.
@@ -76,7 +76,7 @@ type artifactStore interface {
 type inbox interface {
 	ReadSubmissions(ctx context.Context, consumer string, count int, block time.Duration) ([]wire.Submission, error)
 	ClaimSubmissions(ctx context.Context, consumer string, idle time.Duration, count int) ([]wire.Submission, error)
-	AnswerSubmission(ctx context.Context, entry string, a wire.Answer, ttl time.Duration) error
+	AnswerSubmissions(ctx context.Context, answers []wire.AnswerTo, ttl time.Duration) error
 	// ClaimKey lets a run have the key of its submission for a time and returns
 	// the run that has it; ReleaseKey gives it up.
 	ClaimKey(ctx context.Context, key, runID string, ttl time.Duration) (string, error)

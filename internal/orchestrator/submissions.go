@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
-	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,28 +22,22 @@ import (
 	"github.com/orchis-run/orchis/pkg/flow"
 )
 
+// submissionBatch is the number of submissions taken at once.
+const submissionBatch = 100
+
 // submissions answers submissions: new ones, and those an orchestrator that
 // died has left.
 func (o *Orchestrator) submissions(ctx context.Context) error {
-	subs, err := o.store.ReadSubmissions(ctx, o.cfg.Name, 16, o.cfg.Poll)
+	subs, err := o.store.ReadSubmissions(ctx, o.cfg.Name, submissionBatch, o.cfg.Poll)
 	if err != nil {
 		return err
 	}
-	// Those that were left behind get their turn also when new ones never end.
-	if len(subs) == 0 || o.clock().Sub(o.claimed) > o.cfg.Ownership {
-		o.claimed = o.clock()
-		left, err := o.store.ClaimSubmissions(ctx, o.cfg.Name, o.cfg.Ownership, 16)
-		if err != nil {
-			return err
-		}
-		subs = append(left, subs...)
-	}
-	for i := range subs {
-		if err := o.accept(context.WithoutCancel(ctx), &subs[i]); err != nil {
+	if len(subs) == 0 {
+		if subs, err = o.store.ClaimSubmissions(ctx, o.cfg.Name, o.cfg.Ownership, submissionBatch); err != nil {
 			return err
 		}
 	}
-	return nil
+	return o.accept(context.WithoutCancel(ctx), subs)
 }
 
 // refusal is an error that is the submitter's to mend.
@@ -51,74 +45,132 @@ type refusal struct{ text string }
 
 func (r *refusal) Error() string { return r.text }
 
-// accept creates the run of a submission and answers it. Doing it again is
-// harmless: the run's id follows from the submission.
-func (o *Orchestrator) accept(ctx context.Context, sub *wire.Submission) error {
-	id, err := o.create(ctx, sub)
-	var no *refusal
-	switch {
-	case errors.As(err, &no):
-		o.log.Info("submission rejected", zap.String("entry", sub.Entry), zap.String("reason", firstLine(no.text)))
-		return o.store.AnswerSubmission(ctx, sub.Entry, wire.Answer{State: wire.Rejected, Error: no.text}, wire.AnswerTTL)
-	case err != nil && (o.store.Retryable(err) || sub.Deliveries < 5):
-		return err
-	case err != nil:
-		return o.store.AnswerSubmission(ctx, sub.Entry, wire.Answer{State: wire.Rejected, Error: "internal error: " + err.Error()}, wire.AnswerTTL)
+// birth is a submission on its way to a run.
+type birth struct {
+	sub    *wire.Submission
+	id     string
+	p      int
+	commit *wire.Commit // nil when there is nothing to be created
+	fx     *engine.Effects
+	run    *engine.Run
+}
+
+// accept creates the runs of submissions, all of a partition in one commit, and
+// answers them. Doing it again is harmless: the id of a run follows from its
+// submission.
+func (o *Orchestrator) accept(ctx context.Context, subs []wire.Submission) error {
+	d := &desk{o: o, loaded: map[source]*loaded{}}
+	var born []*birth
+	var answers []wire.AnswerTo
+	var errs error
+	for i := range subs {
+		b, err := d.create(ctx, &subs[i])
+		var no *refusal
+		switch {
+		case errors.As(err, &no):
+			o.log.Info("submission rejected", zap.String("entry", b.sub.Entry), zap.String("reason", firstLine(no.text)))
+			answers = append(answers, wire.AnswerTo{Entry: b.sub.Entry, Answer: wire.Answer{State: wire.Rejected, Error: no.text}})
+		case err != nil && (o.store.Retryable(err) || b.sub.Deliveries < 5):
+			errs = errors.Join(errs, err) // it comes again
+		case err != nil:
+			answers = append(answers, wire.AnswerTo{Entry: b.sub.Entry, Answer: wire.Answer{State: wire.Rejected, Error: "internal error: " + err.Error()}})
+		default:
+			born = append(born, b)
+		}
 	}
-	o.log.Info("run accepted", zap.String("run_id", id), zap.String("recipe", sub.Recipe), zap.String("by", sub.By))
-	return o.store.AnswerSubmission(ctx, sub.Entry, wire.Answer{State: wire.Accepted, Run: id}, wire.AnswerTTL)
+	done, err := o.settle(ctx, born)
+	errs = errors.Join(errs, err)
+	if answers = append(answers, done...); len(answers) > 0 {
+		errs = errors.Join(errs, o.store.AnswerSubmissions(ctx, answers, wire.AnswerTTL))
+	}
+	return errs
+}
+
+// settle commits new runs and returns the answers to those that are there.
+func (o *Orchestrator) settle(ctx context.Context, born []*birth) ([]wire.AnswerTo, error) {
+	var answers []wire.AnswerTo
+	there := func(b *birth) {
+		o.log.Info("run accepted", zap.String("run_id", b.id), zap.String("recipe", b.sub.Recipe), zap.String("by", b.sub.By))
+		answers = append(answers, wire.AnswerTo{Entry: b.sub.Entry, Answer: wire.Answer{State: wire.Accepted, Run: b.id}})
+	}
+	parts := map[int][]*birth{}
+	for _, b := range born {
+		if b.commit == nil {
+			there(b)
+			continue
+		}
+		parts[b.p] = append(parts[b.p], b)
+	}
+	var errs error
+	for _, p := range slices.Sorted(maps.Keys(parts)) {
+		changes := make([]wire.Commit, len(parts[p]))
+		for i, b := range parts[p] {
+			changes[i] = *b.commit
+		}
+		results, err := o.store.Commit(ctx, p, changes)
+		if err != nil {
+			errs = errors.Join(errs, err)
+			continue
+		}
+		for i, b := range parts[p] {
+			if results[i].Err == nil {
+				o.handOver(b, results[i].TicketIDs)
+				err = newPartition(o, p).replied(ctx, b.id, b.fx)
+			} else if !errors.Is(results[i].Err, wire.ErrConflict) { // else it is there
+				err = results[i].Err
+			}
+			if err != nil {
+				errs = errors.Join(errs, err)
+				continue
+			}
+			there(b)
+		}
+	}
+	return answers, errs
 }
 
 func firstLine(s string) string { line, _, _ := strings.Cut(s, "\n"); return line }
 
 var runIDForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$`)
 
-// safely does what reads what others wrote: a panic there must not end the
-// orchestrator, since the next one would meet the same.
-func safely[T any](what string, do func() (T, error)) (out T, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("%s: panic: %v\n%s", what, v, debug.Stack())
-		}
-	}()
-	return do()
-}
-
-func (o *Orchestrator) create(ctx context.Context, sub *wire.Submission) (string, error) {
-	id := sub.ID
-	if id == "" {
-		id = RunID(sub.Entry)
-	} else if !runIDForm.MatchString(id) {
-		return "", &refusal{fmt.Sprintf("the id %q may hold letters, digits and _ . : - only, at most 128", id)}
+func (d *desk) create(ctx context.Context, sub *wire.Submission) (*birth, error) {
+	o, b := d.o, &birth{sub: sub, id: sub.ID}
+	if b.id == "" {
+		b.id = RunID(sub.Entry)
+	} else if !runIDForm.MatchString(b.id) {
+		return b, &refusal{fmt.Sprintf("the id %q may hold letters, digits and _ . : - only, at most 128", b.id)}
 	}
-	if _, err := o.store.Run(ctx, id); err == nil {
-		return id, nil // submitted before
-	} else if !errors.Is(err, wire.ErrNotFound) {
-		return "", err
+	if sub.ID != "" || sub.Deliveries > 1 { // else nobody can have created it
+		if _, err := o.store.Run(ctx, b.id); err == nil {
+			return b, nil // submitted before
+		} else if !errors.Is(err, wire.ErrNotFound) {
+			return b, err
+		}
 	}
 	if reason := o.busy(); reason != "" {
-		return "", &refusal{reason}
+		return b, &refusal{reason}
 	}
 	now := o.now()
-	bundle, inputs, seeds, err := o.wanted(ctx, sub, now)
+	def, inputs, seeds, err := d.wanted(ctx, sub, now)
 	if err != nil {
-		return "", err
+		return b, err
 	}
-	if err := o.checkHandlers(ctx, bundle); err != nil {
-		return "", err
+	if err := d.checkHandlers(ctx, def.bundle); err != nil {
+		return b, err
 	}
 	if sub.Key == "" {
-		return id, o.begin(ctx, id, bundle, inputs, seeds, sub, now)
+		return b, d.begin(ctx, b, def, inputs, seeds, now)
 	}
-	owner, err := o.store.ClaimKey(ctx, sub.Key, id, keyTTL(sub))
-	if err != nil || owner != id {
-		return owner, err
+	owner, err := o.store.ClaimKey(ctx, sub.Key, b.id, keyTTL(sub))
+	if err != nil || owner != b.id {
+		b.id = owner
+		return b, err
 	}
-	err = o.begin(ctx, id, bundle, inputs, seeds, sub, now)
+	err = d.begin(ctx, b, def, inputs, seeds, now)
 	if no := (*refusal)(nil); errors.As(err, &no) {
-		return id, errors.Join(err, o.store.ReleaseKey(ctx, sub.Key))
+		return b, errors.Join(err, o.store.ReleaseKey(ctx, sub.Key))
 	}
-	return id, err
+	return b, err
 }
 
 // keyTTL is how long the key of a submission counts; a day when it does not say.
@@ -130,20 +182,21 @@ func keyTTL(sub *wire.Submission) time.Duration {
 }
 
 // wanted is the definition and the inputs of a submission.
-func (o *Orchestrator) wanted(ctx context.Context, sub *wire.Submission, now time.Time) (*flow.Bundle, map[string]any, map[string]engine.Seed, error) {
+func (d *desk) wanted(ctx context.Context, sub *wire.Submission, now time.Time) (*loaded, map[string]any, map[string]engine.Seed, error) {
 	if sub.Retry != nil {
-		return o.retry(ctx, sub, now)
+		bundle, inputs, seeds, err := d.retry(ctx, sub, now)
+		return &loaded{bundle: bundle}, inputs, seeds, err
 	}
 	if sub.From != "" {
-		bundle, inputs, err := o.again(ctx, sub)
-		return bundle, inputs, nil, err
+		bundle, inputs, err := d.o.again(ctx, sub)
+		return &loaded{bundle: bundle}, inputs, nil, err
 	}
-	bundle, err := o.load(ctx, sub)
+	def, err := d.load(ctx, sub)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	inputs, err := safely("resolve the inputs", func() (map[string]any, error) { return gather(bundle.RootFlow(), sub, now) })
-	return bundle, inputs, nil, err
+	inputs, err := gather(def.bundle.RootFlow(), sub, now)
+	return def, inputs, nil, err
 }
 
 // again takes the definition, the inputs and the labels of an earlier run.
@@ -176,44 +229,6 @@ func (o *Orchestrator) again(ctx context.Context, sub *wire.Submission) (*flow.B
 	labels["rerunOf"] = sub.From
 	sub.Labels = labels
 	return bundle, inputs, nil
-}
-
-// contracts is what live workers say of their handlers. Whether there is one at
-// all is another question, see checkHandlers.
-func (o *Orchestrator) contracts(ctx context.Context) (flow.Contracts, error) {
-	known := flow.Contracts{Handlers: map[string]flow.Contract{}}
-	workers, err := o.store.Workers(ctx)
-	if err != nil {
-		return known, err
-	}
-	for _, w := range workers {
-		if o.now().Sub(time.UnixMilli(w.Seen)) > 15*time.Second {
-			continue
-		}
-		for _, h := range w.Handlers {
-			known.Handlers[h.Name] = flow.Contract{Handler: h.Name, Inputs: flow.ShapeOf(h.Inputs), Outputs: flow.ShapeOf(h.Outputs)}
-		}
-	}
-	return known, nil
-}
-
-func (o *Orchestrator) load(ctx context.Context, sub *wire.Submission) (*flow.Bundle, error) {
-	known, err := o.contracts(ctx)
-	if err != nil {
-		return nil, err
-	}
-	l := o.loader.With(known)
-	read := func() (*flow.Bundle, flow.Diagnostics) { return l.LoadLocal(sub.Recipe) }
-	if sub.Definition != "" {
-		read = func() (*flow.Bundle, flow.Diagnostics) { return l.LoadText("<definition>", []byte(sub.Definition)) }
-	}
-	return safely("read the definition", func() (*flow.Bundle, error) {
-		bundle, diags := read()
-		if err := diags.Err(); err != nil {
-			return nil, &refusal{err.Error()}
-		}
-		return bundle, nil
-	})
 }
 
 // gather resolves the inputs of a submission: the JSON object, and over it the
@@ -252,87 +267,26 @@ func givenBy(sub *wire.Submission) (map[string]any, error) {
 	return given, nil
 }
 
-// checkHandlers refuses what no worker that is alive can do.
-func (o *Orchestrator) checkHandlers(ctx context.Context, b *flow.Bundle) error {
-	if o.cfg.WaitForHandlers {
-		return nil
-	}
-	workers, err := o.store.Workers(ctx)
-	if err != nil {
+// begin makes the run and its first step, which are one commit.
+func (d *desk) begin(ctx context.Context, b *birth, def *loaded, inputs map[string]any, seeds map[string]engine.Seed, now time.Time) error {
+	o := d.o
+	if err := def.prepare(o.cfg.Limits); err != nil {
 		return err
 	}
-	known := map[string]bool{}
-	alive := 0
-	for _, w := range workers {
-		if o.now().Sub(time.UnixMilli(w.Seen)) > 15*time.Second {
-			continue
-		}
-		alive++
-		for _, h := range w.Handlers {
-			known[h.Name] = true
-		}
-	}
-	if alive == 0 {
-		return nil
-	}
-	var lines []string
-	for _, use := range b.Handlers() {
-		if !known[use.Handler] {
-			lines = append(lines, fmt.Sprintf("%s: job %q wants the handler %q, which none of the %d workers has", use.Flow, use.Job, use.Handler, alive))
-		}
-	}
-	if len(lines) > 0 {
-		return &refusal{strings.Join(lines, "\n")}
-	}
-	return nil
-}
-
-// begin creates the run and takes its first step, in one commit.
-func (o *Orchestrator) begin(ctx context.Context, id string, b *flow.Bundle, inputs map[string]any, seeds map[string]engine.Seed, sub *wire.Submission, now time.Time) error {
-	definition, err := b.Encode()
-	if err != nil {
-		return err
-	}
-	digest, err := b.Digest()
-	if err != nil {
-		return err
-	}
-	p := o.store.PartitionOf(id)
-	if err := o.sow(ctx, id, seeds); err != nil {
-		return err
-	}
-	nonce := o.nonce()
-	fx, err := safely("begin run "+id, func() (engine.Effects, error) {
-		program, err := engine.Compile(b, o.cfg.Limits)
-		if err != nil {
-			return engine.Effects{}, &refusal{err.Error()}
-		}
-		r := engine.New(program, engine.Create{
-			ID: id, Partition: p, Digest: digest, Inputs: inputs, SubmittedBy: sub.By,
-			Labels: maps.Clone(sub.Labels), Now: now.UnixMilli(), Seeds: seeds, NoCache: sub.NoCache,
-		})
-		return r.Step(now.UnixMilli(), nonce, engine.Event{Kind: engine.Start}), nil
+	b.p = o.store.PartitionOf(b.id)
+	b.run = engine.New(def.program, engine.Create{
+		ID: b.id, Partition: b.p, Digest: def.digest, Inputs: inputs, SubmittedBy: b.sub.By,
+		Labels: maps.Clone(b.sub.Labels), Now: now.UnixMilli(), Seeds: seeds, NoCache: b.sub.NoCache,
 	})
-	if err != nil {
+	if err := o.sow(ctx, b.id, seeds); err != nil {
 		return err
 	}
-	c, err := toCommit(id, 0, nil, &fx, now.UnixMilli())
-	if err != nil {
-		return err
-	}
-	c.Digest, c.Definition = digest, definition
+	fx := b.run.Step(now.UnixMilli(), o.nonce(), engine.Event{Kind: engine.Start})
+	c := toCommit(b.id, 0, nil, &fx, now.UnixMilli())
+	c.Digest, c.Definition = def.digest, def.text
 	c.Artifacts = append(c.Artifacts, takenOver(fx.Run.Inputs, seeds)...)
-	res, err := o.store.Commit(ctx, p, []wire.Commit{c})
-	if err != nil {
-		return err
-	}
-	if res[0].Err != nil {
-		if errors.Is(res[0].Err, wire.ErrConflict) {
-			return nil // it is there
-		}
-		return res[0].Err
-	}
-	return newPartition(o, p).replied(ctx, id, &fx)
+	b.commit, b.fx = &c, &fx
+	return nil
 }
 
 // RunID derives the id of a run from its submission's entry id: a UUID of

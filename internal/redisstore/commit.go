@@ -10,9 +10,9 @@ import (
 	"github.com/orchis-run/orchis/internal/wire"
 )
 
-// maxCommit is the number of tasks and tickets that one call of the script may
-// write; other clients of Redis wait as long.
-const maxCommit = 1000
+// maxCommit is about the number of records and tickets that one call of the
+// script may write; other clients of Redis wait as long, which is some 4 ms.
+const maxCommit = 400
 
 // Commit applies changes of runs of one partition; each as a whole or not at
 // all. When it returns an error, it is unknown which were applied: the runs
@@ -43,8 +43,12 @@ func weight(c *wire.Commit) int { return 1 + len(c.Tasks)/2 + len(c.Tickets) }
 
 func (s *Store) commitSome(ctx context.Context, p int, changes []wire.Commit) ([]wire.CommitResult, error) {
 	args := arguments{s.base(p), len(changes)}
+	known := map[string]bool{}
 	for i := range changes {
-		args.commit(&changes[i])
+		at := len(args)
+		args = append(args, 0)
+		args.commit(&changes[i], known)
+		args[at] = len(args) - at - 1
 	}
 	reply, err := s.commit.Run(ctx, s.client, s.commitKeys(p, changes), args...).Slice()
 	if err != nil {
@@ -64,17 +68,24 @@ func (s *Store) commitSome(ctx context.Context, p int, changes []wire.Commit) ([
 			continue
 		}
 		for _, id := range words[1:] {
-			results[i].TicketIDs = append(results[i].TicketIDs, fmt.Sprint(id))
+			text, _ := id.(string)
+			results[i].TicketIDs = append(results[i].TicketIDs, text)
 		}
 	}
 	return results, nil
 }
 
-// commitKeys names every key that changes touch, the events first. While a slot
-// moves from one node of a Cluster to another, Redis refuses the script unless
-// all of them are on one node; without their names it would find out half way.
+// commitKeys names every key that changes touch, in the order in which the
+// script wants them. While a slot moves from one node of a Cluster to another,
+// Redis refuses the script unless all of them are on one node; without their
+// names it would find out half way.
 func (s *Store) commitKeys(p int, changes []wire.Commit) []string {
-	keys := []string{s.events(p)}
+	keys := make([]string, 1, 8+5*len(changes))
+	keys[0] = s.events(p)
+	for i := range changes {
+		run := s.run(p, changes[i].Run)
+		keys = append(keys, run, run+":tasks", run+":outputs", run+":log")
+	}
 	known := map[string]bool{}
 	add := func(touched bool, names ...string) {
 		for _, k := range names {
@@ -84,12 +95,19 @@ func (s *Store) commitKeys(p int, changes []wire.Commit) []string {
 			}
 		}
 	}
+	lanes := map[string]bool{} // queue and priority
 	for i := range changes {
 		c := &changes[i]
-		add(true, s.run(p, c.Run))
-		add(len(c.Tasks)+len(c.Forget) > 0, s.runTasks(p, c.Run))
-		add(len(c.Outputs)+len(c.Forget) > 0, s.runOutputs(p, c.Run))
-		add(len(c.Log) > 0, s.runLog(p, c.Run))
+		for k := range c.Tickets {
+			if t := &c.Tickets[k]; !lanes[t.Queue+" "+string(t.Priority)] {
+				lanes[t.Queue+" "+string(t.Priority)] = true
+				add(true, s.queues(p), s.tickets(p, t.Queue, t.Priority))
+			}
+		}
+		add(c.Active != 0 || c.Done != 0, s.active(p))
+		if !rare(c) {
+			continue
+		}
 		add(len(c.Blobs) > 0, s.runBlobs(p, c.Run))
 		for _, b := range c.Blobs {
 			add(true, s.blob(p, b), s.blob(p, b)+":runs")
@@ -100,15 +118,10 @@ func (s *Store) commitKeys(p int, changes []wire.Commit) []string {
 		}
 		add(c.Digest != "", s.definition(p, c.Digest), s.definition(p, c.Digest)+":runs")
 		add(len(c.SetTimers)+len(c.ClearTimers) > 0, s.timers(p))
-		add(len(c.Tickets) > 0, s.queues(p))
-		for k := range c.Tickets {
-			add(true, s.tickets(p, c.Tickets[k].Queue, c.Tickets[k].Priority))
-		}
 		for _, r := range c.Revokes {
 			add(true, s.tickets(p, r.Queue, r.Priority))
 		}
 		add(len(c.Dead) > 0, s.dead(p))
-		add(c.Active != 0 || c.Done != 0, s.active(p))
 		add(c.Done != 0, s.done(p))
 		for _, index := range indexes(c) {
 			add(true, s.base(p)+index)
@@ -119,24 +132,62 @@ func (s *Store) commitKeys(p int, changes []wire.Commit) []string {
 	return keys
 }
 
+// rare reports whether a change has what most have not.
+func rare(c *wire.Commit) bool {
+	return c.Version == 0 || c.Digest != "" || len(c.Forget)+len(c.Blobs)+len(c.Artifacts)+len(c.Revokes) > 0 ||
+		len(c.SetTimers)+len(c.ClearTimers)+len(c.Dead) > 0 || c.More || c.Done != 0 || c.RetainFor != 0
+}
+
 // arguments are those of the script, in the order in which it reads them.
 type arguments []any
 
 func (a *arguments) list(values []string) {
 	*a = append(*a, len(values))
+	a.texts(values)
+}
+
+func (a *arguments) texts(values []string) {
 	for _, v := range values {
 		*a = append(*a, v)
 	}
 }
 
-func (a *arguments) commit(c *wire.Commit) {
-	*a = append(*a, c.Run, c.Version, c.Digest, c.Definition)
-	a.list(c.Fields)
-	a.list(c.Tasks)
-	a.list(c.Outputs)
+// commit adds a change; the definitions that are known to the script already are
+// not sent again.
+func (a *arguments) commit(c *wire.Commit, known map[string]bool) {
+	*a = append(*a, c.Run, strconv.FormatInt(c.Version, 10))
+	if rare(c) {
+		*a = append(*a, 1)
+		a.rare(c, known)
+	} else {
+		*a = append(*a, 0)
+	}
+	*a = append(*a, len(c.Tasks), len(c.Outputs), len(c.Fields)+2)
+	a.texts(c.Tasks)
+	a.texts(c.Outputs)
+	a.texts(c.Fields)
+	*a = append(*a, "version", strconv.FormatInt(c.Version+1, 10), c.Log, len(c.Tickets))
+	for i := range c.Tickets {
+		t := &c.Tickets[i]
+		fields := t.Fields()
+		*a = append(*a, lane(t.Queue, t.Priority), t.Queue, len(fields))
+		*a = append(*a, fields...)
+	}
+	*a = append(*a, c.Active)
+	a.list(c.Events)
+}
+
+// rare adds what few changes have.
+func (a *arguments) rare(c *wire.Commit, known map[string]bool) {
+	definition := c.Definition
+	if known[c.Digest] {
+		definition = nil
+	}
+	known[c.Digest] = true
+	*a = append(*a, c.Digest, definition)
 	a.list(c.Forget)
 	a.list(c.Blobs)
-	var files []string
+	var files, revokes, set, cleared, dead []string
 	for _, f := range c.Artifacts {
 		keep := "taken"
 		if f.Made {
@@ -147,15 +198,6 @@ func (a *arguments) commit(c *wire.Commit) {
 		}
 		files = append(files, f.Digest, keep)
 	}
-	a.list(files)
-	*a = append(*a, c.Log, len(c.Tickets))
-	for i := range c.Tickets {
-		t := &c.Tickets[i]
-		fields := t.Fields()
-		*a = append(*a, lane(t.Queue, t.Priority), t.Queue, len(fields))
-		*a = append(*a, fields...)
-	}
-	var revokes, set, cleared []string
 	for _, r := range c.Revokes {
 		revokes = append(revokes, lane(r.Queue, r.Priority), r.ID)
 	}
@@ -165,25 +207,39 @@ func (a *arguments) commit(c *wire.Commit) {
 	for _, t := range c.ClearTimers {
 		cleared = append(cleared, member(t))
 	}
-	a.list(revokes)
-	a.list(set)
-	a.list(cleared)
-	*a = append(*a, len(c.Dead))
 	for _, d := range c.Dead {
 		reason, err := json.Marshal(d.Error)
 		if err != nil {
 			reason = nil
 		}
-		a.list([]string{"run", d.Run, "task", d.Task, "handler", d.Handler, "attempt", strconv.Itoa(d.Attempt), "error", string(reason), "at", strconv.FormatInt(d.At, 10)})
+		fields := []string{"run", d.Run, "task", d.Task, "handler", d.Handler, "attempt", strconv.Itoa(d.Attempt), "error", string(reason), "at", strconv.FormatInt(d.At, 10)}
+		dead = append(append(dead, strconv.Itoa(len(fields))), fields...)
 	}
+	a.list(files)
+	a.list(revokes)
+	a.list(cleared)
+	a.list(set)
+	a.list(dead)
 	more := 0
 	if c.More {
 		more = 1
 	}
-	*a = append(*a, more)
-	a.list(c.Events)
-	*a = append(*a, c.Active, c.Done, c.RetainFor)
+	*a = append(*a, more, begun(c), c.Done)
 	a.list(indexes(c))
+	*a = append(*a, c.RetainFor)
+}
+
+// begun is when a run that is created was, unless it has ended already.
+func begun(c *wire.Commit) string {
+	if c.Version != 0 || c.Done != 0 {
+		return ""
+	}
+	for i := 0; i+1 < len(c.Fields); i += 2 {
+		if c.Fields[i] == "created" {
+			return c.Fields[i+1]
+		}
+	}
+	return strconv.FormatInt(c.Active, 10)
 }
 
 // indexes are those in which a run that has ended is to stand.

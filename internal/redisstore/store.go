@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
@@ -45,7 +44,7 @@ type Store struct {
 	prefix     string
 	partitions int
 	redundant  bool // a master can be lost
-	epoch      atomic.Pointer[string]
+	epoch      string
 	commit     *redis.Script
 }
 
@@ -103,14 +102,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err != nil || n < 1 {
 		return fmt.Errorf("%s holds %q partitions", s.meta(), meta["partitions"])
 	}
-	epoch := meta["epoch"]
-	switch old := s.epoch.Swap(&epoch); {
-	case old == nil:
-		s.partitions = n
-	case n != s.partitions: // others read it all the time
-		s.epoch.Store(old)
-		return fmt.Errorf("there are %d partitions now where there were %d: start this program again", n, s.partitions)
-	}
+	s.partitions, s.epoch = n, meta["epoch"]
 	return s.Ensure(ctx, nil)
 }
 
@@ -144,12 +136,11 @@ func (s *Store) PartitionOf(run string) int {
 // Epoch returns the epoch now in Redis and the one of when the store was
 // opened; they differ after Redis came back empty.
 func (s *Store) Epoch(ctx context.Context) (now, opened string, err error) {
-	opened = *s.epoch.Load()
 	now, err = s.client.HGet(ctx, s.meta(), "epoch").Result()
 	if errors.Is(err, redis.Nil) {
-		return "", opened, nil
+		return "", s.epoch, nil
 	}
-	return now, opened, err
+	return now, s.epoch, err
 }
 
 // Recover creates anew what an emptied Redis must hold.

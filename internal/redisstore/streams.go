@@ -154,17 +154,36 @@ func (s *Store) answered(ctx context.Context, entry string, deliveries int64) (b
 	return true, s.remove(ctx, s.submit(), groupOrchestrators, []string{entry})
 }
 
-// AnswerSubmission records what became of a submission, then deletes it. In a
+// AnswerSubmission answers one submission, see AnswerSubmissions.
+func (s *Store) AnswerSubmission(ctx context.Context, entry string, a wire.Answer, ttl time.Duration) error {
+	return s.AnswerSubmissions(ctx, []wire.AnswerTo{{Entry: entry, Answer: a}}, ttl)
+}
+
+// AnswerSubmissions records what became of submissions, then deletes them. In a
 // Cluster the two lie on different nodes; a submission that was answered and
 // not deleted is met again and deleted then.
-func (s *Store) AnswerSubmission(ctx context.Context, entry string, a wire.Answer, ttl time.Duration) error {
+func (s *Store) AnswerSubmissions(ctx context.Context, answers []wire.AnswerTo, ttl time.Duration) error {
+	ids := make([]string, len(answers))
 	pipe := s.client.TxPipeline()
-	pipe.HSet(ctx, s.answer(entry), "state", a.State, "run", a.Run, "error", a.Error)
-	pipe.Expire(ctx, s.answer(entry), ttl)
-	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("answer submission %s: %w", entry, err)
+	for i, a := range answers {
+		ids[i] = a.Entry
+		fields := []any{"state", a.State}
+		if a.Run != "" {
+			fields = append(fields, "run", a.Run)
+		}
+		if a.Error != "" {
+			fields = append(fields, "error", a.Error)
+		}
+		pipe.HSet(ctx, s.answer(a.Entry), fields...)
+		pipe.Expire(ctx, s.answer(a.Entry), ttl)
+		if !s.clustered() && i < len(answers)-1 { // a transaction is of one slot
+			continue
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return fmt.Errorf("answer %d submissions: %w", len(answers), err)
+		}
 	}
-	return s.remove(ctx, s.submit(), groupOrchestrators, []string{entry})
+	return s.remove(ctx, s.submit(), groupOrchestrators, ids)
 }
 
 // Answer returns what became of a submission; wire.ErrNotFound while nothing

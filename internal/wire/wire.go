@@ -191,6 +191,12 @@ type Answer struct {
 	Error string
 }
 
+// AnswerTo is the answer to the submission of an entry.
+type AnswerTo struct {
+	Entry string
+	Answer
+}
+
 // AnswerTTL is how long the answer to a submission can be read.
 const AnswerTTL = 7 * 24 * time.Hour
 
