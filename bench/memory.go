@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// memoryWaiting is what Redis keeps for a task that waits for a worker, in
+// bytes: of an iteration whose queue nobody serves. The run is cancelled then.
+func (in *installation) memoryWaiting(ctx context.Context) (float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	before, err := in.usage(ctx)
+	if err != nil {
+		return 0, err
+	}
+	id := "waiting-" + strconv.FormatInt(time.Now().UnixNano(), 36)
+	if err := in.submitAs(ctx, "waiting", id); err != nil {
+		return 0, err
+	}
+	for n := int64(0); n < waiting; {
+		if n, err = in.client.XLen(ctx, "orchis:{0}:tickets:idle").Result(); err != nil {
+			return 0, err
+		}
+		if pause(ctx, 5*time.Millisecond); ctx.Err() != nil {
+			return 0, fmt.Errorf("%d of %d tasks wait: %w", n, waiting, ctx.Err())
+		}
+	}
+	after, err := in.usage(ctx)
+	if err != nil {
+		return 0, err
+	}
+	in.ended++
+	wish := []any{"op", "cancel", "run", id}
+	if err := in.client.Do(ctx, append([]any{"XADD", "orchis:control", "*"}, wish...)...).Err(); err != nil {
+		return 0, err
+	}
+	return float64(after.memory-before.memory) / waiting, in.await(ctx, in.ended)
+}
