@@ -134,18 +134,7 @@ func (a *app) command() *cobra.Command {
 			if !slices.Contains(outputs(), a.output) {
 				return &exit{exitUsage, fmt.Errorf("--output is %q, want json, yaml, wide, name or nothing", a.output)}
 			}
-			s, err := config.Load()
-			if err != nil {
-				return &exit{exitUsage, err}
-			}
-			if a.redis != "" {
-				s.RedisURL = a.redis
-			}
-			if a.project != "" {
-				s.Project = a.project
-			}
-			a.settings = s
-			return nil
+			return a.prepare()
 		},
 	}
 	root.SetOut(a.out)
@@ -158,12 +147,29 @@ func (a *app) command() *cobra.Command {
 	f.BoolVar(&a.headless, "no-headers", false, "tables without their first line")
 	f.BoolVar(&a.utc, "utc", false, "times in UTC instead of the local zone")
 	root.AddCommand(a.runCommand(), a.devCommand(), a.submitCommand(), a.rerunCommand(), a.retryCommand(),
-		a.listCommand(), a.describeCommand(), a.watchCommand(), a.logsCommand(), a.eventsCommand(), a.whyCommand(),
+		a.listCommand(), a.describeCommand(), a.watchCommand(), a.logsCommand(), a.eventsCommand(), a.topCommand(), a.whyCommand(),
 		a.cancelCommand(), a.pauseCommand(), a.resumeCommand(), a.approveCommand(), a.rejectCommand(), a.signalCommand(),
 		a.scheduleCommand(), a.cacheCommand(), a.artifactCommand(), a.dlqCommand(),
 		a.initCommand(), a.validateCommand(), a.lintCommand(), a.fmtCommand(), a.testCommand(), a.graphCommand(), a.planCommand(), a.schemaCommand(),
 		a.workersCommand(), a.contractsCommand(), a.queuesCommand(), a.doctorCommand(), a.conformanceCommand(), a.configCommand(), a.versionCommand(), a.referenceCommand(), a.manCommand())
+	a.completes(root)
 	return root
+}
+
+// prepare reads the settings.
+func (a *app) prepare() error {
+	s, err := config.Load()
+	if err != nil {
+		return &exit{exitUsage, err}
+	}
+	if a.redis != "" {
+		s.RedisURL = a.redis
+	}
+	if a.project != "" {
+		s.Project = a.project
+	}
+	a.settings = s
+	return nil
 }
 
 // open connects to Redis.
@@ -179,7 +185,7 @@ func (a *app) open(ctx context.Context) (*client.Client, error) {
 	if err != nil {
 		return nil, &exit{exitUsage, err}
 	}
-	c, err := client.Open(ctx, client.Config{URL: url, TLS: certificates, Prefix: a.settings.Prefix, MaxDefinition: a.settings.LargestDefinition()})
+	c, err := client.Open(ctx, client.Config{URL: a.url(), TLS: certificates, Prefix: a.settings.Prefix, MaxDefinition: a.settings.LargestDefinition()})
 	if err != nil {
 		return nil, &exit{exitUnreachable, err}
 	}
