@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -18,6 +19,7 @@ import (
 type pane struct {
 	t      *testing.T
 	socket string
+	env    []string
 }
 
 var sizes = [][2]int{{80, 24}, {120, 40}}
@@ -25,27 +27,26 @@ var sizes = [][2]int{{80, 24}, {120, 40}}
 func newPane(t *testing.T, columns, rows int, env ...string) *pane {
 	t.Helper()
 	needs(t, "tmux")
-	dir, err := os.MkdirTemp("", "orchis-tmux-") // the path of a socket must be short
+	dir, err := os.MkdirTemp("", "orchis-tmux-") //nolint:usetesting // the path of a socket must be short
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &pane{t, filepath.Join(dir, "s")}
+	p := &pane{t, filepath.Join(dir, "s"), append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "LC_ALL=C.UTF-8")}
+	p.env = append(p.env, env...)
 	t.Cleanup(func() {
 		_ = exec.Command("tmux", "-S", p.socket, "kill-server").Run()
 		_ = os.RemoveAll(dir)
 	})
-	start := []string{"-f", "/dev/null", "new-session", "-d", "-x", fmt.Sprint(columns), "-y", fmt.Sprint(rows)}
-	for _, e := range append(env, "PS1=$ ", "PATH="+bin+":"+os.Getenv("PATH"), "LC_ALL=C.UTF-8") {
-		start = append(start, "-e", e)
-	}
-	p.tmux(append(start, "sh")...)
-	p.sees("the shell", `^\$`)
+	p.tmux("-f", "/dev/null", "new-session", "-d", "-x", strconv.Itoa(columns), "-y", strconv.Itoa(rows), "sh")
+	p.sees("the shell", `^[$#]`)
 	return p
 }
 
 func (p *pane) tmux(args ...string) string {
 	p.t.Helper()
-	out, err := exec.Command("tmux", append([]string{"-u", "-S", p.socket}, args...)...).CombinedOutput()
+	cmd := exec.Command("tmux", append([]string{"-u", "-S", p.socket}, args...)...)
+	cmd.Env = p.env
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		p.t.Fatalf("tmux %v: %v\n%s", args, err, out)
 	}
@@ -83,14 +84,13 @@ func terminalProject(t *testing.T) (dir, gate string) {
 	for name, text := range map[string]string{
 		"recipes/gated.yaml": `jobs:
   first: {job: debug, inputs: {text: one}}
-  日本: {job: debug, dependsOn: first}
   slow:
     job: exec
     dependsOn: first
     inputs:
-      command: "echo 42% done >&2; echo '\e[2Jwicked'; until [ -e \"$GATE\" ]; do sleep 0.1; done"
+      command: "echo 42% 進捗は四十二パーセントです。あと少しで終わりますので、お待ちください >&2; printf '\\033[2Jwicked\\n'; until [ -e \"$GATE\" ]; do sleep 0.1; done"
       env: {GATE: "` + gate + `"}
-      progress: percent
+      progress: '^(\d+)%'
   last: {job: debug, dependsOn: slow, inputs: {text: two}}
 `,
 		"recipes/fails.yaml": `jobs:
@@ -118,14 +118,14 @@ func TestARunOnATerminal(t *testing.T) {
 			p.types("cd " + dir + "; clear; orchis run recipes/gated.yaml; echo code=$?")
 			p.sees("how far the slow job is", `^ ● slow +\S+s  ▕████▏?.*▏ 42%`)
 			screen := p.sees("what is done, what runs and what waits", `^ ○ last +waits for slow`)
-			for _, want := range []string{`(?m)^ ✔ first +\d.\ds  worker-\d$`, `(?m)^ gated  \w{8}  █.*· 2/4  `, `(?m)^ ✔ 日本 `} {
+			for _, want := range []string{`(?m)^ ✔ first +\d.\ds  worker-\d$`, `(?m)^ gated  \w{8}  █.*· 1/3  `, `42%  42% 進捗は`} {
 				if !regexp.MustCompile(want).MatchString(screen) {
 					t.Errorf("no %s on\n%s", want, screen)
 				}
 			}
 			p.tmux("resize-window", "-x", "50", "-y", "20")
 			p.sees("the narrow terminal", `^ ● slow`)
-			p.tmux("resize-window", "-x", fmt.Sprint(size[0]), "-y", fmt.Sprint(size[1]))
+			p.tmux("resize-window", "-x", strconv.Itoa(size[0]), "-y", strconv.Itoa(size[1]))
 			if err := os.WriteFile(gate, nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -133,7 +133,7 @@ func TestARunOnATerminal(t *testing.T) {
 			if regexp.MustCompile(`waits for|●`).MatchString(screen) || strings.Count(screen, "gated  ") != 1 {
 				t.Errorf("something of the live region is left:\n%s", screen)
 			}
-			if got := regexp.MustCompile(`(?m)^ ✔ (\S+)`).FindAllString(screen, -1); len(got) != 5 || got[4] != " ✔ gated" {
+			if got := regexp.MustCompile(`(?m)^ ✔ (\S+)`).FindAllString(screen, -1); len(got) != 4 || got[3] != " ✔ gated" {
 				t.Errorf("%q ended:\n%s", got, screen)
 			}
 			p.types("clear; orchis run recipes/fails.yaml; echo code=$?")
@@ -153,10 +153,9 @@ func TestCtrlCOnATerminal(t *testing.T) {
 	p.sees("the slow job", `^ ● slow`)
 	p.press("C-c")
 	screen := p.sees("the end", `^code=130$`)
-	if !strings.Contains(screen, "cancelling the run; press Ctrl-C again") || !strings.Contains(screen, "◼ gated") {
+	if !strings.Contains(screen, "\ncancelling the run; press Ctrl-C again") || !strings.Contains(screen, "◼ gated") || strings.Count(screen, "gated  ") != 1 {
 		t.Errorf("the run is not cancelled:\n%s", screen)
 	}
-	p.tmux("set-environment", "-g", "X", "1")
 	p.types(`clear; NO_COLOR=1 orchis run recipes/gated.yaml; echo code=$?`)
 	p.sees("the slow job again", `^ ● slow`)
 	if got := p.tmux("capture-pane", "-p", "-e"); regexp.MustCompile(`\x1b\[[0-9;]*3[0-9]m`).MatchString(got) {
@@ -164,7 +163,7 @@ func TestCtrlCOnATerminal(t *testing.T) {
 	}
 	p.press("C-c")
 	p.press("C-c")
-	p.sees("the end at once", `^code=130$`)
+	p.sees("the end at once", `code=130$`)
 }
 
 func TestWatchAndTopOnATerminal(t *testing.T) {
@@ -183,9 +182,9 @@ func TestWatchAndTopOnATerminal(t *testing.T) {
 		p.sees("the exit code", `^code=130$`)
 
 		p.types("clear; orchis top; echo code=$?")
-		p.sees("the run", `^ ▌ \w{8}  gated +● running +▕█████·····▏ 2/4 .* ada`)
+		p.sees("the run", `^ ▌ \w{8}  gated +● running +▕███▎······▏ 1/3 .* ada`)
 		screen := p.sees("the queue and the workers", `default +0 +1 .*w\d +[■□]{2} \d/2`)
-		for _, l := range strings.Split(screen, "\n") {
+		for l := range strings.SplitSeq(screen, "\n") {
 			if len([]rune(l)) > size[0] {
 				t.Errorf("%q is wider than the terminal", l)
 			}

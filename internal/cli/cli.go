@@ -65,9 +65,11 @@ type app struct {
 	quiet    bool
 	headless bool
 	utc      bool
-	columns  int  // of the terminal that is standard output; 0 when it is none
-	approves bool // say yes to every approval
-	alone    bool // Redis is in this process, and gone with it
+	columns  int         // of the terminal that is standard output; 0 when it is none
+	approves bool        // say yes to every approval
+	asides   chan string // remarks for whoever shows a run
+	opened   string      // the URL of the Redis that was opened
+	alone    bool        // Redis is in this process, and gone with it
 }
 
 // Main runs the command and returns its exit code.
@@ -127,6 +129,7 @@ func (a *app) code(err error) int {
 }
 
 func (a *app) command() *cobra.Command {
+	a.asides = make(chan string, 1)
 	root := &cobra.Command{
 		Use: "orchis", Short: "Distributed job orchestration for a Redis you already have",
 		SilenceErrors: true, SilenceUsage: true,
@@ -153,6 +156,7 @@ func (a *app) command() *cobra.Command {
 		a.initCommand(), a.validateCommand(), a.lintCommand(), a.fmtCommand(), a.testCommand(), a.graphCommand(), a.planCommand(), a.schemaCommand(),
 		a.workersCommand(), a.contractsCommand(), a.queuesCommand(), a.doctorCommand(), a.conformanceCommand(), a.configCommand(), a.versionCommand(), a.referenceCommand(), a.manCommand())
 	a.completes(root)
+	illustrate(root)
 	return root
 }
 
@@ -181,11 +185,12 @@ func (a *app) open(ctx context.Context) (*client.Client, error) {
 			url = dev
 		}
 	}
+	a.opened = url
 	certificates, err := redisstore.LoadTLS(a.settings.RedisCA, a.settings.RedisCert, a.settings.RedisKey)
 	if err != nil {
 		return nil, &exit{exitUsage, err}
 	}
-	c, err := client.Open(ctx, client.Config{URL: a.url(), TLS: certificates, Prefix: a.settings.Prefix, MaxDefinition: a.settings.LargestDefinition()})
+	c, err := client.Open(ctx, client.Config{URL: url, TLS: certificates, Prefix: a.settings.Prefix, MaxDefinition: a.settings.LargestDefinition()})
 	if err != nil {
 		return nil, &exit{exitUnreachable, err}
 	}

@@ -36,7 +36,7 @@ func TestTablesFitTheTerminal(t *testing.T) {
 		if diff := cmp.Diff(want, out.String()); diff != "" {
 			t.Errorf("%d columns: %s", columns, diff)
 		}
-		for _, l := range strings.Split(out.String(), "\n") {
+		for l := range strings.SplitSeq(out.String(), "\n") {
 			if columns == 60 && lipgloss.Width(l) > columns {
 				t.Errorf("%d columns: %q is wider", columns, l)
 			}

@@ -231,7 +231,10 @@ func (a *app) follow(ctx context.Context, c *client.Client, b *flow.Bundle, requ
 		if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 			reason = "the time of --timeout ran out"
 		}
-		a.tell("cancelling the run; press Ctrl-C again to stop at once\n")
+		select {
+		case a.asides <- "cancelling the run; press Ctrl-C again to stop at once":
+		default:
+		}
 		again, _ := signal.NotifyContext(watching, os.Interrupt)
 		context.AfterFunc(again, end)
 		_ = c.Cancel(watching, id, who(), reason)

@@ -76,6 +76,10 @@ func (a *app) show(ctx context.Context, c *client.Client, id string, b *flow.Bun
 			}
 		case now := <-tick.C:
 			err = p.Tick(now)
+		case text := <-a.asides:
+			if err = p.Aside(time.Now(), text); how == "quiet" || how == "json" {
+				a.tell("%s\n", text)
+			}
 		}
 		if err != nil {
 			return err

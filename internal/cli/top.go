@@ -17,17 +17,9 @@ func (a *app) topCommand() *cobra.Command {
 		if a.columns == 0 {
 			return &exit{exitUsage, errors.New("top needs a terminal; orchis list, queues and workers print the same")}
 		}
-		return top.Run(ctx, c, redisstore.Masked(a.url()), who(), os.Stdin, os.Stdout)
+		return top.Run(ctx, c, redisstore.Masked(a.opened), who(), os.Stdin, os.Stdout)
 	})
 	c.Long = "The cursor keys move, tab changes between runs, queues and workers, enter opens a run and then the log of a task,\nesc goes back. c cancels a run, p pauses or resumes a run or a queue; both ask first. q ends it."
 	c.Example = "  orchis top\n  orchis top --redis redis://queue.example.org:6379"
 	return c
-}
-
-// url is the Redis that is meant.
-func (a *app) url() string {
-	if a.settings.RedisURL == "" {
-		return "redis://localhost:6379"
-	}
-	return a.settings.RedisURL
 }

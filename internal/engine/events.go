@@ -102,9 +102,9 @@ func (r *Run) running(u *unit, ev *Event) {
 	if u.rec.State != run.TaskRunning {
 		r.clearQueueTimeout(u)
 		r.move(u, run.TaskRunning)
-		return
+	} else {
+		r.mark(u)
 	}
-	r.mark(u)
 	if ev.Kind == Progress {
 		r.fx.Log = append(r.fx.Log, run.Change{
 			At: r.now, Task: u.path(), State: run.TaskRunning, Attempt: u.rec.Attempt,

@@ -49,7 +49,13 @@ func (p *plain) Changes(now time.Time, changes []run.Change) error {
 	return nil
 }
 
-func (p *plain) Tick(time.Time) error  { return nil }
+func (p *plain) Tick(time.Time) error { return nil }
+
+func (p *plain) Aside(_ time.Time, text string) error {
+	_, err := fmt.Fprintln(p.out, text)
+	return err
+}
+
 func (p *plain) Close(time.Time) error { return nil }
 
 func (p *plain) aboutRun(c run.Change) string {

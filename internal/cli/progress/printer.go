@@ -16,6 +16,8 @@ type Printer interface {
 	Changes(now time.Time, changes []run.Change) error
 	// Tick is called a few times a second, so that elapsed times move.
 	Tick(now time.Time) error
+	// Aside shows a remark that is not about the run.
+	Aside(now time.Time, text string) error
 	// Close shows how the run stands and leaves the terminal in order.
 	Close(now time.Time) error
 }
@@ -53,8 +55,11 @@ func (p *jsonLines) Changes(_ time.Time, changes []run.Change) error {
 	return nil
 }
 
-func (p *jsonLines) Tick(time.Time) error  { return nil }
-func (p *jsonLines) Close(time.Time) error { return nil }
+func (p *jsonLines) Tick(time.Time) error { return nil }
+
+// Aside shows nothing: programs read the lines.
+func (p *jsonLines) Aside(time.Time, string) error { return nil }
+func (p *jsonLines) Close(time.Time) error         { return nil }
 
 // Quiet shows nothing.
 func Quiet() Printer { return quiet{} }
@@ -63,4 +68,5 @@ type quiet struct{}
 
 func (quiet) Changes(time.Time, []run.Change) error { return nil }
 func (quiet) Tick(time.Time) error                  { return nil }
+func (quiet) Aside(time.Time, string) error         { return nil }
 func (quiet) Close(time.Time) error                 { return nil }

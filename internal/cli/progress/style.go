@@ -57,7 +57,7 @@ func accent(s string) string {
 func bold(s string) string  { return lipgloss.NewStyle().Bold(true).Render(s) }
 func faint(s string) string { return lipgloss.NewStyle().Faint(true).Render(s) }
 
-// Faint, Accent and Bold are the styles of what is less and more important.
+// Faint is for what is less important.
 func Faint(s string) string { return faint(s) }
 
 // Accent marks the name of what is looked at.
@@ -79,7 +79,7 @@ func Tint(s string) string {
 	return s
 }
 
-// RunIcon and TaskIcon are the signs of states, coloured.
+// RunIcon is the sign of a run's state, coloured.
 func RunIcon(s run.State) string { return runIcon(s) }
 
 // TaskIcon is the sign of a task's state.

@@ -60,7 +60,8 @@ func (t *terminal) Close(now time.Time) error {
 	return err
 }
 
-// Aside writes a line above the live region.
+// Aside writes a line above the live region; what the terminal has written
+// there itself, as ^C, goes with the old one.
 func (t *terminal) Aside(now time.Time, text string) error {
 	return t.paint([]string{Faint(oneLine(text))}, t.region(now))
 }
