@@ -133,6 +133,7 @@ func TestARunOnATerminal(t *testing.T) {
 			if regexp.MustCompile(`waits for|●`).MatchString(screen) || strings.Count(screen, "gated  ") != 1 {
 				t.Errorf("something of the live region is left:\n%s", screen)
 			}
+			screen = p.tmux("capture-pane", "-p", "-S", "-") // what scrolled up too
 			if got := regexp.MustCompile(`(?m)^ ✔ (\S+)`).FindAllString(screen, -1); len(got) != 4 || got[3] != " ✔ gated" {
 				t.Errorf("%q ended:\n%s", got, screen)
 			}
@@ -158,7 +159,7 @@ func TestCtrlCOnATerminal(t *testing.T) {
 	}
 	p.types(`clear; NO_COLOR=1 orchis run recipes/gated.yaml; echo code=$?`)
 	p.sees("the slow job again", `^ ● slow`)
-	if got := p.tmux("capture-pane", "-p", "-e"); regexp.MustCompile(`\x1b\[[0-9;]*3[0-9]m`).MatchString(got) {
+	if got := p.tmux("capture-pane", "-p", "-e"); regexp.MustCompile(`\x1b\[[0-9;]*3[0-8]m`).MatchString(got) {
 		t.Errorf("there are colours with NO_COLOR:\n%q", got)
 	}
 	p.press("C-c")
@@ -178,7 +179,7 @@ func TestWatchAndTopOnATerminal(t *testing.T) {
 		p.sees("what runs", `^ ● slow +\S+  ▕████▏?.*42%`)
 		p.sees("what waits, as the definition says", `^ ○ last +waits for slow`)
 		p.press("C-c")
-		p.sees("how to watch again", `^the run goes on; follow it with: orchis watch `+id)
+		p.sees("how to watch again", `^the run goes on: orchis watch `+id)
 		p.sees("the exit code", `^code=130$`)
 
 		p.types("clear; orchis top; echo code=$?")

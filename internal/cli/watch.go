@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
@@ -40,8 +41,11 @@ func (a *app) detached(ctx context.Context, id string, err error) error {
 	if ctx.Err() == nil {
 		return err
 	}
-	a.tell("the run goes on; follow it with: orchis watch %s\n", id)
-	return context.Cause(ctx)
+	a.tell("the run goes on: orchis watch %s\n", id)
+	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		return &exit{code: exitTimeout}
+	}
+	return &exit{code: exitInterrupted}
 }
 
 func (a *app) eventsCommand() *cobra.Command {

@@ -15,7 +15,7 @@ import (
 // queues is the part with the queues: so many lines, so wide.
 func (m *model) queues(lines, width int) []string {
 	f := &m.facts
-	name := max(8, width-26)
+	name := max(8, width-29)
 	out := []string{m.title(queuesPane, fmt.Sprintf("%s %8s %6s", fit("QUEUE", name), "WAITING", "TAKEN"))}
 	first := start(m.cursor[queuesPane], len(f.queues), lines-1)
 	for i := first; i < len(f.queues) && len(out) < lines; i++ {
