@@ -70,11 +70,11 @@ func newRig(t *testing.T, srv redistest.Server, change func(*api.Config)) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o, err := daemon.NewOrchestrator(s, 50*time.Millisecond, store, zap.NewNop())
+	o, err := daemon.NewOrchestrator(s, 50*time.Millisecond, store, nil, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := daemon.NewWorker(s, 50*time.Millisecond, jobs, zap.NewNop())
+	w, err := daemon.NewWorker(s, 50*time.Millisecond, jobs, nil, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func (s *Server) Register(mux *http.ServeMux) {
 	}), false))
 	health(mux, s.cfg.Ready, s.cfg.Version)
 	if s.cfg.Metrics != nil {
-		mux.Handle("GET /metrics", s.cfg.Metrics)
+		mux.Handle("GET /metrics", s.Guard(s.cfg.Metrics, false))
 	}
 }
 

@@ -53,13 +53,13 @@ func (a *app) devCommand() *cobra.Command {
 				return err
 			}
 			a.tell("Redis:  %s\nsubmit: orchis submit NAME, in this folder, or with --redis %[1]s\nCtrl-C stops\n", redisstore.Masked(a.settings.RedisURL))
-			return a.locally(cmd.Context(), jobs, workers, func(ctx context.Context) error {
+			return a.locally(cmd.Context(), jobs, workers, func(ctx context.Context, watch *daemon.Watch) error {
 				address := a.settings.Listen
 				if address == config.Off {
 					<-ctx.Done()
 					return nil
 				}
-				site, closeSite, err := daemon.Site(ctx, a.settings, address, func(context.Context) []string { return nil }, nil, zap.NewNop())
+				site, closeSite, err := daemon.Site(ctx, a.settings, address, func(context.Context) []string { return nil }, watch.Handler(), zap.NewNop())
 				if err != nil {
 					return &exit{exitUsage, err}
 				}

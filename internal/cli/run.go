@@ -110,7 +110,7 @@ func (a *app) run(ctx context.Context, name string, g given, workers int, how st
 			a.tell("embedded Redis, in memory: gone with this command (set REDIS_URL to keep runs)\n")
 		}
 	}
-	return a.locally(ctx, jobs, workers, func(ctx context.Context) error {
+	return a.locally(ctx, jobs, workers, func(ctx context.Context, _ *daemon.Watch) error {
 		return a.with(ctx, func(c *client.Client) error { return a.follow(ctx, c, bundle, request, how) })
 	})
 }
@@ -130,7 +130,7 @@ func (a *app) served(b *flow.Bundle, jobs *job.Registry) error {
 }
 
 // locally runs an orchestrator and workers in this process while do runs.
-func (a *app) locally(ctx context.Context, jobs *job.Registry, workers int, do func(context.Context) error) error {
+func (a *app) locally(ctx context.Context, jobs *job.Registry, workers int, do func(context.Context, *daemon.Watch) error) error {
 	s := a.settings
 	level := s.LogLevel
 	if level == "info" {
@@ -150,7 +150,12 @@ func (a *app) locally(ctx context.Context, jobs *job.Registry, workers int, do f
 	if err != nil {
 		return &exit{exitUsage, err}
 	}
-	store, err := redisstore.Open(ctx, redisstore.Config{URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Name: "orchis-run"})
+	watch, err := daemon.NewWatch(ctx, "dev", log)
+	if err != nil {
+		return &exit{exitUsage, err}
+	}
+	defer watch.Close(ctx)
+	store, err := redisstore.Open(ctx, redisstore.Config{URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Name: "orchis-run", OnError: watch.RedisError})
 	if err != nil {
 		return &exit{exitUnreachable, err}
 	}
@@ -158,10 +163,10 @@ func (a *app) locally(ctx context.Context, jobs *job.Registry, workers int, do f
 	alive, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var daemons errgroup.Group
-	if err := a.start(alive, &daemons, s, store, jobs, max(1, workers), log); err != nil {
+	if err := a.start(alive, &daemons, s, store, jobs, max(1, workers), watch, log); err != nil {
 		return err
 	}
-	err = do(ctx)
+	err = do(ctx, watch)
 	stop()
 	return errors.Join(err, daemons.Wait())
 }
@@ -170,8 +175,8 @@ func (a *app) locally(ctx context.Context, jobs *job.Registry, workers int, do f
 // waited for.
 const poll = 50 * time.Millisecond
 
-func (a *app) start(ctx context.Context, g *errgroup.Group, s config.Settings, store *redisstore.Store, jobs *job.Registry, workers int, log *zap.Logger) error {
-	o, err := daemon.NewOrchestrator(s, poll, store, log)
+func (a *app) start(ctx context.Context, g *errgroup.Group, s config.Settings, store *redisstore.Store, jobs *job.Registry, workers int, watch *daemon.Watch, log *zap.Logger) error {
+	o, err := daemon.NewOrchestrator(s, poll, store, watch, log)
 	if err != nil {
 		return &exit{exitUsage, err}
 	}
@@ -181,7 +186,7 @@ func (a *app) start(ctx context.Context, g *errgroup.Group, s config.Settings, s
 		if !a.alone {
 			s.WorkerName = fmt.Sprintf("worker-%d-%d", os.Getpid(), n+1)
 		}
-		w, err := daemon.NewWorker(s, poll, jobs, log)
+		w, err := daemon.NewWorker(s, poll, jobs, watch, log)
 		if err != nil {
 			return &exit{exitUsage, err}
 		}

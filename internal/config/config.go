@@ -64,8 +64,11 @@ type Settings struct {
 	Window          int           `env:"ORCHIS_WINDOW" envDefault:"256" why:"How many items of an iteration are published ahead."`
 	RunWindow       int           `env:"ORCHIS_RUN_WINDOW" envDefault:"2000" why:"How many tickets a run has at once, whatever could run. The first 100 stand in the lane of their job, the others one lane lower, so that small runs need not wait behind a large one."`
 
+	TargetLatency time.Duration `env:"ORCHIS_TARGET_LATENCY" envDefault:"30s" why:"The time in which a queue should be worked off: the metric orchis_queue_workers_wanted says how many workers that takes."`
+	Traces        string        `env:"OTEL_EXPORTER_OTLP_ENDPOINT" why:"Where orchestrators send traces of runs, as http://localhost:4318 (OTLP over HTTP); empty: nowhere. The other variables of OpenTelemetry count too."`
+
 	WorkerName    string            `env:"ORCHIS_WORKER_NAME" why:"Unique name of the worker; empty: the host's name and a random part."`
-	WorkerListen  string            `env:"ORCHIS_WORKER_LISTEN" envDefault:"off" why:"Where the worker answers health checks, as 127.0.0.1:8421; off: nowhere."`
+	WorkerListen  string            `env:"ORCHIS_WORKER_LISTEN" envDefault:"off" why:"Where the worker serves health checks and metrics, as 127.0.0.1:8421; off: nowhere."`
 	Queues        []string          `env:"ORCHIS_QUEUES" envDefault:"default" why:"The queues the worker serves, with commas between."`
 	Slots         int               `env:"ORCHIS_SLOTS" envDefault:"0" why:"Attempts at once; 0: the number of CPUs."`
 	ShutdownGrace time.Duration     `env:"ORCHIS_SHUTDOWN_GRACE" envDefault:"20s" why:"How long a stopping worker lets jobs finish. Keep it below the stop_grace_period of Compose."`
@@ -184,6 +187,7 @@ func (s *Settings) check() error {
 	refuse(s.ArtifactAge < time.Second, "ORCHIS_ARTIFACT_AGE", s.ArtifactAge, "1s or more")
 	_, err = artifact.Open(s.Artifacts, s.Prefix)
 	refuse(err != nil, "ORCHIS_ARTIFACTS", s.Artifacts, "the path of a folder, or s3://bucket/folder?endpoint=https://host:port&region=name")
+	refuse(s.TargetLatency < time.Second, "ORCHIS_TARGET_LATENCY", s.TargetLatency, "1s or more")
 	refuse(s.Window < 1, "ORCHIS_WINDOW", s.Window, "1 or more")
 	refuse(s.RunWindow < 1 || s.RunWindow > 100_000, "ORCHIS_RUN_WINDOW", s.RunWindow, "1 to 100000")
 	return errors.Join(errs...)

@@ -101,7 +101,7 @@ func allow(r *job.Registry, s config.Settings) error {
 
 // NewOrchestrator makes an orchestrator of the settings.
 // poll is how long one read waits for something to do; 0 is the default.
-func NewOrchestrator(s config.Settings, poll time.Duration, store *redisstore.Store, log *zap.Logger) (*orchestrator.Orchestrator, error) {
+func NewOrchestrator(s config.Settings, poll time.Duration, store *redisstore.Store, watch *Watch, log *zap.Logger) (*orchestrator.Orchestrator, error) {
 	keys, err := wire.ParseKeys(s.SigningKey)
 	if err != nil {
 		return nil, fmt.Errorf("ORCHIS_SIGNING_KEY: %w", err)
@@ -114,7 +114,7 @@ func NewOrchestrator(s config.Settings, poll time.Duration, store *redisstore.St
 	if err != nil {
 		return nil, fmt.Errorf("ORCHIS_ARTIFACTS: %w", err)
 	}
-	return orchestrator.New(store, orchestrator.Config{
+	return watch.orchestrator(s, store, orchestrator.Config{
 		Artifacts: files, ArtifactAge: s.ArtifactAge,
 		Definitions: s.Definitions(),
 		Lease:       s.Lease, WaitForHandlers: s.UnknownHandlers == "wait",
@@ -126,7 +126,7 @@ func NewOrchestrator(s config.Settings, poll time.Duration, store *redisstore.St
 
 // NewWorker makes a worker of the settings.
 // poll is how long one read waits for tickets; 0 is the default.
-func NewWorker(s config.Settings, poll time.Duration, jobs *job.Registry, log *zap.Logger) (*worker.Worker, error) {
+func NewWorker(s config.Settings, poll time.Duration, jobs *job.Registry, watch *Watch, log *zap.Logger) (*worker.Worker, error) {
 	certificates, err := redisstore.LoadTLS(s.RedisCA, s.RedisCert, s.RedisKey)
 	if err != nil {
 		return nil, err
@@ -134,7 +134,7 @@ func NewWorker(s config.Settings, poll time.Duration, jobs *job.Registry, log *z
 	return worker.New(worker.Config{
 		URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Name: s.WorkerName, Queues: s.Queues, Slots: s.Slots,
 		Lease: s.Lease, Grace: s.ShutdownGrace, Poll: poll, MaxResult: s.LargestValue(), Version: Version(), Logger: log, Artifacts: s.Artifacts,
-		Secrets: secret.From(s.SecretsDir), SigningKeys: s.SigningKey, SignedWithin: s.SignedWithin,
+		Observer: watch.worker(s.Slots), Secrets: secret.From(s.SecretsDir), SigningKeys: s.SigningKey, SignedWithin: s.SignedWithin,
 	}, jobs)
 }
 
@@ -193,7 +193,13 @@ const ballast = 48 << 20
 func serve(role string, s config.Settings, address string, log *zap.Logger) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	store, err := open(ctx, s, log)
+	watch, err := NewWatch(ctx, role, log)
+	if err != nil {
+		log.Error("cannot start", zap.Error(err))
+		return exitUsage
+	}
+	defer watch.Close(ctx)
+	store, err := open(ctx, s, watch, log)
 	if err != nil {
 		advice, _ := redisstore.IsFatal(err)
 		log.Error("Redis cannot be reached", zap.Error(err), zap.String("advice", advice))
@@ -204,14 +210,14 @@ func serve(role string, s config.Settings, address string, log *zap.Logger) int 
 		return exitUsage
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	work, ready, err := build(ctx, role, s, store, log)
+	work, ready, err := build(ctx, role, s, store, watch, log)
 	if err != nil {
 		log.Error("cannot start", zap.Error(err))
 		return exitUsage
 	}
-	site, closeSite := api.Health(ready, Version(), nil), func() {}
+	site, closeSite := api.Health(ready, Version(), watch.Handler()), func() {}
 	if role == "orchestrator" {
-		if site, closeSite, err = Site(ctx, s, address, ready, nil, log); err != nil {
+		if site, closeSite, err = Site(ctx, s, address, ready, watch.Handler(), log); err != nil {
 			log.Error("cannot start", zap.Error(err))
 			return exitUsage
 		}
@@ -250,9 +256,9 @@ func healthy(ctx context.Context, store *redisstore.Store, log *zap.Logger) bool
 	return good
 }
 
-func build(ctx context.Context, role string, s config.Settings, store *redisstore.Store, log *zap.Logger) (work func(context.Context) error, ready func(context.Context) []string, err error) {
+func build(ctx context.Context, role string, s config.Settings, store *redisstore.Store, watch *Watch, log *zap.Logger) (work func(context.Context) error, ready func(context.Context) []string, err error) {
 	if role == "orchestrator" {
-		o, err := NewOrchestrator(s, 0, store, log)
+		o, err := NewOrchestrator(s, 0, store, watch, log)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -263,7 +269,7 @@ func build(ctx context.Context, role string, s config.Settings, store *redisstor
 	if err != nil {
 		return nil, nil, err
 	}
-	w, err := NewWorker(s, 0, jobs, log)
+	w, err := NewWorker(s, 0, jobs, watch, log)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -277,7 +283,7 @@ func build(ctx context.Context, role string, s config.Settings, store *redisstor
 }
 
 // open connects to Redis, waiting for it to come up.
-func open(ctx context.Context, s config.Settings, log *zap.Logger) (*redisstore.Store, error) {
+func open(ctx context.Context, s config.Settings, watch *Watch, log *zap.Logger) (*redisstore.Store, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.StartTimeout, errors.New("it did not come up in time"))
 	defer cancel()
 	certificates, err := redisstore.LoadTLS(s.RedisCA, s.RedisCert, s.RedisKey)
@@ -287,7 +293,7 @@ func open(ctx context.Context, s config.Settings, log *zap.Logger) (*redisstore.
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for first := true; ; first = false {
-		store, err := redisstore.Open(ctx, redisstore.Config{URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Name: "orchis"})
+		store, err := redisstore.Open(ctx, redisstore.Config{URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Name: "orchis", OnError: watch.RedisError})
 		if err == nil || !redisstore.IsRetryable(err) {
 			return store, err
 		}

@@ -108,8 +108,36 @@ type Effects struct {
 	// RetainFor is how long the run is kept from now on, in milliseconds, when
 	// it has ended and its definition says so.
 	RetainFor int64
+	// Ended are the attempts that came to their end.
+	Ended []Attempt
 	// Stale is the number of events that had no effect.
 	Stale int
+}
+
+// The outcomes of an attempt.
+const (
+	OutcomeSucceeded = "succeeded"
+	OutcomeFailed    = "failed"
+	OutcomeTimeout   = "timeout"   // it took too long, or showed no sign of life
+	OutcomeLost      = "lost"      // its worker went away
+	OutcomeUntaken   = "untaken"   // no worker took it in time
+	OutcomeCancelled = "cancelled" // it was withdrawn
+)
+
+// Outcomes lists them.
+func Outcomes() []string {
+	return []string{OutcomeSucceeded, OutcomeFailed, OutcomeTimeout, OutcomeLost, OutcomeUntaken, OutcomeCancelled}
+}
+
+// Attempt is an attempt that came to its end. It tells those who count and
+// changes nothing.
+type Attempt struct {
+	Task, Queue, Handler, Worker, Outcome string
+	Number                                int
+	// First is when the task's first attempt was published and Queued when this
+	// one was, Started when its handler began (0: it never did), Ended its end.
+	First, Queued, Started, Ended int64
+	Error                         *run.Error
 }
 
 // Empty reports whether there is nothing to be done.
@@ -140,6 +168,8 @@ type Ticket struct {
 	// begin with inputs or env, or nil.
 	Inputs, Env, Secrets   json.RawMessage
 	TimeoutMs, HeartbeatMs int64
+	// First is when the task's first attempt was published.
+	First int64
 }
 
 // Revoke withdraws a ticket.

@@ -58,15 +58,21 @@ func (r *Run) report(u *unit, ev *Event) {
 		r.running(u, ev)
 	case Succeeded:
 		r.began(u, ev.Started)
+		r.over(u, ev, OutcomeSucceeded, nil)
 		r.landed(u)
 		r.succeeded(u, ev)
+		if u.rec.State != run.TaskSucceeded { // the result was not good enough
+			last := &r.fx.Ended[len(r.fx.Ended)-1]
+			last.Outcome, last.Error = OutcomeFailed, u.rec.Error
+		}
 	case Failed:
-		r.began(u, ev.Started)
-		r.landed(u)
 		err := ev.Error
 		if err == nil {
 			err = &run.Error{Code: run.CodeError, Message: "the handler failed without saying why"}
 		}
+		r.began(u, ev.Started)
+		r.over(u, ev, OutcomeFailed, err)
+		r.landed(u)
 		u.rec.Failures++
 		r.failed(u, err, ev.Permanent, ev.RetryAfter)
 	case Released:
@@ -74,6 +80,7 @@ func (r *Run) report(u *unit, ev *Event) {
 		r.released(u, ev)
 	case Lost:
 		r.revoke(u)
+		r.over(u, ev, OutcomeLost, nil)
 		r.landed(u)
 		r.lost(u)
 	case Missing:
@@ -126,6 +133,22 @@ func (r *Run) began(u *unit, started int64) {
 func (r *Run) landed(u *unit) {
 	r.clearQueueTimeout(u)
 	u.rec.Pub = ""
+}
+
+// over tells of the end of the attempt in flight. A worker's report says how
+// long it took by one clock.
+func (r *Run) over(u *unit, ev *Event, outcome string, err *run.Error) {
+	if outcome == OutcomeFailed && (err.Code == run.CodeTimeout || err.Code == run.CodeHeartbeat) {
+		outcome = OutcomeTimeout
+	}
+	ended := r.now
+	if ev.Started > 0 && ev.At >= ev.Started {
+		ended = u.rec.Started + ev.At - ev.Started
+	}
+	r.fx.Ended = append(r.fx.Ended, Attempt{
+		Task: u.path(), Queue: u.rec.Queue, Handler: u.node.step.def.Handler, Worker: u.rec.Worker, Outcome: outcome,
+		Number: u.rec.Attempt, First: u.rec.First, Queued: u.rec.Queued, Started: u.rec.Started, Ended: ended, Error: err,
+	})
 }
 
 func (r *Run) clearQueueTimeout(u *unit) {
@@ -306,6 +329,7 @@ func (r *Run) queueTimeout(u *unit, ev *Event) bool {
 		return false
 	}
 	r.revoke(u)
+	r.over(u, ev, OutcomeUntaken, nil)
 	r.landed(u)
 	u.rec.Failures++
 	r.failed(u, &run.Error{

@@ -219,6 +219,7 @@ func (r *Run) evict(u *unit, why string) {
 	}
 	if u.rec.Pub != "" {
 		r.revoke(u)
+		r.over(u, &Event{}, OutcomeCancelled, nil)
 		r.landed(u)
 	}
 	r.rejected(u, err)

@@ -153,6 +153,8 @@ type Create struct {
 	Seeds map[string]Seed
 	// NoCache says that no result of another run is looked up.
 	NoCache bool
+	// Trace is the W3C traceparent of the submission.
+	Trace string
 }
 
 // New returns a run that has not begun. Its first Step must be given Start.
@@ -172,7 +174,7 @@ func New(p *Program, c Create) *Run {
 		rec: run.Run{
 			ID: c.ID, Partition: c.Partition, State: run.Queued,
 			Recipe: def.Name, Definition: c.Digest, Inputs: inputs,
-			Labels: labels, SubmittedBy: c.SubmittedBy, Created: c.Now, NoCache: c.NoCache,
+			Labels: labels, SubmittedBy: c.SubmittedBy, Created: c.Now, NoCache: c.NoCache, Trace: c.Trace,
 		},
 		outputs: make(map[string]json.RawMessage),
 		live:    make(map[string]*unit),

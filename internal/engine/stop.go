@@ -110,6 +110,7 @@ func (r *Run) cancelUnit(u *unit) {
 	}
 	if u.rec.Pub != "" {
 		r.revoke(u)
+		r.over(u, &Event{}, OutcomeCancelled, nil)
 		r.landed(u)
 	}
 	u.rec.Reason = r.stopReason()

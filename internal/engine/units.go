@@ -116,7 +116,7 @@ func (r *Run) publish(u *unit) {
 	u.rec.Digest = digest(u.node.step.identity, &ticket)
 	r.live[path] = u
 	ticket.Task, ticket.Pub, ticket.Queue, ticket.Handler = path, u.rec.Pub, def.Queue, def.Handler
-	ticket.Attempt, ticket.Priority = attempt, u.priority()
+	ticket.Attempt, ticket.Priority, ticket.First = attempt, u.priority(), u.rec.First
 	ticket.TimeoutMs, ticket.HeartbeatMs = def.Timeout.Milliseconds(), def.HeartbeatTimeout.Milliseconds()
 	r.fx.Tickets = append(r.fx.Tickets, ticket)
 	if def.QueueTimeout > 0 {

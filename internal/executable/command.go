@@ -128,6 +128,9 @@ func environment(ctx context.Context, own map[string]string, identity []string) 
 	a := job.Info(ctx)
 	env = append(env, "ORCHIS_RUN="+a.Run, "ORCHIS_TASK="+a.Task, "ORCHIS_ATTEMPT="+strconv.Itoa(a.Number),
 		"ORCHIS_IDEMPOTENCY_KEY="+a.IdempotencyKey, "ORCHIS_WORKDIR="+a.Dir)
+	if a.Trace != "" {
+		env = append(env, "TRACEPARENT="+a.Trace)
+	}
 	for _, m := range []map[string]string{a.Env, own} {
 		for k, v := range m {
 			env = append(env, k+"="+v)

@@ -89,6 +89,9 @@ func (c Config) request(ctx context.Context, method, address string, headers map
 	if err != nil {
 		return nil, badInput("%v", err)
 	}
+	if trace := job.Info(ctx).Trace; trace != "" {
+		req.Header.Set("Traceparent", trace)
+	}
 	for k, v := range headers {
 		req.Header.Set(k, v)
 	}

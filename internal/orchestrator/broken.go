@@ -46,6 +46,9 @@ func (pt *partition) broken(ctx context.Context, t *todo, cause error) (*wire.Co
 // since the run has ended.
 func (pt *partition) dismiss(ctx context.Context, t *todo, ended bool) error {
 	var ids []string
+	if ended && len(t.events) > 0 {
+		pt.o.cfg.Observer.Stale(len(t.events))
+	}
 	for _, ev := range t.events {
 		ids = append(ids, ev.ID)
 		if ended && ev.Reply != "" {

@@ -57,6 +57,8 @@ type Config struct {
 	// Poll is how long one read waits for something to do; 1 s. A shorter time
 	// lets an idle orchestrator stop sooner and asks Redis more often.
 	Poll time.Duration
+	// Observer, if given, is told what is done.
+	Observer Observer
 }
 
 func (c Config) withDefaults() Config {
@@ -78,6 +80,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ArtifactAge == 0 {
 		c.ArtifactAge = 24 * time.Hour
+	}
+	if c.Observer == nil {
+		c.Observer = unobserved{}
 	}
 	if c.RetentionAge <= 0 {
 		c.RetentionAge = 7 * 24 * time.Hour

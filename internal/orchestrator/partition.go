@@ -83,12 +83,14 @@ func (pt *partition) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	o.cfg.Observer.Read(events, false)
 	if o.clock().Sub(pt.claimed) > o.cfg.Ownership {
 		pt.claimed = o.clock()
 		left, err := o.store.ClaimEvents(ctx, pt.p, o.cfg.Name, o.cfg.Ownership, batch)
 		if err != nil {
 			return err
 		}
+		o.cfg.Observer.Read(left, true)
 		events = append(left, events...)
 	}
 	if len(events) > 0 {
@@ -136,6 +138,7 @@ func (pt *partition) renew(ctx context.Context) error {
 			break
 		}
 		left += len(events)
+		o.cfg.Observer.Read(events, true)
 		if err := pt.process(context.WithoutCancel(ctx), events, nil); err != nil {
 			return err
 		}
@@ -218,7 +221,7 @@ func (pt *partition) commit(ctx context.Context, order []*todo) ([]*todo, error)
 	if len(changes) == 0 {
 		return nil, nil
 	}
-	results, err := pt.o.store.Commit(ctx, pt.p, changes)
+	results, err := pt.o.save(ctx, pt.p, changes, effects, false)
 	if err != nil {
 		return nil, err
 	}
@@ -293,6 +296,7 @@ func (pt *partition) step(ctx context.Context, t *todo) (*wire.Commit, *engine.E
 		case err != nil:
 			return nil, nil, err
 		case fresh:
+			pt.o.cfg.Observer.Stale(fx.Stale)
 			if err := pt.replied(ctx, t.id, &fx); err != nil {
 				return nil, nil, err
 			}
@@ -304,6 +308,7 @@ func (pt *partition) step(ctx context.Context, t *todo) (*wire.Commit, *engine.E
 	if l.active != 0 && c.Active-l.active < activeEvery.Milliseconds() {
 		c.Active = 0
 	}
+	pt.o.traced(&c, &fx)
 	for _, r := range fx.Revokes {
 		ref, err := pt.ticket(ctx, l, r)
 		if err != nil {

@@ -81,6 +81,9 @@ func (o *Orchestrator) accept(ctx context.Context, subs []wire.Submission) error
 	done, err := o.settle(ctx, born)
 	errs = errors.Join(errs, err)
 	if answers = append(answers, done...); len(answers) > 0 {
+		for i := range answers {
+			o.cfg.Observer.Answered(answers[i].Answer.State == wire.Accepted)
+		}
 		errs = errors.Join(errs, o.store.AnswerSubmissions(ctx, answers, wire.AnswerTTL))
 	}
 	return errs
@@ -103,11 +106,11 @@ func (o *Orchestrator) settle(ctx context.Context, born []*birth) ([]wire.Answer
 	}
 	var errs error
 	for _, p := range slices.Sorted(maps.Keys(parts)) {
-		changes := make([]wire.Commit, len(parts[p]))
+		changes, effects := make([]wire.Commit, len(parts[p])), make([]*engine.Effects, len(parts[p]))
 		for i, b := range parts[p] {
-			changes[i] = *b.commit
+			changes[i], effects[i] = *b.commit, b.fx
 		}
-		results, err := o.store.Commit(ctx, p, changes)
+		results, err := o.save(ctx, p, changes, effects, true)
 		if err != nil {
 			errs = errors.Join(errs, err)
 			continue
@@ -276,7 +279,7 @@ func (d *desk) begin(ctx context.Context, b *birth, def *loaded, inputs map[stri
 	b.p = o.store.PartitionOf(b.id)
 	b.run = engine.New(def.program, engine.Create{
 		ID: b.id, Partition: b.p, Digest: def.digest, Inputs: inputs, SubmittedBy: b.sub.By,
-		Labels: maps.Clone(b.sub.Labels), Now: now.UnixMilli(), Seeds: seeds, NoCache: b.sub.NoCache,
+		Labels: maps.Clone(b.sub.Labels), Now: now.UnixMilli(), Seeds: seeds, NoCache: b.sub.NoCache, Trace: b.sub.Trace,
 	})
 	if err := o.sow(ctx, b.id, seeds); err != nil {
 		return err
@@ -285,6 +288,7 @@ func (d *desk) begin(ctx context.Context, b *birth, def *loaded, inputs map[stri
 	c := toCommit(b.id, 0, nil, &fx, now.UnixMilli())
 	c.Digest, c.Definition = def.digest, def.text
 	c.Artifacts = append(c.Artifacts, takenOver(fx.Run.Inputs, seeds)...)
+	o.traced(&c, &fx)
 	b.commit, b.fx = &c, &fx
 	return nil
 }

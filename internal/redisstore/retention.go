@@ -292,6 +292,9 @@ func (s *Store) Memory(ctx context.Context) (used, most int64, err error) {
 		if m > 0 && (most == 0 || u*most > used*m) {
 			used, most = u, m
 		}
+		if most == 0 {
+			used = max(used, u)
+		}
 	}
 	return used, most, nil
 }

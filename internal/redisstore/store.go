@@ -36,6 +36,9 @@ type Config struct {
 	Name string
 	// TLS, if given, holds the certificates for rediss://; see LoadTLS.
 	TLS *tls.Config
+	// OnError, if given, is told the class of each error that Redis gives, or
+	// the way to it; see Class. It must not wait.
+	OnError func(class string)
 }
 
 // Store is a connection to Redis. It is safe for concurrent use.
@@ -71,10 +74,12 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		c.Partitions = t.partitions()
 	}
 	s := &Store{client: t.connect(c.Name, c.Partitions), prefix: c.Prefix, partitions: c.Partitions, redundant: t.single == nil, commit: redis.NewScript(commitSource)}
+	s.tell(c.OnError)
 	err = s.prepare(ctx)
 	if err == nil && s.partitions > c.Partitions { // more will wait for connections
 		err = s.client.Close()
 		s.client = t.connect(c.Name, s.partitions)
+		s.tell(c.OnError)
 	}
 	if err != nil {
 		_ = s.client.Close()

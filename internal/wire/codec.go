@@ -247,6 +247,7 @@ func (s *Submission) Fields() []any {
 		f = append(f, "input."+name, value)
 	}
 	f.text("by", s.By)
+	f.text("traceparent", s.Trace)
 	if len(s.Labels) > 0 {
 		if raw, err := json.Marshal(s.Labels); err == nil {
 			f.text("labels", string(raw))
@@ -262,15 +263,16 @@ func ParseSubmission(entry string, values map[string]any) (Submission, error) {
 	s := Submission{
 		Entry: entry, ID: r.text("id"), Recipe: r.text("recipe"), Definition: r.text("definition"), From: r.text("from"),
 		Key: r.text("key"), By: r.text("by"), Single: map[string]string{}, NoCache: r.text("noCache") == "1", Deliveries: 1,
+		Trace: r.text("traceparent"),
 	}
 	for name, value := range values {
 		text, _ := value.(string)
 		switch name {
-		case "id", "recipe", "definition", "from", "by", "inputs", "labels", "retry", "noCache", "key", "keyFor":
+		case "id", "recipe", "definition", "from", "by", "inputs", "labels", "retry", "noCache", "key", "keyFor", "traceparent":
 		default:
 			input, ok := cutInput(name)
 			if !ok {
-				return s, fmt.Errorf("unknown field %q: known are recipe, definition, from, retry, inputs, input.<name>, id, key, keyFor, by, labels and noCache", name)
+				return s, fmt.Errorf("unknown field %q: known are recipe, definition, from, retry, inputs, input.<name>, id, key, keyFor, by, labels, noCache and traceparent", name)
 			}
 			s.Single[input] = text
 		}
@@ -278,6 +280,9 @@ func ParseSubmission(entry string, values map[string]any) (Submission, error) {
 	var err error
 	if s.KeyFor, err = parseKeyFor(r.text("keyFor")); err != nil {
 		return s, err
+	}
+	if s.Trace != "" && !IsTrace(s.Trace) {
+		return s, fmt.Errorf("the field traceparent is %q, want 00-<32 hex digits>-<16 hex digits>-<2 hex digits>", s.Trace)
 	}
 	if s.Retry, err = parseRetry(r.text("retry")); err != nil {
 		return s, err

@@ -180,6 +180,8 @@ type Submission struct {
 	Single map[string]string
 	By     string
 	Labels map[string]string
+	// Trace is the W3C traceparent of which the run is a part, or empty.
+	Trace string
 	// Deliveries counts how often the entry was delivered, 1 the first time.
 	Deliveries int64
 }

@@ -79,12 +79,14 @@ type Request struct {
 	KeyFor time.Duration
 	By     string
 	Labels map[string]string
+	// Trace is a W3C traceparent: the run is a part of that trace.
+	Trace string
 }
 
 // Submit sends a request and returns its entry id, with which the answer can
 // be asked for.
 func (c *Client) Submit(ctx context.Context, r Request) (entry string, err error) {
-	sub := wire.Submission{ID: r.ID, Key: r.Key, KeyFor: r.KeyFor.Milliseconds(), Recipe: r.Recipe, Definition: r.Definition, From: r.From, Retry: r.Retry, NoCache: r.NoCache, By: r.By, Labels: r.Labels}
+	sub := wire.Submission{ID: r.ID, Key: r.Key, KeyFor: r.KeyFor.Milliseconds(), Recipe: r.Recipe, Definition: r.Definition, From: r.From, Retry: r.Retry, NoCache: r.NoCache, By: r.By, Labels: r.Labels, Trace: r.Trace}
 	if len(r.Inputs) > 0 {
 		if sub.Inputs, err = json.Marshal(r.Inputs); err != nil {
 			return "", fmt.Errorf("write the inputs: %w", err)

@@ -13,7 +13,7 @@ import (
 
 // Attempt tells a handler which try at which task this is.
 type Attempt struct {
-	Run, Task, Recipe, Handler, Worker string
+	Run, Task, Recipe, Handler, Worker, Queue string
 	// Number counts the attempts of the task from 1.
 	Number int
 	// Pub names this publication of the attempt, and no other.
@@ -21,6 +21,9 @@ type Attempt struct {
 	// IdempotencyKey is the same for all attempts at the task: give it to
 	// services that must not do things twice.
 	IdempotencyKey string
+	// Trace is the W3C traceparent of the attempt, or empty: what the handler
+	// calls belongs there.
+	Trace string
 	// Deadline is when the attempt times out; zero without a timeout.
 	Deadline time.Time
 	// Env is the job's env, Dir a working directory of the attempt's own,

@@ -34,6 +34,7 @@ func (r *Run) Fields() []string {
 		"paused", jsonText(r.Paused != nil, r.Paused),
 		"signals", jsonText(len(r.Signals) > 0, r.Signals),
 		"noCache", jsonText(r.NoCache, r.NoCache),
+		"traceparent", r.Trace,
 	}
 }
 
@@ -101,6 +102,7 @@ func Parse(id string, partition int, fields map[string]string) (Run, error) {
 		Inputs:      bytesOf(fields["inputs"]),
 		Outputs:     bytesOf(fields["outputs"]),
 		SubmittedBy: fields["by"],
+		Trace:       fields["traceparent"],
 	}
 	numbers := []struct {
 		name string

@@ -282,6 +282,8 @@ type Run struct {
 	Signals []Signal
 	// NoCache says that the run looks up no results of other runs.
 	NoCache bool
+	// Trace is the W3C traceparent that came with the submission, or empty.
+	Trace string
 	// Tasks and Done count the tasks that exist so far and the final ones.
 	Counts Counts
 }

@@ -78,7 +78,7 @@ func (a *attempt) failed(code, message string, permanent bool) *wire.Event {
 
 // perform runs the handler and returns what to report; nothing when the ticket
 // is somebody else's now.
-func (a *attempt) perform() *wire.Event {
+func (a *attempt) perform() (report *wire.Event) {
 	if err := a.w.keys.Verify(&a.ticket, time.Now(), a.w.cfg.SignedWithin); err != nil {
 		a.refuse(err)
 		return nil
@@ -100,7 +100,10 @@ func (a *attempt) perform() *wire.Event {
 	ctx, stop := a.timeouts()
 	defer stop()
 	defer time.AfterFunc(startedAfter, func() { a.send(a.event(wire.Started)) }).Stop()
-	out, err := a.call(job.WithFiles(job.NewContext(ctx, a.info(), a), files{a.w.files, a.Dir}), h)
+	info := a.info()
+	ctx, end := a.observed(ctx, info)
+	defer func() { end(report) }()
+	out, err := a.call(job.WithFiles(job.NewContext(ctx, info, a), files{a.w.files, a.Dir}), h)
 	a.flushLines()
 	if cause := context.Cause(ctx); cause != nil && (err != nil || !errors.Is(cause, ErrDraining)) {
 		return a.outOf(cause)
@@ -146,7 +149,7 @@ func (a *attempt) timeouts() (context.Context, context.CancelFunc) {
 
 func (a *attempt) info() job.Attempt {
 	i := job.Attempt{
-		Run: a.ticket.Run, Task: a.ticket.Task, Recipe: a.ticket.Recipe, Handler: a.ticket.Handler,
+		Run: a.ticket.Run, Task: a.ticket.Task, Recipe: a.ticket.Recipe, Handler: a.ticket.Handler, Queue: a.ticket.Queue, Trace: a.ticket.Trace,
 		Worker: a.w.cfg.Name, Number: a.ticket.Attempt, Pub: a.ticket.Pub,
 		IdempotencyKey: a.ticket.Run + "/" + a.ticket.Task,
 	}

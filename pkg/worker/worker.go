@@ -67,6 +67,8 @@ type Config struct {
 	Hide    []string
 	Version string
 	Logger  *zap.Logger
+	// Observer, if given, is told what the worker does.
+	Observer *Observer
 }
 
 func (c Config) withDefaults() Config {
@@ -103,6 +105,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()
+	}
+	if c.Observer == nil {
+		c.Observer = &Observer{}
 	}
 	return c
 }
@@ -232,7 +237,7 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // begin connects, and hands back what a worker of this name held when it died.
 func (w *Worker) begin(ctx context.Context) (*redisstore.Store, error) {
-	store, err := redisstore.Open(ctx, redisstore.Config{URL: w.cfg.URL, TLS: w.cfg.TLS, Prefix: w.cfg.Prefix, Name: "orchis-worker-" + w.cfg.Name})
+	store, err := redisstore.Open(ctx, redisstore.Config{URL: w.cfg.URL, TLS: w.cfg.TLS, Prefix: w.cfg.Prefix, Name: "orchis-worker-" + w.cfg.Name, OnError: w.cfg.Observer.RedisError})
 	if err != nil {
 		return nil, err
 	}
