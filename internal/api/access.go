@@ -16,6 +16,9 @@ func (s *Server) BasePath() string { return s.cfg.BasePath }
 // ReadOnly says that nothing may be changed.
 func (s *Server) ReadOnly() bool { return s.cfg.ReadOnly }
 
+// Settings are those in effect.
+func (s *Server) Settings() []Setting { return s.cfg.Settings }
+
 // Version is that of the build.
 func (s *Server) Version() string { return s.cfg.Version }
 

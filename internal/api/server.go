@@ -38,9 +38,14 @@ type Config struct {
 	Ready   func(context.Context) []string
 	Version string
 	Log     *zap.Logger
+	// Settings are those in effect, for people; secrets are hidden.
+	Settings []Setting
 	// Metrics, if given, answers /metrics.
 	Metrics http.Handler
 }
+
+// Setting is a setting in effect: where it comes from, and what it is for.
+type Setting struct{ Name, Value, From, Why string }
 
 // Server answers the HTTP API.
 type Server struct {

@@ -9,9 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/orchis-run/orchis/internal/config"
 	"github.com/orchis-run/orchis/internal/daemon"
-	"github.com/orchis-run/orchis/internal/redisstore"
 	"github.com/orchis-run/orchis/pkg/client"
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -217,20 +215,11 @@ func (a *app) doctorCommand() *cobra.Command {
 func (a *app) configCommand() *cobra.Command {
 	return &cobra.Command{Use: "config", Short: "Show the settings in effect", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
 		var rows [][]string
-		values := config.Values(a.settings)
-		for _, s := range config.Describe() {
-			v := values[s.Name]
-			if s.Name == "REDIS_URL" && v != "" {
-				v = redisstore.Masked(v)
-			}
-			if (s.Name == "ORCHIS_SIGNING_KEY" || s.Name == "ORCHIS_API_TOKEN") && v != "" {
-				v = "(hidden)"
-			}
-			from := a.settings.Source(s.Name)
+		for _, s := range daemon.InEffect(&a.settings) {
 			if s.Name == "REDIS_URL" && a.redis != "" || s.Name == "ORCHIS_PROJECT" && a.project != "" {
-				from = "flag"
+				s.From = "flag"
 			}
-			rows = append(rows, []string{s.Name, v, from})
+			rows = append(rows, []string{s.Name, s.Value, s.From})
 		}
 		a.table("SETTING VALUE FROM", rows)
 		return nil

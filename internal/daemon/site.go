@@ -41,7 +41,7 @@ func Site(ctx context.Context, s config.Settings, address string, ready func(con
 	}
 	server := api.New(api.Config{
 		Client: c, Definitions: s.Definitions(), Token: s.APIToken, ReadOnly: s.API == "read", BasePath: s.BasePath,
-		Hosts: hosts, Ready: ready, Version: Version(), Log: log, Metrics: metrics,
+		Hosts: hosts, Ready: ready, Version: Version(), Log: log, Metrics: metrics, Settings: InEffect(&s),
 	})
 	mux := http.NewServeMux()
 	server.Register(mux)

@@ -241,6 +241,8 @@ type system struct {
 	Active  int64
 	Ended   int64
 	Version string
+	// Settings are those in effect.
+	Settings []api.Setting
 }
 
 func (s *site) system(r *http.Request) (*view, error) {
@@ -254,5 +256,5 @@ func (s *site) system(r *http.Request) (*view, error) {
 		return nil, err
 	}
 	epoch, err := c.Epoch(ctx)
-	return &view{Title: "System", Nav: "system", Data: &system{checks, epoch, totals.Active, totals.Ended, s.api.Version()}}, err
+	return &view{Title: "System", Nav: "system", Data: &system{checks, epoch, totals.Active, totals.Ended, s.api.Version(), s.api.Settings()}}, err
 }

@@ -160,7 +160,7 @@ func TestPagesShowWhatIsThere(t *testing.T) {
 			"/recipes/shop":                   {`name="input.n"`, `max="9"`, "How many", "<option selected>small", `data-node="count"`, "recipes/shop.yaml"},
 			"/workers":                        {"worker-1", "debug"},
 			"/schedules":                      {"every Monday at 03:30", "Europe/Berlin"},
-			"/system":                         {"Runs kept", "version"},
+			"/system":                         {"Runs kept", "version", "ORCHIS_LEASE", "1s"},
 			"/runs/" + shop:                   {`data-node="count"`, `href="#i-succeeded"`, "Run what changed", "3"},
 			"/runs/" + shop + "?job=count[1]": {"alert(3)", `class="fg1"`, "Attempts", "Retry from here"},
 			"/runs/" + broken + "?job=fail":   {"&lt;i&gt;no", "Attempts"},
