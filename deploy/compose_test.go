@@ -42,7 +42,11 @@ func TestComposeFilesAreValid(t *testing.T) {
 		}
 	}
 	checkServices(t, p, "orchestrator", "worker")
-	for name, s := range p.Services {
+	all, err := project(t, "docker-compose.yml", []string{"observability"}, token)
+	if err != nil || len(all.Services) != 5 {
+		t.Fatalf("%d services, %v", len(all.Services), err)
+	}
+	for name, s := range all.Services {
 		for _, port := range s.Ports {
 			if port.HostIP != "127.0.0.1" {
 				t.Errorf("%s can be reached from other machines: %+v", name, port)
@@ -74,6 +78,46 @@ func TestComposeFilesAreValid(t *testing.T) {
 	}
 	if w := volume("worker"); w == "" || w != volume("orchestrator") || w == volume("redis") {
 		t.Errorf("artifacts are in %q, the orchestrator looks after %q", w, volume("orchestrator"))
+	}
+}
+
+// TestObservabilityFindsItsFiles: with the profile, Prometheus gets its settings,
+// its rules and the token, and Grafana the dashboard, where they look for them.
+func TestObservabilityFindsItsFiles(t *testing.T) {
+	t.Parallel()
+	p, err := project(t, "docker-compose.yml", []string{"observability"}, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(service, path string) string {
+		for _, v := range p.Services[service].Volumes {
+			if rest, ok := strings.CutPrefix(path, v.Target); ok && v.Type == types.VolumeTypeBind {
+				text, err := os.ReadFile(v.Source + rest)
+				if err != nil {
+					t.Error(err)
+				}
+				return string(text)
+			}
+		}
+		t.Errorf("%s has no %s", service, path)
+		return ""
+	}
+	config := read("prometheus", "/etc/prometheus/prometheus.yml")
+	for _, want := range []string{"names: [orchestrator], type: A, port: 8420", "names: [worker], type: A, port: 8421", "rule_files: [alerts.yml]", "\n    authorization: { credentials_file: /run/secrets/orchis-token }"} {
+		if !strings.Contains(config, want) {
+			t.Errorf("prometheus.yml says nothing of %q", want)
+		}
+	}
+	read("prometheus", "/etc/prometheus/alerts.yml")
+	if s := p.Services["prometheus"].Secrets; len(s) != 1 || s[0].Source != "orchis-token" || token != "ORCHIS_API_TOKEN="+p.Secrets["orchis-token"].Content {
+		t.Errorf("Prometheus gets the secrets %+v, which are %d", s, len(p.Secrets))
+	}
+	if source := read("grafana", "/etc/grafana/provisioning/datasources/prometheus.yml"); !strings.Contains(source, "url: http://prometheus:9090\n") {
+		t.Errorf("Grafana asks elsewhere:\n%s", source)
+	}
+	boards := read("grafana", "/etc/grafana/provisioning/dashboards/orchis.yml")
+	if home := value(p.Services["grafana"], "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"); read("grafana", home) == "" || !strings.Contains(boards, "path: "+filepath.Dir(home)+" ") {
+		t.Errorf("Grafana looks for dashboards elsewhere than %s:\n%s", home, boards)
 	}
 }
 

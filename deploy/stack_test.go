@@ -112,6 +112,9 @@ func (s *stack) up(scale map[string]int) error {
 		}
 	}
 	for _, service := range services {
+		if len(service.Profiles) > 0 { // programs of others, which this machine need not have
+			continue
+		}
 		count := 1
 		if service.Deploy != nil && service.Deploy.Replicas != nil {
 			count = *service.Deploy.Replicas

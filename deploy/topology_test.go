@@ -145,6 +145,12 @@ func (s *stack) opens(t *testing.T, port int) {
 	if code, _ := ask("/api/v1/runs", ""); code != http.StatusUnauthorized {
 		t.Errorf("without the token the API answers %d", code)
 	}
+	if code, text := ask("/metrics", secret); code != http.StatusOK || !strings.Contains(text, "orchis_build_info{") {
+		t.Errorf("Prometheus gets %d: %s", code, text)
+	}
+	if code, _ := ask("/metrics", ""); code != http.StatusUnauthorized {
+		t.Errorf("without the token Prometheus gets %d", code)
+	}
 	if code, body := ask("/readyz", ""); code != http.StatusOK {
 		t.Errorf("the orchestrator is not ready: %s", body)
 	}
