@@ -52,8 +52,8 @@ e2e: ## Run the end-to-end tests: real processes on a real Redis; TOPOLOGY=clust
 	CI=true ORCHIS_E2E_TOPOLOGY=$(TOPOLOGY) $(GO) test -count=1 -v ./e2e/... ./deploy/...
 
 .PHONY: chaos
-chaos: ## Harm processes, links and Redis under load, and write docs/reliability.md; SEEDS=10 is how often, SEED=1 the first
-	CI=true ORCHIS_REPORT=$(CURDIR)/docs/reliability.md ORCHIS_CHAOS=$(or $(SEEDS),10) ORCHIS_CHAOS_SEED=$(or $(SEED),1) $(GO) test -count=1 -timeout 5h -run Chaos -v ./e2e/...
+chaos: ## Harm processes, links and Redis under load, and write docs/reliability.md; CHAOS_RUNS=120 runs (12 a seed) or SEEDS=10 is how often, SEED=1 the first
+	CI=true ORCHIS_REPORT=$(CURDIR)/docs/reliability.md ORCHIS_CHAOS=$(or $(SEEDS),10) ORCHIS_CHAOS_RUNS=$(CHAOS_RUNS) ORCHIS_CHAOS_SEED=$(or $(SEED),1) $(GO) test -count=1 -timeout 5h -run Chaos -v ./e2e/...
 	for topology in cluster sentinels; do \
 	  CI=true ORCHIS_REPORT=$(CURDIR)/docs/reliability.md ORCHIS_CHAOS_TOPOLOGY=$$topology ORCHIS_CHAOS=$(or $(FAILOVERS),2) ORCHIS_CHAOS_SEED=$(or $(SEED),1) $(GO) test -count=1 -timeout 60m -run Chaos -v ./e2e/... || exit 1; \
 	done

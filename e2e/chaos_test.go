@@ -80,9 +80,10 @@ func drawDAG(r *rand.Rand, effects string) dag {
 }
 
 // TestChaos lets runs go on while processes are killed and frozen, their links
-// cut, blocked and slowed down, and Redis restarted, filled up and robbed; then
-// it holds what was recorded against what the jobs themselves have written.
-// ORCHIS_CHAOS is the number of seeds, ORCHIS_CHAOS_SEED the first, and
+// cut, blocked one way or both and slowed down, and Redis restarted, filled up,
+// robbed and emptied; then it holds what was recorded against what the jobs
+// themselves have written. ORCHIS_CHAOS is the number of seeds, or
+// ORCHIS_CHAOS_RUNS that of runs at least, ORCHIS_CHAOS_SEED the first seed, and
 // ORCHIS_CHAOS_TOPOLOGY cluster or sentinels.
 func TestChaos(t *testing.T) {
 	t.Parallel()
@@ -90,6 +91,9 @@ func TestChaos(t *testing.T) {
 	seeds, first := 1, uint64(1)
 	if n, err := strconv.Atoi(os.Getenv("ORCHIS_CHAOS")); err == nil {
 		seeds = n
+	}
+	if n, err := strconv.Atoi(os.Getenv("ORCHIS_CHAOS_RUNS")); err == nil {
+		seeds = (n + chaosRuns - 1) / chaosRuns
 	}
 	if n, err := strconv.ParseUint(os.Getenv("ORCHIS_CHAOS_SEED"), 10, 64); err == nil {
 		first = n
@@ -171,6 +175,9 @@ func chaos(t *testing.T, seed uint64, topology string, faults map[string]int) in
 	}
 	for range 8 {
 		s.fault()
+	}
+	for _, id := range slices.Sorted(maps.Keys(runs)) {
+		s.there(id, runs[id]) // also after all was deleted
 	}
 	for _, id := range slices.Sorted(maps.Keys(runs)) {
 		if runs[id].cancelled {
@@ -262,7 +269,8 @@ func (s *storm) fault() {
 	}
 	kinds := []string{"kill", "kill", "freeze", "stop"}
 	if s.failover == nil {
-		kinds = append(kinds, "cut", "block", "slow", "Redis freeze", "Redis kill", "memory full", "tickets deleted", "group destroyed", "events deleted")
+		kinds = append(kinds, "cut", "block", "deafen", "mute", "lose replies of", "lose replies of", "slow",
+			"Redis freeze", "Redis kill", "memory full", "tickets deleted", "group destroyed", "events deleted", "timers deleted", "everything deleted")
 	}
 	what := kinds[s.r.IntN(len(kinds))]
 	d := time.Duration(100+s.r.IntN(2500)) * time.Millisecond
@@ -297,10 +305,15 @@ func (s *storm) onLink(what, name string, d time.Duration) bool {
 	switch what {
 	case "cut":
 		s.links[name].Cut()
-	case "block":
-		s.links[name].Block(true)
+	case "block", "deafen", "mute":
+		s.links[name].Block(map[string]redistest.Direction{"block": redistest.Requests | redistest.Replies, "deafen": redistest.Replies, "mute": redistest.Requests}[what])
 		s.pause(d)
-		s.links[name].Block(false)
+		s.links[name].Block(0)
+	case "lose replies of":
+		for range 1 + s.r.IntN(8) {
+			s.links[name].DropReply()
+			s.pause(time.Duration(s.r.IntN(150)) * time.Millisecond)
+		}
 	case "slow":
 		s.links[name].Slow(100 * time.Millisecond)
 		s.pause(d)
@@ -331,6 +344,11 @@ func (s *storm) onRedis(what string, d time.Duration) {
 		s.redisCLI("XGROUP", "DESTROY", "orchis:{0}:tickets:default", "workers")
 	case "events deleted":
 		s.redisCLI("DEL", "orchis:{0}:events")
+	case "timers deleted":
+		s.redisCLI("DEL", "orchis:{0}:timers")
+	case "everything deleted":
+		s.forgotten = true
+		s.redisCLI("FLUSHALL")
 	}
 }
 

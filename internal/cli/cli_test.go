@@ -17,7 +17,20 @@ import (
 	"github.com/orchis-run/orchis/internal/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain keeps the artifacts of the tests out of the source.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "orchis-cli-")
+	if err == nil {
+		err = os.Setenv("ORCHIS_ARTIFACTS", dir)
+	}
+	if err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(dir)
+		os.Exit(code)
+	}))
+}
 
 // typed runs the command as a person would type it.
 func typed(ctx context.Context, t *testing.T, in string, args ...string) (out, errs string, code int) {

@@ -22,6 +22,12 @@ func drawFlow(t *rapid.T, nested bool) string {
 	if rapid.Bool().Draw(t, "limited") {
 		fmt.Fprintf(&b, "parallelism: %d\n", rapid.IntRange(1, 3).Draw(t, "parallelism"))
 	}
+	if rapid.IntRange(0, 5).Draw(t, "grouped") == 0 {
+		fmt.Fprintf(&b, "concurrency: {group: f, limit: 1, onLimit: %s}\n", rapid.SampledFrom([]string{"queue", "skip", "fail"}).Draw(t, "onLimit"))
+	}
+	if rapid.IntRange(0, 5).Draw(t, "timed") == 0 {
+		b.WriteString("timeout: 2h\n")
+	}
 	b.WriteString("jobs:\n")
 	jobs := rapid.IntRange(1, 6).Draw(t, "jobs")
 	for i := range jobs {
@@ -43,7 +49,9 @@ func drawFlow(t *rapid.T, nested bool) string {
 				"    waitFor: {signal: s, timeout: 1h, default: 1}\n", "    waitFor: {signal: s, timeout: 1h, match: self.data == 1}\n",
 			}).Draw(t, "kind"))
 		default:
-			fmt.Fprintf(&b, "    job: %s\n", rapid.SampledFrom([]string{"work", "work", "transform"}).Draw(t, "handler"))
+			handler := rapid.SampledFrom([]string{"work", "work", "transform"}).Draw(t, "handler")
+			fmt.Fprintf(&b, "    job: %s\n", handler)
+			drawGates(t, &b, handler == "work")
 		}
 		if rapid.IntRange(0, 2).Draw(t, "iterated") == 0 {
 			fmt.Fprintf(&b, "    iterate: {from: 1, to: %d}\n", rapid.IntRange(0, 4).Draw(t, "items"))
@@ -130,6 +138,7 @@ func TestEveryRunEndsOnce(t *testing.T) {
 				t.Fatalf("the run does not end: %d tickets, %d timers, counts %+v", len(g.tickets), len(g.timers), g.run.Record().Counts)
 			}
 			g.checkWaits(t)
+			g.checkTimers(t)
 			g.checkPlaces(t)
 			if rapid.IntRange(0, 9).Draw(t, "crash") == 0 {
 				g.restore()
@@ -170,9 +179,10 @@ func (g *rig) draw(t *rapid.T, old *[]Event) (Event, bool) {
 		return Event{Kind: rapid.SampledFrom([]Kind{Approve, Reject}).Draw(t, "answer"), Task: task, By: "bob"}, true
 	case what < 5 && len(*old) > 0:
 		return rapid.SampledFrom(*old).Draw(t, "old"), true
-	case len(tasks) == 0 || what < 10 && len(g.timers) > 0:
-		tm, ok := g.next()
-		return Event{Kind: TimerFired, Timer: tm.Kind, Task: tm.Task, Pub: tm.Pub}, ok
+	case what < 8 || len(tasks) == 0:
+		if ev, ok := g.world(t, len(tasks) == 0); ok || len(tasks) == 0 {
+			return ev, ok
+		}
 	}
 	k := g.tickets[rapid.SampledFrom(tasks).Draw(t, "task")]
 	ev := Event{Task: k.Task, Pub: k.Pub, Worker: "w", Started: g.now}
@@ -223,6 +233,12 @@ func (g *rig) checkPlaces(t *rapid.T) {
 
 // checkWaits: every task that is not final has an answer to why.
 func (g *rig) checkWaits(t *rapid.T) {
+	if g.run.root == nil && !g.run.Final() { // the run itself waits
+		if waits := g.run.Waits(); len(waits) != 1 || waits[0].Kind == "" {
+			t.Fatalf("no answer for the run: %+v", waits)
+		}
+		return
+	}
 	var got run.Counts
 	for _, w := range g.run.Waits() {
 		got.Add(w.State, w.Tasks)
@@ -241,7 +257,7 @@ func (g *rig) checkEnd(t *rapid.T, old []Event) {
 	if g.ends != 1 {
 		t.Fatalf("the run ended %d times", g.ends)
 	}
-	if len(g.tickets) > 0 || len(g.timers) > 0 || len(g.run.InFlight()) > 0 {
+	if len(g.tickets) > 0 || len(g.timers) > 0 && !g.robbed || len(g.run.InFlight()) > 0 {
 		t.Fatalf("left behind: tickets %v, timers %v", g.tickets, g.timers)
 	}
 	counts := g.run.Record().Counts

@@ -35,6 +35,7 @@ type rig struct {
 	timers  map[string]Timer
 	started map[string]int
 	ends    int
+	robbed  bool // timers have vanished
 }
 
 // compile loads definitions that stand in a map of files; the first is asked for.

@@ -23,8 +23,13 @@ func (pt *partition) broken(ctx context.Context, t *todo, cause error) (*wire.Co
 		return nil, nil, nil // left pending: they are claimed again
 	}
 	rec, err := pt.o.store.Run(ctx, t.id)
-	if err != nil {
+	switch {
+	case err != nil && pt.o.store.Retryable(err):
 		return nil, nil, err
+	case err != nil: // not even that can be written down; the others must go on
+		pt.o.log.Error("a run cannot be read: what happened to it has no effect", zap.String("run_id", t.id), zap.Error(err))
+		pt.unreadable[t.id] = true
+		return nil, nil, pt.dismiss(ctx, t, false)
 	}
 	now := pt.o.now().UnixMilli()
 	old := rec

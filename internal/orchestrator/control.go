@@ -21,7 +21,13 @@ func (o *Orchestrator) control(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	for i := range wishes {
 		if err := o.wish(ctx, &wishes[i]); err != nil {
-			return err
+			if o.store.Retryable(err) {
+				return err
+			}
+			// The others must not wait for one that cannot be dealt with.
+			if err := o.refuse(ctx, &wishes[i], "internal error: "+err.Error()); err != nil {
+				return err
+			}
 		}
 		if err := o.store.AckControl(ctx, []string{wishes[i].Entry}); err != nil {
 			return err

@@ -58,10 +58,10 @@ func toCommit(id string, version int64, before *run.Run, fx *engine.Effects, now
 		})
 	}
 	for _, t := range fx.SetTimers {
-		c.SetTimers = append(c.SetTimers, wire.Timer{Run: id, Kind: t.Kind, Task: t.Task, Pub: t.Pub, Due: t.Due})
+		c.SetTimers = append(c.SetTimers, toTimer(id, t))
 	}
 	for _, t := range fx.ClearTimers {
-		c.ClearTimers = append(c.ClearTimers, wire.Timer{Run: id, Kind: t.Kind, Task: t.Task, Pub: t.Pub})
+		c.ClearTimers = append(c.ClearTimers, toTimer(id, engine.Timer{Kind: t.Kind, Task: t.Task, Pub: t.Pub}))
 	}
 	for _, d := range fx.Dead {
 		c.Dead = append(c.Dead, wire.DeadLetter{Run: id, Task: d.Task, Handler: d.Handler, Attempt: d.Attempt, Error: d.Error, At: now})

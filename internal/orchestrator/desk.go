@@ -37,9 +37,15 @@ func (l *loaded) prepare(limits engine.Limits) (err error) {
 	if l.program != nil {
 		return nil
 	}
-	program, err := engine.Compile(l.bundle, limits)
+	program, err := safely("compile the definition", func() (*engine.Program, error) {
+		program, err := engine.Compile(l.bundle, limits)
+		if err != nil {
+			return nil, &refusal{err.Error()}
+		}
+		return program, nil
+	})
 	if err != nil {
-		return &refusal{err.Error()}
+		return err
 	}
 	if l.text, err = l.bundle.Encode(); err != nil {
 		return err
@@ -95,16 +101,18 @@ func (d *desk) load(ctx context.Context, sub *wire.Submission) (*loaded, error) 
 		return nil, err
 	}
 	l := d.o.loader.With(known)
-	var diags flow.Diagnostics
 	def := &loaded{}
-	if sub.Definition != "" {
-		def.bundle, diags = l.LoadText("<definition>", []byte(sub.Definition))
-	} else {
-		def.bundle, diags = l.LoadLocal(sub.Recipe)
-	}
-	if err := diags.Err(); err != nil {
-		def.err = &refusal{err.Error()}
-	}
+	def.bundle, def.err = safely("read the definition", func() (*flow.Bundle, error) {
+		read := func() (*flow.Bundle, flow.Diagnostics) { return l.LoadLocal(sub.Recipe) }
+		if sub.Definition != "" {
+			read = func() (*flow.Bundle, flow.Diagnostics) { return l.LoadText("<definition>", []byte(sub.Definition)) }
+		}
+		bundle, diags := read()
+		if err := diags.Err(); err != nil {
+			return nil, &refusal{err.Error()}
+		}
+		return bundle, nil
+	})
 	d.loaded[from] = def
 	return def, def.err
 }

@@ -64,7 +64,10 @@ func TestSilenceAloneTakesNothingAway(t *testing.T) {
 			t.Fatal(err)
 		}
 		ticket := wire.Ticket{Run: "r", Task: "a", Queue: "default", Pub: "p", Handler: "work"}
-		if _, err := s.store.Commit(t.Context(), 0, []wire.Commit{{Run: "r", Fields: []string{"state", "running"}, Tickets: []wire.Ticket{ticket}}}); err != nil {
+		if _, err := s.store.Commit(t.Context(), 0, []wire.Commit{{
+			Run: "r", Fields: []string{"state", "running"}, Tickets: []wire.Ticket{ticket},
+			Tasks: []string{"a", (&run.Task{State: run.TaskQueued, Pub: "p"}).Encode()},
+		}}); err != nil {
 			t.Fatal(err)
 		}
 		held, err := s.store.ReadTickets(t.Context(), 0, []string{"default"}, "w", 1, 0)

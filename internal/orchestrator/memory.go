@@ -49,8 +49,11 @@ func (pt *partition) program(ctx context.Context, digest string) (*engine.Progra
 		return p, nil
 	}
 	raw, err := pt.o.store.Definition(ctx, pt.p, digest)
+	if errors.Is(err, wire.ErrNotFound) { // the run is there, which is another thing
+		return nil, fmt.Errorf("definition %s is gone", digest)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("definition %s: %w", digest, errors.Join(err))
+		return nil, fmt.Errorf("definition %s: %w", digest, err)
 	}
 	b, err := flow.DecodeBundle(raw)
 	if err != nil {

@@ -151,7 +151,7 @@ func (w *twin) askMore(ctx context.Context, what int, run string, a, b int) stri
 		stored, err := w.s.Load(ctx, run)
 		return fmt.Sprintf("load %s %s %v", run, brief(stored), err)
 	case 18:
-		ids, err := w.s.ActiveRuns(ctx, 0, time.UnixMilli(int64(b)), 1+a%3)
+		ids, err := w.s.ActiveRuns(ctx, 0, time.UnixMilli(int64(b)), b%2, 1+a%3)
 		return fmt.Sprint("active ", ids, err)
 	}
 	if b%2 == 0 {

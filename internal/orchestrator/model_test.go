@@ -187,12 +187,13 @@ func (m *model) due(now time.Time, limit int) (due []wire.Timer, next time.Time)
 	return due, time.Time{}
 }
 
-// before returns the members up to a score, the lowest first.
-func before(set map[string]int64, at time.Time, limit int) []string {
+// before returns the members up to a score, the lowest first, after so many.
+func before(set map[string]int64, at time.Time, after, limit int) []string {
 	ids := slices.SortedFunc(maps.Keys(set), func(a, b string) int {
 		return cmp.Or(cmp.Compare(set[a], set[b]), cmp.Compare(a, b))
 	})
 	ids = slices.DeleteFunc(ids, func(id string) bool { return set[id] > at.UnixMilli() })
+	ids = ids[min(len(ids), after):]
 	return ids[:min(len(ids), limit)]
 }
 

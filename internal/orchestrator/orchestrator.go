@@ -7,8 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -106,13 +108,14 @@ type Orchestrator struct {
 	sleep func(context.Context, time.Duration)
 	nonce func() uint64
 
-	times timetable // the scheduler's own
+	times   timetable // the scheduler's own
+	claimed time.Time // when submissions that were left behind were looked for
 
 	mu       sync.Mutex
 	owned    map[int]bool
 	newborn  map[int]*nursery // by partition
-	trouble  error
-	pressure string // why submissions are rejected now
+	trouble  map[string]error // of what is done, by its name
+	pressure string           // why submissions are rejected now
 	draining bool
 }
 
@@ -147,8 +150,8 @@ func (o *Orchestrator) Ready(context.Context) []string {
 	if o.pressure != "" {
 		reasons = append(reasons, o.pressure)
 	}
-	if o.trouble != nil {
-		reasons = append(reasons, o.trouble.Error())
+	for _, what := range slices.Sorted(maps.Keys(o.trouble)) {
+		reasons = append(reasons, what+": "+o.trouble[what].Error())
 	}
 	return reasons
 }
@@ -216,9 +219,7 @@ func (o *Orchestrator) forever(ctx context.Context, what string, do func(context
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // an error at the end is the end
 		}
-		o.mu.Lock()
-		o.trouble = err
-		o.mu.Unlock()
+		o.noteTrouble(what, err)
 		if err == nil {
 			tries = 0
 			continue
@@ -235,6 +236,19 @@ func (o *Orchestrator) forever(ctx context.Context, what string, do func(context
 		pause(ctx, rand.N(ceiling)+10*time.Millisecond)
 	}
 	return nil
+}
+
+func (o *Orchestrator) noteTrouble(what string, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err == nil {
+		delete(o.trouble, what)
+		return
+	}
+	if o.trouble == nil {
+		o.trouble = map[string]error{}
+	}
+	o.trouble[what] = err
 }
 
 // every does a thing at an interval until ctx ends.

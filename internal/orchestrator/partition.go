@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"go.uber.org/zap"
@@ -32,9 +31,11 @@ type partition struct {
 	size     int
 	renewed  time.Time
 	claimed  time.Time
-	swept    time.Time
-	missing  map[string]bool // publications that were not found once
-	suspects map[string]time.Time
+	sweeps   time.Time
+	swept    sweeper
+	// unreadable are runs of which it is known that nothing can be done.
+	unreadable map[string]bool
+	suspects   map[string]time.Time
 }
 
 // live is a run in memory, as of its newest commit.
@@ -48,7 +49,7 @@ type live struct {
 }
 
 func newPartition(o *Orchestrator, p int) *partition {
-	return &partition{o: o, p: p, runs: map[string]*live{}, programs: map[string]*engine.Program{}, missing: map[string]bool{}, suspects: map[string]time.Time{}}
+	return &partition{o: o, p: p, runs: map[string]*live{}, programs: map[string]*engine.Program{}, suspects: map[string]time.Time{}, unreadable: map[string]bool{}}
 }
 
 // round renews the ownership and deals with what has happened.
@@ -98,8 +99,8 @@ func (pt *partition) round(ctx context.Context) error {
 			return err
 		}
 	}
-	if o.clock().Sub(pt.swept) > o.cfg.Lease {
-		pt.swept = o.clock()
+	if o.clock().Sub(pt.sweeps) > o.cfg.Lease {
+		pt.sweeps = o.clock()
 		return pt.sweep(ctx)
 	}
 	return nil
@@ -340,12 +341,7 @@ func resets(fx *engine.Effects, tm wire.Timer) bool {
 }
 
 // tryStep steps a run; a panic of the engine is an error of this run alone.
-func (pt *partition) tryStep(l *live, now int64, t *todo) (fx engine.Effects, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("step run %s: panic: %v\n%s", t.id, v, debug.Stack())
-		}
-	}()
+func (pt *partition) tryStep(l *live, now int64, t *todo) (engine.Effects, error) {
 	var events []engine.Event
 	for i := range t.events {
 		events = append(events, toEngine(&t.events[i]))
@@ -353,5 +349,6 @@ func (pt *partition) tryStep(l *live, now int64, t *todo) (fx engine.Effects, er
 	for _, tm := range t.timers {
 		events = append(events, engine.Event{Kind: engine.TimerFired, Timer: tm.Kind, Task: tm.Task, Pub: tm.Pub})
 	}
-	return l.run.Step(now, pt.o.nonce(), events...), nil
+	nonce := pt.o.nonce()
+	return safely("step run "+t.id, func() (engine.Effects, error) { return l.run.Step(now, nonce, events...), nil })
 }

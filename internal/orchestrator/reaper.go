@@ -51,12 +51,14 @@ func (pt *partition) reap(ctx context.Context) error {
 				if t.ID == "" {
 					continue
 				}
+				if dropped, err := pt.dropOrphan(ctx, t); err != nil {
+					return err
+				} else if dropped {
+					continue
+				}
 				o.log.Warn("worker lost: its task goes to another", zap.String("worker", s.Consumer),
 					zap.String("run_id", t.Run), zap.String("task", t.Task), zap.Duration("silent", s.Idle))
 				lost = append(lost, wire.Event{Type: wire.Lost, Run: t.Run, Task: t.Task, Pub: t.Pub, Worker: s.Consumer, At: o.now().UnixMilli()})
-				if err := pt.dropOrphan(ctx, t); err != nil {
-					return err
-				}
 			}
 		}
 	}
@@ -67,92 +69,23 @@ func (pt *partition) reap(ctx context.Context) error {
 	return o.store.SendEvents(ctx, pt.p, lost)
 }
 
-// dropOrphan deletes a ticket whose run is gone or has ended.
-func (pt *partition) dropOrphan(ctx context.Context, t wire.Ticket) error {
+// dropOrphan deletes a ticket that nobody waits for: its run is gone or has
+// ended, or its task has another publication now.
+func (pt *partition) dropOrphan(ctx context.Context, t wire.Ticket) (bool, error) {
 	rec, err := pt.o.store.Run(ctx, t.Run)
-	if err == nil && !rec.State.Final() {
-		return nil
-	}
 	if err != nil && !errors.Is(err, wire.ErrNotFound) {
-		return err
+		return false, err
 	}
-	return pt.o.store.DropTickets(ctx, pt.p, []wire.TicketRef{{Queue: t.Queue, Priority: t.Priority, ID: t.ID}})
-}
-
-// sweep looks after runs without progress for two leases: a ticket that is
-// missing twice is published anew, and a run that was left with things to do
-// is stepped.
-func (pt *partition) sweep(ctx context.Context) error {
-	o := pt.o
-	ids, err := o.store.ActiveRuns(ctx, pt.p, o.now().Add(-2*o.cfg.Lease), 50)
-	if err != nil || len(ids) == 0 {
-		return err
-	}
-	there, err := pt.published(ctx)
-	if err != nil {
-		return err
-	}
-	missing := map[string]bool{}
-	var events []wire.Event
-	for _, id := range ids {
-		l, err := pt.load(ctx, id)
-		if err != nil {
-			if !errors.Is(err, wire.ErrNotFound) {
-				o.log.Error("a run cannot be loaded", zap.String("run_id", id), zap.Error(err))
-			}
-			continue
+	if err == nil && !rec.State.Final() {
+		text, err := pt.o.store.Task(ctx, t.Run, t.Task)
+		if err != nil && !errors.Is(err, wire.ErrNotFound) {
+			return false, err
 		}
-		for _, f := range l.run.InFlight() {
-			if there[f.Pub] {
-				continue
-			}
-			if !pt.missing[f.Pub] {
-				missing[f.Pub] = true
-				continue
-			}
-			o.log.Warn("a ticket has vanished and is published again", zap.String("run_id", id), zap.String("task", f.Task))
-			events = append(events, wire.Event{Type: wire.Missing, Run: id, Task: f.Task, Pub: f.Pub, At: o.now().UnixMilli()})
-		}
-		if asks := l.run.OpenAsks(); len(asks) > 0 {
-			if err := pt.o.asked(ctx, id, asks, nil); err != nil {
-				return err
-			}
-		}
-		if l.before.State == run.Running && l.run.Stalled(o.now().Add(-o.cfg.Lease).UnixMilli()) {
-			pt.forget(id) // what is left to be done is found when it is loaded
-			events = append(events, wire.Event{Type: wire.Continue, Run: id, At: o.now().UnixMilli()})
-		}
-	}
-	pt.missing = missing
-	if len(events) == 0 {
-		return nil
-	}
-	return o.store.SendEvents(ctx, pt.p, events)
-}
-
-// published returns the publications that stand in the partition's queues.
-func (pt *partition) published(ctx context.Context) (map[string]bool, error) {
-	queues, err := pt.o.store.Queues(ctx, pt.p)
-	if err != nil {
-		return nil, err
-	}
-	pubs := map[string]bool{}
-	for _, q := range queues {
-		for _, l := range wire.Lanes() {
-			after := ""
-			for {
-				some, err := pt.o.store.ScanTickets(ctx, pt.p, q, l, after, 1000)
-				if err != nil {
-					return nil, err
-				}
-				for _, t := range some {
-					pubs[t.Pub], after = true, t.ID
-				}
-				if len(some) < 1000 {
-					break
-				}
+		if err == nil {
+			if task, err := run.ParseTask(t.Task, text); err != nil || task.Pub == t.Pub {
+				return false, nil //nolint:nilerr // a record that cannot be read is the step's affair
 			}
 		}
 	}
-	return pubs, nil
+	return true, pt.o.store.DropTickets(ctx, pt.p, []wire.TicketRef{{Queue: t.Queue, Priority: t.Priority, ID: t.ID}})
 }

@@ -216,8 +216,8 @@ func (v *view) RemoveTimers(_ context.Context, _ int, timers []wire.Timer) error
 	})
 }
 
-func (v *view) ActiveRuns(_ context.Context, _ int, at time.Time, limit int) ([]string, error) {
-	return call(v, "active runs", func() ([]string, error) { return before(v.active, at, limit), nil })
+func (v *view) ActiveRuns(_ context.Context, _ int, at time.Time, after, limit int) ([]string, error) {
+	return call(v, "active runs", func() ([]string, error) { return before(v.active, at, after, limit), nil })
 }
 
 func (v *view) ReadSubmissions(_ context.Context, who string, count int, block time.Duration) ([]wire.Submission, error) {

@@ -93,7 +93,7 @@ func (s *site) handlers() *job.Registry {
 
 func (s *site) newWorker(name string) *worker.Worker {
 	s.t.Helper()
-	w, err := worker.New(worker.Config{URL: s.srv.URL, Name: name, Slots: 8, Lease: s.lease, Grace: 100 * time.Millisecond, Poll: 20 * time.Millisecond}, s.handlers())
+	w, err := worker.New(worker.Config{URL: s.srv.URL, Prefix: s.srv.Prefix, Name: name, Slots: 8, Lease: s.lease, Grace: 100 * time.Millisecond, Poll: 20 * time.Millisecond}, s.handlers())
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -39,10 +39,10 @@ type runStore interface {
 	// is; zero when there is none.
 	DueTimers(ctx context.Context, p int, now time.Time, limit int) ([]wire.Timer, time.Time, error)
 	RemoveTimers(ctx context.Context, p int, timers []wire.Timer) error
-	// ActiveRuns returns runs without progress since a time, the longest first;
-	// EndedRuns those that ended before a time, or whose own retention is over,
+	// ActiveRuns returns runs without progress since a time, the longest first,
+	// after so many of them; EndedRuns those that ended before a time, or whose own retention is over,
 	// and the oldest beyond keep.
-	ActiveRuns(ctx context.Context, p int, before time.Time, limit int) ([]string, error)
+	ActiveRuns(ctx context.Context, p int, before time.Time, after, limit int) ([]string, error)
 	EndedRuns(ctx context.Context, p int, now, before time.Time, keep, limit int) ([]string, error)
 	// FittingRuns returns how many of the newest ended runs fit into so many
 	// bytes of Redis.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,10 +33,14 @@ func (o *Orchestrator) submissions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(subs) == 0 {
-		if subs, err = o.store.ClaimSubmissions(ctx, o.cfg.Name, o.cfg.Ownership, submissionBatch); err != nil {
+	// Those that were left behind get their turn also when new ones never end.
+	if len(subs) == 0 || o.clock().Sub(o.claimed) > o.cfg.Ownership {
+		o.claimed = o.clock()
+		left, err := o.store.ClaimSubmissions(ctx, o.cfg.Name, o.cfg.Ownership, submissionBatch)
+		if err != nil {
 			return err
 		}
+		subs = append(left, subs...)
 	}
 	return o.accept(context.WithoutCancel(ctx), subs)
 }
@@ -136,6 +141,17 @@ func firstLine(s string) string { line, _, _ := strings.Cut(s, "\n"); return lin
 
 var runIDForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$`)
 
+// safely does what reads what others wrote: a panic there must not end the
+// orchestrator, since the next one would meet the same.
+func safely[T any](what string, do func() (T, error)) (out T, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%s: panic: %v\n%s", what, v, debug.Stack())
+		}
+	}()
+	return do()
+}
+
 func (d *desk) create(ctx context.Context, sub *wire.Submission) (*birth, error) {
 	o, b := d.o, &birth{sub: sub, id: sub.ID}
 	if b.id == "" {
@@ -198,7 +214,7 @@ func (d *desk) wanted(ctx context.Context, sub *wire.Submission, now time.Time) 
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	inputs, err := gather(def.bundle.RootFlow(), sub, now)
+	inputs, err := safely("resolve the inputs", func() (map[string]any, error) { return gather(def.bundle.RootFlow(), sub, now) })
 	return def, inputs, nil, err
 }
 
@@ -277,14 +293,20 @@ func (d *desk) begin(ctx context.Context, b *birth, def *loaded, inputs map[stri
 		return err
 	}
 	b.p = o.store.PartitionOf(b.id)
-	b.run = engine.New(def.program, engine.Create{
-		ID: b.id, Partition: b.p, Digest: def.digest, Inputs: inputs, SubmittedBy: b.sub.By,
-		Labels: maps.Clone(b.sub.Labels), Now: now.UnixMilli(), Seeds: seeds, NoCache: b.sub.NoCache, Trace: b.sub.Trace,
-	})
 	if err := o.sow(ctx, b.id, seeds); err != nil {
 		return err
 	}
-	fx := b.run.Step(now.UnixMilli(), o.nonce(), engine.Event{Kind: engine.Start})
+	nonce := o.nonce()
+	fx, err := safely("begin run "+b.id, func() (engine.Effects, error) {
+		b.run = engine.New(def.program, engine.Create{
+			ID: b.id, Partition: b.p, Digest: def.digest, Inputs: inputs, SubmittedBy: b.sub.By,
+			Labels: maps.Clone(b.sub.Labels), Now: now.UnixMilli(), Seeds: seeds, NoCache: b.sub.NoCache, Trace: b.sub.Trace,
+		})
+		return b.run.Step(now.UnixMilli(), nonce, engine.Event{Kind: engine.Start}), nil
+	})
+	if err != nil {
+		return err
+	}
 	c := toCommit(b.id, 0, nil, &fx, now.UnixMilli())
 	c.Digest, c.Definition = def.digest, def.text
 	c.Artifacts = append(c.Artifacts, takenOver(fx.Run.Inputs, seeds)...)

@@ -54,11 +54,15 @@ func (s *Store) putBlob(ctx context.Context, p int, value []byte) (string, error
 	return digest, nil
 }
 
-// getBlob returns a value; wire.ErrNotFound when it is gone.
+// errGone says that a large value is not there any more. It is not ErrNotFound:
+// the run that refers to it is there.
+var errGone = errors.New("it is gone")
+
+// getBlob returns a value; errGone when it is not there.
 func (s *Store) getBlob(ctx context.Context, p int, digest string) ([]byte, error) {
 	value, err := s.client.Get(ctx, s.blob(p, digest)).Bytes()
 	if errors.Is(err, redis.Nil) {
-		return nil, fmt.Errorf("large value %.16s: %w", digest, wire.ErrNotFound)
+		return nil, fmt.Errorf("large value %.16s: %w", digest, errGone)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read a large value: %w", err)
@@ -127,7 +131,7 @@ func (s *Store) fillTickets(ctx context.Context, p int, tickets []wire.Ticket) (
 	for _, t := range tickets {
 		if t.Blob != "" {
 			value, err := s.getBlob(ctx, p, t.Blob)
-			if errors.Is(err, wire.ErrNotFound) {
+			if errors.Is(err, errGone) {
 				stream := s.tickets(p, t.Queue, t.Priority)
 				if err := s.bury(ctx, p, stream, groupWorkers, redis.XMessage{ID: t.ID}, err); err != nil {
 					return out, err
@@ -151,7 +155,7 @@ func (s *Store) fillEvent(ctx context.Context, p int, e *wire.Event) error {
 		return nil
 	}
 	value, err := s.getBlob(ctx, p, e.Blob)
-	if errors.Is(err, wire.ErrNotFound) {
+	if errors.Is(err, errGone) {
 		e.Type, e.Blob, e.Error = wire.Failed, "", &run.Error{Code: "blob", Message: err.Error()}
 		return nil
 	}

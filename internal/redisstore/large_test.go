@@ -263,7 +263,7 @@ func TestCommitsAreBounded(t *testing.T) {
 	if took.args > 1000*40 {
 		t.Errorf("a script was called with %d arguments", took.args)
 	}
-	if size := len(s.Client().Get(ctx, "orchis:{0}:definition:sha256:big").Val()); size == 0 || size > len(definition)/10 {
+	if size := int64(len(s.Client().Get(ctx, "orchis:{0}:definition:sha256:big").Val())); size == 0 || size > int64(len(definition)/10) {
 		t.Errorf("the definition of %d bytes stands there in %d", len(definition), size)
 	}
 	if got := must[[]byte](t)(s.Definition(ctx, 0, "sha256:big")); !bytes.Equal(got, definition) {

@@ -15,7 +15,7 @@ import (
 // own that ended before a time, those whose own has passed now, and the oldest
 // of those beyond the newest keep, whatever their retention.
 func (s *Store) EndedRuns(ctx context.Context, p int, now, before time.Time, keep, limit int) ([]string, error) {
-	ids, err := s.byScore(ctx, s.retained(p), now, limit)
+	ids, err := s.byScore(ctx, s.retained(p), now, 0, limit)
 	if err != nil || len(ids) > 0 {
 		return ids, err
 	}
@@ -91,7 +91,9 @@ func (s *Store) DeleteRuns(ctx context.Context, p int, ids []string) error {
 		if err := s.unlink(ctx, keys[runKeys:]); err != nil {
 			return fmt.Errorf("delete run %s: %w", id, err)
 		}
-		users := s.definition(p, digest) + ":runs"
+		if err := s.releaseDefinition(ctx, p, digest, id); err != nil {
+			return err
+		}
 		pipe := s.client.TxPipeline()
 		pipe.Unlink(ctx, keys[:runKeys]...)
 		for _, index := range doneIndexes(recipe, state) {
@@ -102,16 +104,22 @@ func (s *Store) DeleteRuns(ctx context.Context, p int, ids []string) error {
 		pipe.ZRem(ctx, s.retained(p), id)
 		pipe.HDel(ctx, s.doneBytes(p), id)
 		pipe.ZRem(ctx, s.active(p), id)
-		pipe.SRem(ctx, users, id)
-		left := pipe.SCard(ctx, users)
 		if _, err := pipe.Exec(ctx); err != nil {
 			return fmt.Errorf("delete run %s: %w", id, err)
 		}
-		if left.Val() == 0 && digest != "" {
-			if err := s.client.Unlink(ctx, s.definition(p, digest)).Err(); err != nil {
-				return fmt.Errorf("delete definition %s: %w", digest, err)
-			}
-		}
+	}
+	return nil
+}
+
+// releaseDefinition deletes a definition with its last run. It is one script:
+// a run that begins with it in between would lose it.
+func (s *Store) releaseDefinition(ctx context.Context, p int, digest, id string) error {
+	if digest == "" {
+		return nil
+	}
+	def := s.definition(p, digest)
+	if err := redis.NewScript(releaseSource).Run(ctx, s.client, []string{def, def + ":runs"}, id, 0).Err(); err != nil {
+		return fmt.Errorf("delete definition %s: %w", digest, err)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
@@ -47,7 +48,7 @@ type Store struct {
 	prefix     string
 	partitions int
 	redundant  bool // a master can be lost
-	epoch      string
+	epoch      atomic.Pointer[string]
 	commit     *redis.Script
 }
 
@@ -107,7 +108,14 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err != nil || n < 1 {
 		return fmt.Errorf("%s holds %q partitions", s.meta(), meta["partitions"])
 	}
-	s.partitions, s.epoch = n, meta["epoch"]
+	epoch := meta["epoch"]
+	switch old := s.epoch.Swap(&epoch); {
+	case old == nil:
+		s.partitions = n
+	case n != s.partitions: // others read it all the time
+		s.epoch.Store(old)
+		return fmt.Errorf("there are %d partitions now where there were %d: start this program again", n, s.partitions)
+	}
 	return s.Ensure(ctx, nil)
 }
 
@@ -141,11 +149,12 @@ func (s *Store) PartitionOf(run string) int {
 // Epoch returns the epoch now in Redis and the one of when the store was
 // opened; they differ after Redis came back empty.
 func (s *Store) Epoch(ctx context.Context) (now, opened string, err error) {
+	opened = *s.epoch.Load()
 	now, err = s.client.HGet(ctx, s.meta(), "epoch").Result()
 	if errors.Is(err, redis.Nil) {
-		return "", s.epoch, nil
+		return "", opened, nil
 	}
-	return now, s.epoch, err
+	return now, opened, err
 }
 
 // Recover creates anew what an emptied Redis must hold.

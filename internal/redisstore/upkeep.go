@@ -79,13 +79,14 @@ func (s *Store) DropTickets(ctx context.Context, p int, refs []wire.TicketRef) e
 	return nil
 }
 
-// ActiveRuns returns runs without progress since a time, the longest first.
-func (s *Store) ActiveRuns(ctx context.Context, p int, before time.Time, limit int) ([]string, error) {
-	return s.byScore(ctx, s.active(p), before, limit)
+// ActiveRuns returns runs without progress since a time, the longest first,
+// after so many of them.
+func (s *Store) ActiveRuns(ctx context.Context, p int, before time.Time, after, limit int) ([]string, error) {
+	return s.byScore(ctx, s.active(p), before, after, limit)
 }
 
-func (s *Store) byScore(ctx context.Context, key string, before time.Time, limit int) ([]string, error) {
-	ids, err := s.client.ZRangeArgs(ctx, redis.ZRangeArgs{Key: key, ByScore: true, Start: "-inf", Stop: before.UnixMilli(), Count: int64(limit)}).Result()
+func (s *Store) byScore(ctx context.Context, key string, before time.Time, after, limit int) ([]string, error) {
+	ids, err := s.client.ZRangeArgs(ctx, redis.ZRangeArgs{Key: key, ByScore: true, Start: "-inf", Stop: before.UnixMilli(), Offset: int64(after), Count: int64(limit)}).Result()
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", key, err)
 	}

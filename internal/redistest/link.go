@@ -18,10 +18,20 @@ type Link struct {
 	mu    sync.Mutex
 	free  *sync.Cond
 	conns map[net.Conn]bool
-	hole  bool
+	hole  Direction
+	drop  bool
 	delay time.Duration
 	over  bool
 }
+
+// Direction is a way through a link.
+type Direction int
+
+// The ways through a link: what the process sends, and what Redis replies.
+const (
+	Requests Direction = 1 << iota
+	Replies
+)
 
 // NewLink opens a link of a name.
 func NewLink(t testing.TB, s Server, name string) *Link {
@@ -65,13 +75,22 @@ func (l *Link) Cut() {
 	}
 }
 
-// Block lets nothing through, in either direction, until it is called with
-// false; connections stay open.
-func (l *Link) Block(on bool) {
+// Block lets nothing through in the given directions until it is called with
+// others, or 0; connections stay open. With Replies alone commands are carried
+// out of which the process hears nothing.
+func (l *Link) Block(ways Direction) {
 	l.mu.Lock()
-	l.hole = on
+	l.hole = ways
 	l.mu.Unlock()
 	l.free.Broadcast()
+}
+
+// DropReply breaks a connection instead of passing its next reply on: the
+// command was carried out, and the process does not hear of it.
+func (l *Link) DropReply() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.drop = true
 }
 
 // Slow lets everything through so much later; 0 ends it.
@@ -91,8 +110,8 @@ func (l *Link) serve(client net.Conn) {
 	l.conns[client], l.conns[server] = true, true
 	l.mu.Unlock()
 	var both sync.WaitGroup
-	both.Go(func() { l.carry(server, client) })
-	l.carry(client, server)
+	both.Go(func() { l.carry(server, client, Requests) })
+	l.carry(client, server, Replies)
 	both.Wait()
 	l.mu.Lock()
 	delete(l.conns, client)
@@ -101,12 +120,12 @@ func (l *Link) serve(client net.Conn) {
 }
 
 // carry copies one direction; when it ends, so does the other.
-func (l *Link) carry(to, from net.Conn) {
+func (l *Link) carry(to, from net.Conn, way Direction) {
 	defer func() { _, _ = to.Close(), from.Close() }()
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
-		if err != nil || !l.pass() {
+		if err != nil || !l.pass(way) {
 			return
 		}
 		if _, err := to.Write(buf[:n]); err != nil {
@@ -115,13 +134,17 @@ func (l *Link) carry(to, from net.Conn) {
 	}
 }
 
-// pass waits until what was read may go on; false means that all is over.
-func (l *Link) pass() bool {
+// pass waits until what was read may go on; false means that it may not, and
+// that its connection ends.
+func (l *Link) pass(way Direction) bool {
 	l.mu.Lock()
-	for l.hole && !l.over {
+	for l.hole&way != 0 && !l.over {
 		l.free.Wait()
 	}
 	delay, over := l.delay, l.over
+	if l.drop && way == Replies {
+		l.drop, over = false, true
+	}
 	l.mu.Unlock()
 	if delay > 0 && !over {
 		<-time.After(delay)

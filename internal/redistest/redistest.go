@@ -3,6 +3,7 @@
 package redistest
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/orchis-run/orchis/internal/embedded"
 )
@@ -141,6 +144,22 @@ func (s Server) Signal(t testing.TB, sig os.Signal) {
 	if err := s.cmd.Process.Signal(sig); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Do sends a command to a server that is one Redis, as somebody would by hand.
+func (s Server) Do(t testing.TB, args ...any) string {
+	t.Helper()
+	o, err := redis.ParseURL(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := redis.NewClient(o)
+	defer func() { _ = c.Close() }()
+	reply, err := c.Do(t.Context(), args...).Result()
+	if err != nil {
+		t.Fatalf("%v: %v", args, err)
+	}
+	return fmt.Sprint(reply)
 }
 
 // Socket is the path of a real server's socket.

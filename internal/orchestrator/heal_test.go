@@ -1,0 +1,262 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/orchis-run/orchis/internal/redistest"
+	"github.com/orchis-run/orchis/internal/wire"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// gated is a run that waits for an approval while its other jobs go on.
+const gated = `
+jobs:
+  gate: {approval: {message: Go}}
+  a: {job: work, inputs: {n: 1}}
+  b: {job: work, dependsOn: [a], inputs: {n: "${a.n}"}}
+  again: {job: fail, retries: {max: 2, delay: 200ms, jitter: 0}, continueOnError: true}
+  far: {job: work, queue: nobody, queueTimeout: 400ms, retries: 0, continueOnError: true}
+  last: {job: work, dependsOn: {gate: finished, b: finished, again: finished, far: finished}, inputs: {n: 1}}
+`
+
+// send sends a submission and waits until it is a run.
+func (s *site) send(id, definition string) {
+	s.t.Helper()
+	entry, err := s.store.Submit(s.t.Context(), wire.Submission{ID: id, Definition: definition})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.accepted(entry)
+}
+
+// taskIs waits until a task is in a state.
+func (s *site) taskIs(id, task string, is func(run.Task) bool) {
+	s.t.Helper()
+	s.until(task+" of "+id+" is as it should be", func() bool {
+		text, err := s.store.Task(s.t.Context(), id, task)
+		if err != nil {
+			return false
+		}
+		rec, err := run.ParseTask(task, text)
+		return err == nil && is(rec)
+	})
+}
+
+func (s *site) wish(c wire.Control) {
+	s.t.Helper()
+	if _, err := s.store.SendControl(s.t.Context(), c); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// TestAnyKeyMayVanish deletes the keys of Redis, one kind at a time, while a run
+// goes on: it comes to its end, and where its own records are gone it says so.
+func TestAnyKeyMayVanish(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		for n, key := range []string{
+			"submit", "control", "meta", "workers", "groups", "schedules", "paused",
+			"{0}:events", "{0}:timers", "{0}:active", "{0}:owner", "{0}:queues", "{0}:dead", "{0}:done",
+			"{0}:tickets:default", "{0}:tickets:nobody", "{0}:run:r:tasks", "{0}:run:r:outputs", "{0}:run:r:log",
+		} {
+			t.Run(key, func(t *testing.T) {
+				own := srv
+				own.Prefix = fmt.Sprint("p", n)
+				s := newSite(t, own)
+				s.start(s.orchestrator("o").Run)
+				s.worker("w")
+				s.send("r", gated)
+				srv.Do(t, "DEL", own.Prefix+":"+key)
+				s.taskIs("r", "again", func(rec run.Task) bool { return rec.State.Final() })
+				s.until("the run ends", func() bool {
+					s.wish(wire.Control{Op: "approve", Run: "r", Job: "gate", By: "ann"})
+					r, err := s.store.Run(t.Context(), "r")
+					return err == nil && r.State.Final()
+				})
+				s.quiet()
+			})
+		}
+	})
+}
+
+// TestARunWhoseDefinitionVanishedFails: nobody can go on with it, and it does
+// not wait for ever.
+func TestARunWhoseDefinitionVanishedFails(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s := newSite(t, srv)
+		stop := s.start(s.orchestrator("o1").Run)
+		id, idle := s.submit("jobs: {a: {job: work}}"), s.submit("jobs: {a: {approval: {message: Go}}}")
+		stop()
+		for _, run := range []string{id, idle} {
+			r, err := s.store.Run(t.Context(), run)
+			if err != nil {
+				t.Fatal(err)
+			}
+			srv.Do(t, "DEL", "orchis:{0}:definition:"+r.Definition)
+		}
+		s.worker("w")
+		s.start(s.orchestrator("o2").Run)
+		for _, id := range []string{id, idle} {
+			if r := s.ended(id, run.Failed); r.Error == nil || r.Error.Code != run.CodeInternal {
+				t.Errorf("error is %v", r.Error)
+			}
+		}
+	})
+}
+
+// TestARunThatVanishedIsForgotten: it does not stay among those under way.
+func TestARunThatVanishedIsForgotten(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s := newSite(t, srv)
+		s.start(s.orchestrator("o").Run)
+		s.send("r", "jobs: {a: {approval: {message: Go}}}")
+		srv.Do(t, "DEL", "orchis:{0}:run:r")
+		s.until("nothing is left of it", func() bool {
+			return srv.Do(t, "ZCARD", "orchis:{0}:active") == "0" && srv.Do(t, "EXISTS", "orchis:{0}:run:r:tasks", "orchis:{0}:run:r:log") == "0"
+		})
+	})
+}
+
+// TestRunsThatWaitForLongDoNotHideOthers: a ticket that vanishes is missed
+// however many runs wait for people.
+func TestRunsThatWaitForLongDoNotHideOthers(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s := newSite(t, srv)
+		s.start(s.orchestrator("o").Run)
+		for range sweepPage + 20 {
+			s.submit("jobs: {a: {approval: {message: Go}}}")
+		}
+		id := s.submit("jobs: {a: {job: work}}")
+		srv.Do(t, "XTRIM", "orchis:{0}:tickets:default", "MAXLEN", "0")
+		s.worker("w")
+		s.ended(id, run.Succeeded)
+	})
+}
+
+// TestTimersThatVanishFire: what a record says is due happens, also when the
+// run has other things to wait for.
+func TestTimersThatVanishFire(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s := newSite(t, srv)
+		s.start(s.orchestrator("o").Run)
+		s.worker("w")
+		s.send("r", "timeout: 3s\n"+gated)
+		s.taskIs("r", "again", func(rec run.Task) bool { return rec.State == run.TaskRetrying })
+		srv.Do(t, "DEL", "orchis:{0}:timers")
+		s.taskIs("r", "again", func(rec run.Task) bool { return rec.State == run.TaskFailed && rec.Attempt == 3 })
+		s.taskIs("r", "far", func(rec run.Task) bool { return rec.State == run.TaskFailed })
+		if r := s.ended("r", run.Failed); r.Error.Code != run.CodeTimeout {
+			t.Errorf("error is %v", r.Error)
+		}
+		s.quiet()
+	})
+}
+
+// TestWorkThatWasForgottenIsTakenUp: the note that a run has more to do is lost,
+// and the run waits for something else.
+func TestWorkThatWasForgottenIsTakenUp(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s := newSite(t, srv)
+		o := s.orchestrator("o")
+		o.cfg.Limits.Budget = 1
+		s.start(func(ctx context.Context) error { return o.forever(ctx, "take submissions", o.submissions) })
+		s.send("r", "jobs:\n  gate: {approval: {message: Go}}\n  a: {job: work, iterate: {from: 1, to: 20}, inputs: {n: 1}}\n")
+		srv.Do(t, "DEL", "orchis:{0}:events")
+		s.worker("w")
+		s.start(s.orchestrator("o2").Run)
+		s.taskIs("r", "a", func(rec run.Task) bool { return rec.State == run.TaskSucceeded })
+		if err := o.loader.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestSubmissionsLeftBehindAreTakenUnderLoad: an orchestrator read one and died;
+// it is answered though new ones never end.
+func TestSubmissionsLeftBehindAreTakenUnderLoad(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s := newSite(t, srv)
+		left, err := s.store.Submit(t.Context(), wire.Submission{Definition: "jobs: {a: {job: work}}"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := s.store.ReadSubmissions(t.Context(), "dead", 1, 0); err != nil || len(got) != 1 {
+			t.Fatal(got, err)
+		}
+		s.start(func(ctx context.Context) error {
+			tick := time.NewTicker(5 * time.Millisecond)
+			defer tick.Stop()
+			for ctx.Err() == nil {
+				<-tick.C
+				if _, err := s.store.Submit(ctx, wire.Submission{Definition: "jobs: {}"}); err != nil && !errors.Is(err, context.Canceled) {
+					return err
+				}
+			}
+			return nil
+		})
+		s.start(s.orchestrator("o").Run)
+		s.accepted(left)
+	})
+}
+
+// TestAnUnreadableRunStandsInNobodysWay: neither events nor wishes of others
+// wait for it.
+func TestAnUnreadableRunStandsInNobodysWay(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s := newSite(t, srv)
+		stop := s.start(s.orchestrator("o1").Run)
+		s.send("bad", "jobs: {a: {job: work}}")
+		s.send("good", "jobs: {a: {job: work}, b: {approval: {message: Go}}}")
+		stop()
+		srv.Do(t, "HSET", "orchis:{0}:run:bad", "version", "x")
+		s.start(s.orchestrator("o2").Run)
+		s.worker("w")
+		bad, err := s.store.SendControl(t.Context(), wire.Control{Op: "cancel", Run: "bad"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.until("the wish is refused", func() bool {
+			a, err := s.store.ControlAnswer(t.Context(), bad)
+			return err == nil && a.State == wire.Rejected
+		})
+		s.wish(wire.Control{Op: "approve", Run: "good", By: "ann"})
+		s.ended("good", run.Succeeded)
+		s.until("its events are gone", func() bool { return srv.Do(t, "XLEN", "orchis:{0}:events") == "0" })
+	})
+}
+
+// TestATicketNobodyWaitsForGoes: a worker died with it, and its task has
+// another publication.
+func TestATicketNobodyWaitsForGoes(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s := newSite(t, srv)
+		s.start(s.orchestrator("o").Run)
+		s.send("r", "jobs: {a: {approval: {message: Go}}, b: {job: work, dependsOn: [a]}}")
+		if err := s.store.Ensure(t.Context(), []string{"default"}); err != nil {
+			t.Fatal(err)
+		}
+		for _, task := range []string{"a", "b"} { // one has a record, one has none yet
+			old := wire.Ticket{Run: "r", Task: task, Queue: "default", Pub: "0000000000000000", Handler: "work", Attempt: 1}
+			if _, err := s.store.AddTicket(t.Context(), 0, "default", old.Fields()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		srv.Do(t, "SADD", "orchis:{0}:queues", "default")
+		if got, err := s.store.ReadTickets(t.Context(), 0, []string{"default"}, "dead", 2, 0); err != nil || len(got) != 2 {
+			t.Fatal(got, err)
+		}
+		s.quiet()
+	})
+}

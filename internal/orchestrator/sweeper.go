@@ -1,0 +1,159 @@
+package orchestrator
+
+import (
+	"context"
+	"errors"
+
+	"go.uber.org/zap"
+
+	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/wire"
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+// sweepPage is how many runs are looked at in one sweep.
+const sweepPage = 100
+
+// sweeper goes round the runs of a partition that make no progress, a page at a
+// time, so that those that wait for long do not stand before the others.
+type sweeper struct {
+	at int // how many runs this round has looked at
+	// missing are the publications that were not found in the round before,
+	// seen those of this one.
+	missing, seen map[string]bool
+}
+
+// finding is what is to be done about runs that make no progress.
+type finding struct {
+	events []wire.Event
+	timers []wire.Timer
+	lost   []wire.Event // of flights, if their tickets are not there
+}
+
+// sweep looks after runs without progress for two leases, by what their records
+// say: a ticket that is missing twice is published anew, a timer that should
+// have fired does, and a run that was left with things to do is stepped.
+func (pt *partition) sweep(ctx context.Context) error {
+	o := pt.o
+	ids, err := o.store.ActiveRuns(ctx, pt.p, o.now().Add(-2*o.cfg.Lease), pt.swept.at, sweepPage)
+	if err != nil {
+		return err
+	}
+	var f finding
+	for _, id := range ids {
+		if err := pt.lookAt(ctx, id, &f); err != nil {
+			return err
+		}
+	}
+	if err := pt.miss(ctx, &f); err != nil {
+		return err
+	}
+	if pt.swept.at += len(ids); len(ids) < sweepPage {
+		pt.swept = sweeper{missing: pt.swept.seen}
+	}
+	if len(f.timers) > 0 {
+		if err := pt.process(context.WithoutCancel(ctx), nil, f.timers); err != nil {
+			return err
+		}
+	}
+	if len(f.events) == 0 {
+		return nil
+	}
+	return o.store.SendEvents(ctx, pt.p, f.events)
+}
+
+// lookAt finds out what one run lacks.
+func (pt *partition) lookAt(ctx context.Context, id string, f *finding) error {
+	o := pt.o
+	now := o.now().UnixMilli()
+	l, err := pt.load(ctx, id)
+	switch {
+	case errors.Is(err, wire.ErrNotFound):
+		o.log.Error("a run that was under way is gone", zap.String("run_id", id))
+		return o.store.DeleteRuns(ctx, pt.p, []string{id})
+	case err != nil && o.store.Retryable(err):
+		return err
+	case err != nil && pt.unreadable[id]:
+		return nil //nolint:nilerr // it was told when its events were put away
+	case err != nil: // whoever takes the event finds out, and fails the run
+		f.events = append(f.events, wire.Event{Type: wire.Continue, Run: id, At: now})
+		return nil
+	}
+	for _, x := range l.run.InFlight() {
+		f.lost = append(f.lost, wire.Event{Type: wire.Missing, Run: id, Task: x.Task, Pub: x.Pub, At: now})
+	}
+	if asks := l.run.OpenAsks(); len(asks) > 0 {
+		if err := o.asked(ctx, id, asks, nil); err != nil {
+			return err
+		}
+	}
+	before := now - o.cfg.Lease.Milliseconds()
+	for _, tm := range l.run.Overdue(before) {
+		f.timers = append(f.timers, toTimer(id, tm))
+	}
+	switch {
+	case l.before.State == run.Running && l.run.Stalled(before):
+		pt.forget(id) // what is left to be done is found when it is loaded
+		fallthrough
+	case l.run.HasWork():
+		f.events = append(f.events, wire.Event{Type: wire.Continue, Run: id, At: now})
+	}
+	return nil
+}
+
+func toTimer(id string, t engine.Timer) wire.Timer {
+	return wire.Timer{Run: id, Kind: t.Kind, Task: t.Task, Pub: t.Pub, Due: t.Due}
+}
+
+// miss looks for the tickets of what is in flight. One that is not there in two
+// rounds has vanished.
+func (pt *partition) miss(ctx context.Context, f *finding) error {
+	if len(f.lost) == 0 {
+		return nil
+	}
+	there, err := pt.published(ctx)
+	if err != nil {
+		return err
+	}
+	if pt.swept.seen == nil {
+		pt.swept.seen = map[string]bool{}
+	}
+	for _, ev := range f.lost {
+		switch {
+		case there[ev.Pub]:
+		case pt.swept.missing[ev.Pub]:
+			pt.o.log.Warn("a ticket has vanished and is published again", zap.String("run_id", ev.Run), zap.String("task", ev.Task))
+			f.events = append(f.events, ev)
+		default:
+			pt.swept.seen[ev.Pub] = true
+		}
+	}
+	return nil
+}
+
+// published returns the publications that stand in the partition's queues.
+func (pt *partition) published(ctx context.Context) (map[string]bool, error) {
+	queues, err := pt.o.store.Queues(ctx, pt.p)
+	if err != nil {
+		return nil, err
+	}
+	pubs := map[string]bool{}
+	for _, q := range queues {
+		for _, l := range wire.Lanes() {
+			after := ""
+			for {
+				some, err := pt.o.store.ScanTickets(ctx, pt.p, q, l, after, 1000)
+				if err != nil {
+					return nil, err
+				}
+				for _, t := range some {
+					pubs[t.Pub], after = true, t.ID
+				}
+				if len(some) < 1000 {
+					break
+				}
+			}
+		}
+	}
+	return pubs, nil
+}
