@@ -88,3 +88,19 @@ func TestTheIndexNamesEveryPage(t *testing.T) {
 		}
 	}
 }
+
+// TestThingsHaveOneName looks for other systems' words for what we call recipe,
+// flow, job and task. The page beside other systems needs them, and inside the
+// engine a step is what Step does.
+func TestThingsHaveOneName(t *testing.T) {
+	t.Parallel()
+	other := regexp.MustCompile(`(?i)\b(workflows?|pipelines?|steps?|activit(y|ies))\b`)
+	for path, text := range pages(t) {
+		if path == "docs/comparison.md" || path == "ARCHITECTURE.md" || strings.HasPrefix(path, "docs/adr/") {
+			continue
+		}
+		if word := other.FindString(code.ReplaceAllString(text, "")); word != "" {
+			t.Errorf("%s says %q", path, word)
+		}
+	}
+}
