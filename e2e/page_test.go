@@ -272,7 +272,7 @@ var (
 		{regexp.MustCompile(`\b\d{13}\b`), "<ms>"},
 		{regexp.MustCompile(`127\.0\.0\.1:\d+`), "<address>"},
 		{regexp.MustCompile(`\b(\d+h)?(\d+m)?\d+(\.\d+)?(ms|s)\b`), "<took>"},
-		{regexp.MustCompile(`worker-\d+-\d+`), "<worker>"},
+		{regexp.MustCompile(`worker-\d+(-\d+)?`), "<worker>"},
 		{regexp.MustCompile(`[ \t]+`), " "},
 	}
 	rule = regexp.MustCompile(`[─-╿]+`)
