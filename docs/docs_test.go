@@ -94,7 +94,7 @@ func TestTheIndexNamesEveryPage(t *testing.T) {
 // engine a step is what Step does.
 func TestThingsHaveOneName(t *testing.T) {
 	t.Parallel()
-	other := regexp.MustCompile(`(?i)\b(workflows?|pipelines?|steps?|activit(y|ies))\b`)
+	other := regexp.MustCompile(`(?i)\b(workflows?|pipelines?|steps|(a|the|each|every|next|first) step|activity|activities)\b`)
 	for path, text := range pages(t) {
 		if path == "docs/comparison.md" || path == "ARCHITECTURE.md" || strings.HasPrefix(path, "docs/adr/") {
 			continue
