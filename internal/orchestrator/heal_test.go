@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,6 +106,26 @@ func TestARunWhoseDefinitionVanishedFails(t *testing.T) {
 			if r := s.ended(id, run.Failed); r.Error == nil || r.Error.Code != run.CodeInternal {
 				t.Errorf("error is %v", r.Error)
 			}
+		}
+	})
+}
+
+// TestARunWhoseLargeResultVanishedFails, since what comes after it needs it.
+func TestARunWhoseLargeResultVanishedFails(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s := newSite(t, srv)
+		stop := s.start(s.orchestrator("o1").Run)
+		id := s.submit("jobs: {a: {job: transform, inputs: {x: " + strings.Repeat("x", 70_000) + "}}, b: {job: work, dependsOn: [a]}}")
+		s.taskIs(id, "b", func(rec run.Task) bool { return rec.State == run.TaskQueued })
+		stop()
+		for _, key := range strings.Fields(strings.Trim(srv.Do(t, "KEYS", "orchis:{0}:blob:*"), "[]")) {
+			srv.Do(t, "DEL", key)
+		}
+		s.worker("w")
+		s.start(s.orchestrator("o2").Run)
+		if r := s.ended(id, run.Failed); r.Error == nil || r.Error.Code != run.CodeInternal {
+			t.Errorf("error is %v", r.Error)
 		}
 	})
 }

@@ -353,11 +353,17 @@ func (s *simulation) compare() {
 	}
 }
 
-// show fails the test with the violations and where the transcript is.
+// show fails the test with the violations, the end of the transcript and where
+// all of it is.
 func (s *simulation) show() {
 	s.t.Helper()
 	if s.transcript == nil {
-		s.t.Errorf("seed %d: %s\nreplay: go test -run 'Simulation$' -seed %d ./internal/orchestrator", s.seed, strings.Join(s.violations, "\n"), s.seed)
+		s.t.Errorf("seed %d: %s\nreplay: go test ./internal/orchestrator -run Simulation -seed %d", s.seed, strings.Join(s.violations, "\n"), s.seed)
+		again := newSimulation(s.t, s.seed, s.loader, true)
+		again.transcript = &strings.Builder{}
+		again.run()
+		again.compare()
+		again.show()
 		return
 	}
 	path := filepath.Join(os.TempDir(), fmt.Sprintf("orchis-simulation-%d.txt", s.seed))
@@ -365,6 +371,9 @@ func (s *simulation) show() {
 		s.t.Fatal(err)
 	}
 	s.t.Logf("seed %d: %d steps, transcript in %s", s.seed, s.steps, path)
+	if lines := strings.Split(s.transcript.String(), "\n"); len(s.violations) > 0 {
+		s.t.Logf("its end:\n%s", strings.Join(lines[max(0, len(lines)-60):], "\n"))
+	}
 	for _, v := range s.violations {
 		s.t.Error(v)
 	}
