@@ -56,7 +56,8 @@ func TestTheUsersOfTheSecurityPageCanDoTheirPartOnly(t *testing.T) {
 	if h.project, err = filepath.Abs(".."); err != nil {
 		t.Fatal(err)
 	}
-	h.start("o1", "orchestrator", "REDIS_URL="+url("orchis-orchestrator"))
+	address := freeAddress(t)
+	h.start("o1", "orchestrator", "REDIS_URL="+url("orchis-orchestrator"), "ORCHIS_LISTEN="+address)
 	h.until("the orchestrator has begun", func() bool { return as("orchis-operator", "HGET", "orchis:meta", "epoch") != "" })
 	if h.client, err = client.Open(t.Context(), client.Config{URL: url("orchis-operator")}); err != nil {
 		t.Fatal(err)
@@ -76,6 +77,12 @@ func TestTheUsersOfTheSecurityPageCanDoTheirPartOnly(t *testing.T) {
 	h.wait(failing)
 	if log := h.orchisWith([]string{"REDIS_URL=" + url("orchis-operator")}, "logs", failing); !strings.Contains(log, "said") {
 		t.Errorf("the operator reads %q", log)
+	}
+	// What the API and the dashboard ask is asked as the orchestrator.
+	for where, text := range h.surface(address, "", failing) {
+		if strings.Contains(text, "NOPERM") {
+			t.Errorf("%s: %.500s", where, text)
+		}
 	}
 	h.emptied(as)
 

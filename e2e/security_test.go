@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -20,7 +21,8 @@ import (
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
-// canary is the value of the n-th planted secret.
+// canary is the value of the n-th planted secret: 1 to 18 are those of jobs, 19
+// is the signing key, 20 the password of Redis and 21 the token of the API.
 func canary(n int) string { return fmt.Sprintf("canary/%02d+%x", n, n*7919) }
 
 const leaky = `
@@ -57,8 +59,8 @@ jobs:
   tail: { job: debug, inputs: { error: "${jobs.failed.error.message} ${jobs.lastLine.error.message}", body: "${header.body}" } }
 `
 
-// TestNoPlantedSecretIsFoundAnywhere plants twenty secrets and looks for them in
-// all that Orchis writes.
+// TestNoPlantedSecretIsFoundAnywhere plants 21 secrets and looks for them in all
+// that Orchis writes and shows.
 func TestNoPlantedSecretIsFoundAnywhere(t *testing.T) {
 	t.Parallel()
 	needs(t, "redis-server", "redis-cli", "base64")
@@ -96,7 +98,7 @@ func TestNoPlantedSecretIsFoundAnywhere(t *testing.T) {
 	}
 	h.redisCLI("ACL", "SETUSER", "app", "on", ">"+canary(20), "~*", "&*", "+@all")
 	address := freeAddress(t)
-	h.start("o1", "orchestrator", append(settings, "ORCHIS_LISTEN="+address)...)
+	h.start("o1", "orchestrator", append(settings, "ORCHIS_LISTEN="+address, "ORCHIS_API_TOKEN="+strings.Repeat(canary(21), 2))...)
 	h.start("w1", "worker", settings...)
 	h.until("the worker is registered", func() bool {
 		all, err := h.client.Workers(t.Context())
@@ -126,6 +128,10 @@ func TestNoPlantedSecretIsFoundAnywhere(t *testing.T) {
 		t.Errorf("health is %s, %v", health, err)
 	}
 	found["health"] = string(health)
+	maps.Copy(found, h.surface(address, strings.Repeat(canary(21), 2), id))
+	if n := len(found); n < 60 {
+		t.Errorf("only %d places were looked at", n)
+	}
 	for name, p := range h.procs {
 		found["log of "+name] = p.log.String()
 	}
@@ -144,7 +150,7 @@ func TestNoPlantedSecretIsFoundAnywhere(t *testing.T) {
 	all := 0
 	for where, text := range found {
 		all += len(text)
-		for n := 1; n <= 20; n++ {
+		for n := 1; n <= 21; n++ {
 			v := canary(n)
 			for _, form := range []string{v, url.QueryEscape(v), base64.StdEncoding.EncodeToString([]byte(v)), fmt.Sprintf("/%02d+%x", n, n*7919)} {
 				if n == 20 && strings.HasPrefix(where, "Redis ") && strings.Contains(text, "SETUSER") {

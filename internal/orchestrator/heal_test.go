@@ -119,7 +119,7 @@ func TestARunWhoseLargeResultVanishedFails(t *testing.T) {
 		id := s.submit("jobs: {a: {job: transform, inputs: {x: " + strings.Repeat("x", 70_000) + "}}, b: {job: work, dependsOn: [a]}}")
 		s.taskIs(id, "b", func(rec run.Task) bool { return rec.State == run.TaskQueued })
 		stop()
-		for _, key := range strings.Fields(strings.Trim(srv.Do(t, "KEYS", "orchis:{0}:blob:*"), "[]")) {
+		for key := range strings.FieldsSeq(strings.Trim(srv.Do(t, "KEYS", "orchis:{0}:blob:*"), "[]")) {
 			srv.Do(t, "DEL", key)
 		}
 		s.worker("w")

@@ -73,11 +73,11 @@ func (pt *partition) lookAt(ctx context.Context, id string, f *finding) error {
 		return o.store.DeleteRuns(ctx, pt.p, []string{id})
 	case err != nil && o.store.Retryable(err):
 		return err
-	case err != nil && pt.unreadable[id]:
-		return nil //nolint:nilerr // it was told when its events were put away
-	case err != nil: // whoever takes the event finds out, and fails the run
-		f.events = append(f.events, wire.Event{Type: wire.Continue, Run: id, At: now})
-		return nil
+	case err != nil:
+		if !pt.unreadable[id] {
+			f.events = append(f.events, wire.Event{Type: wire.Continue, Run: id, At: now})
+		}
+		return nil //nolint:nilerr // whoever takes the event finds out, and fails the run
 	}
 	for _, x := range l.run.InFlight() {
 		f.lost = append(f.lost, wire.Event{Type: wire.Missing, Run: id, Task: x.Task, Pub: x.Pub, At: now})
