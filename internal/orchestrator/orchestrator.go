@@ -110,6 +110,7 @@ type Orchestrator struct {
 
 	times   timetable // the scheduler's own
 	claimed time.Time // when submissions that were left behind were looked for
+	aside   aside
 
 	mu       sync.Mutex
 	owned    map[int]bool
@@ -132,11 +133,13 @@ func New(store Store, cfg Config, log *zap.Logger) (*Orchestrator, error) {
 	if !cfg.Signing.Empty() {
 		store = signing{store, cfg.Signing}
 	}
-	return &Orchestrator{
+	o := &Orchestrator{
 		cfg: cfg, store: store, loader: loader, owned: map[int]bool{},
 		clock: time.Now, sleep: pause, nonce: rand.Uint64,
 		log: log.With(zap.String("orchestrator", cfg.Name)),
-	}, nil
+	}
+	o.aside.accept = o.accept
+	return o, nil
 }
 
 // Ready returns why the orchestrator is not working; nothing when it is.
@@ -190,6 +193,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 		return nil
 	})
 	err := g.Wait()
+	o.aside.all.Wait()
 	o.log.Info("orchestrator has stopped")
 	if errors.Is(err, context.Canceled) {
 		return nil

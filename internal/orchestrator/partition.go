@@ -189,6 +189,34 @@ func (pt *partition) process(ctx context.Context, events []wire.Event, timers []
 		t := at(tm.Run)
 		t.timers = append(t.timers, tm)
 	}
+	few, many := apart(order)
+	for _, part := range [][]*todo{few, many} {
+		if err := pt.drive(ctx, part); err != nil {
+			return err
+		}
+	}
+	pt.shrink()
+	return nil
+}
+
+// manyEvents is the number from which a run's events are dealt with after those
+// of others: it takes longer.
+const manyEvents = 50
+
+// apart puts runs of which much is to be done apart.
+func apart(order []*todo) (few, many []*todo) {
+	for _, t := range order {
+		if len(t.events)+len(t.timers) < manyEvents {
+			few = append(few, t)
+		} else {
+			many = append(many, t)
+		}
+	}
+	return few, many
+}
+
+// drive steps runs and commits until nobody has changed them in between.
+func (pt *partition) drive(ctx context.Context, order []*todo) error {
 	for try := 0; len(order) > 0; try++ {
 		if try == 20 {
 			return fmt.Errorf("drive runs of partition %d: %d runs keep being changed by somebody else", pt.p, len(order))
@@ -201,7 +229,6 @@ func (pt *partition) process(ctx context.Context, events []wire.Event, timers []
 		}
 		order = again
 	}
-	pt.shrink()
 	return nil
 }
 

@@ -42,7 +42,8 @@ func (o *Orchestrator) submissions(ctx context.Context) error {
 		}
 		subs = append(left, subs...)
 	}
-	return o.accept(context.WithoutCancel(ctx), subs)
+	ctx = context.WithoutCancel(ctx)
+	return o.accept(ctx, o.setAside(ctx, subs))
 }
 
 // refusal is an error that is the submitter's to mend.

@@ -14,6 +14,10 @@ import (
 // sweepPage is how many runs are looked at in one sweep.
 const sweepPage = 100
 
+// scanPage is the number of tickets read at once; each may have 256 KiB of
+// inputs.
+const scanPage = 200
+
 // sweeper goes round the runs of a partition that make no progress, a page at a
 // time, so that those that wait for long do not stand before the others.
 type sweeper struct {
@@ -142,14 +146,14 @@ func (pt *partition) published(ctx context.Context) (map[string]bool, error) {
 		for _, l := range wire.Lanes() {
 			after := ""
 			for {
-				some, err := pt.o.store.ScanTickets(ctx, pt.p, q, l, after, 1000)
+				some, err := pt.o.store.ScanTickets(ctx, pt.p, q, l, after, scanPage)
 				if err != nil {
 					return nil, err
 				}
 				for _, t := range some {
 					pubs[t.Pub], after = true, t.ID
 				}
-				if len(some) < 1000 {
+				if len(some) < scanPage {
 					break
 				}
 			}

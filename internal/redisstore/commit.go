@@ -39,7 +39,7 @@ func (s *Store) Commit(ctx context.Context, p int, changes []wire.Commit) ([]wir
 	return results, nil
 }
 
-func weight(c *wire.Commit) int { return 1 + len(c.Tasks)/2 + len(c.Tickets) }
+func weight(c *wire.Commit) int { return 1 + len(c.Tasks)/2 + len(c.Tickets) + len(c.Revokes) }
 
 func (s *Store) commitSome(ctx context.Context, p int, changes []wire.Commit) ([]wire.CommitResult, error) {
 	args := arguments{s.base(p), len(changes)}

@@ -113,6 +113,21 @@ func (l *Loader) LoadLocal(name string) (*Bundle, Diagnostics) {
 	return ld.finish(key, text)
 }
 
+// Size is the number of bytes of the file that a name stands for; 0 when there
+// is none.
+func (l *Loader) Size(name string) int64 {
+	files := []string{name}
+	if !strings.ContainsAny(name, `/\`) && path.Ext(name) != ".yaml" && path.Ext(name) != ".yml" {
+		files = []string{"recipes/" + name + ".yaml", "recipes/" + name + ".yml", "flows/" + name + ".yaml", "flows/" + name + ".yml"}
+	}
+	for _, file := range files {
+		if info, err := l.root.Stat(filepath.FromSlash(path.Clean(file))); err == nil {
+			return info.Size()
+		}
+	}
+	return 0
+}
+
 // LoadText reads a definition that stands in no file; name is used for it in
 // messages. Flows it calls are looked up in the project.
 func (l *Loader) LoadText(name string, text []byte) (*Bundle, Diagnostics) {

@@ -69,6 +69,7 @@ func (t *Task) Encode() string {
 	o.number("releases", int64(t.Releases))
 	o.text("pub", t.Pub)
 	o.text("queue", t.Queue)
+	o.yes("bulk", t.Bulk)
 	o.text("worker", t.Worker)
 	o.number("queued", t.Queued)
 	o.number("started", t.Started)
