@@ -93,6 +93,10 @@ repeat: ## Run the tests of all packages but e2e 50 times with the race detector
 bench: ## Measure our processes beside the bare minimum and others; BENCH=full for all loads, and docs/performance.md
 	cd bench && $(GO) build -o ../$(BIN)/bench . && ../$(BIN)/bench $(if $(filter full,$(BENCH)),-full -rounds 5 -most 10m -page ../docs/performance.md)
 
+.PHONY: large
+large: ## Measure flows of 100,000 jobs, 10,000 runs at once, a million in the history, 200 workers, a Cluster; ONLY=flows,fair for some
+	cd bench && $(GO) run ./large -only "$(ONLY)"
+
 .PHONY: microbench
 microbench: ## Run the benchmarks of the engine, the language, expressions and the commit
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/... ./pkg/...
