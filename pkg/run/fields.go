@@ -76,6 +76,7 @@ func (r *Run) ChangedFields(old *Run) []string {
 	object("paused", r.Paused != nil || old.Paused != nil, r.Paused, old.Paused)
 	object("signals", len(r.Signals)+len(old.Signals) > 0, r.Signals, old.Signals)
 	set(r.NoCache != old.NoCache, "noCache", func() string { return jsonText(r.NoCache, r.NoCache) })
+	text("traceparent", r.Trace, old.Trace)
 	return changed
 }
 
