@@ -9,7 +9,7 @@ import (
 const (
 	payload     = 100 // bytes of inputs of a job
 	chainLength = 10
-	waiting     = 5000 // tasks that wait
+	waiting     = 1500 // tasks that wait
 )
 
 // load is a number of runs of one flow.

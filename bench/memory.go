@@ -21,8 +21,13 @@ func (in *installation) memoryWaiting(ctx context.Context) (float64, error) {
 		return 0, err
 	}
 	for n := int64(0); n < waiting; {
-		if n, err = in.client.XLen(ctx, "orchis:{0}:tickets:idle").Result(); err != nil {
-			return 0, err
+		n = 0
+		for _, lane := range []string{"", ":low"} { // after the first hundred a run's tickets stand lower
+			some, err := in.client.XLen(ctx, "orchis:{0}:tickets:idle"+lane).Result()
+			if err != nil {
+				return 0, err
+			}
+			n += some
 		}
 		if pause(ctx, 5*time.Millisecond); ctx.Err() != nil {
 			return 0, fmt.Errorf("%d of %d tasks wait: %w", n, waiting, ctx.Err())

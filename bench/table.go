@@ -46,11 +46,15 @@ func (t *table) median(name string, of func(sample) float64) float64 {
 	for _, s := range t.samples[name] {
 		all = append(all, of(s))
 	}
+	return middle(all)
+}
+
+func middle(all []float64) float64 {
 	if len(all) == 0 {
 		return 0
 	}
 	slices.Sort(all)
-	return all[len(all)/2]
+	return (all[(len(all)-1)/2] + all[len(all)/2]) / 2
 }
 
 // ratio is how many times as fast one is as another: the median over the rounds
@@ -62,11 +66,7 @@ func (t *table) ratio(name, to string) float64 {
 			all = append(all, s.perSecond/other[min(i, len(other)-1)].perSecond)
 		}
 	}
-	if len(all) == 0 {
-		return 0
-	}
-	slices.Sort(all)
-	return all[len(all)/2]
+	return middle(all)
 }
 
 // The columns after the name.
