@@ -187,7 +187,7 @@ func waiting(ctx context.Context, b *bench) error {
 	}
 	defer p.leave()
 	before := p.memory(ctx)
-	entry, err := p.Submit(ctx, client.Request{Definition: "jobs: {each: {job: noop, parallelism: 20000, iterate: {from: 1, to: 20000}}}"})
+	entry, err := p.Submit(ctx, client.Request{Definition: "jobs: {each: {job: noop, parallelism: 2000, iterate: {from: 1, to: 2000}}}"})
 	if err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func waiting(ctx context.Context, b *bench) error {
 	err = until(ctx, 20*time.Millisecond, func() (bool, error) {
 		r, err := p.Run(ctx, id)
 		queued = r.Counts.Queued
-		return queued == 20_000, err
+		return queued == 2000, err
 	})
 	b.say("a task that waits takes %d B of Redis", (p.memory(ctx)-before)/int64(max(queued, 1)))
 	return err
