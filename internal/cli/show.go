@@ -19,8 +19,8 @@ import (
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
-// show prints the progress of a run until it has ended.
-func (a *app) show(ctx context.Context, c *client.Client, id string, b *flow.Bundle, how string) error {
+// printer returns what shows the progress of a run, in the way that is wanted.
+func (a *app) printer(id string, b *flow.Bundle, how string) (progress.Printer, error) {
 	o := progress.Options{Run: id, Bundle: b, Size: func() (int, int) {
 		w, h, err := term.GetSize(int(os.Stderr.Fd()))
 		if err != nil {
@@ -31,25 +31,33 @@ func (a *app) show(ctx context.Context, c *client.Client, id string, b *flow.Bun
 	if b != nil {
 		o.Recipe = b.RootFlow().Name
 	}
-	var p progress.Printer
 	switch how {
 	case "tty":
 		if w, is := a.err.(*colorprofile.Writer); is && w.Profile < colorprofile.ASCII {
 			w.Profile = colorprofile.ASCII // it is no terminal, and is to be used as one
 		}
-		p = progress.Terminal(a.err, o)
+		return progress.Terminal(a.err, o), nil
 	case "plain":
-		p = progress.Plain(a.err, o)
+		return progress.Plain(a.err, o), nil
 	case "json":
-		p = progress.JSON(a.out, o)
+		return progress.JSON(a.out, o), nil
 	case "quiet":
-		p = progress.Quiet()
+		return progress.Quiet(), nil
 	case "auto", "":
-		if p = progress.Plain(a.err, o); a.terminal {
-			p = progress.Terminal(a.err, o)
+		if a.terminal {
+			return progress.Terminal(a.err, o), nil
 		}
+		return progress.Plain(a.err, o), nil
 	default:
-		return &exit{exitUsage, fmt.Errorf("--progress is %q, want auto, tty, plain, json or quiet", how)}
+		return nil, &exit{exitUsage, fmt.Errorf("--progress is %q, want auto, tty, plain, json or quiet", how)}
+	}
+}
+
+// show prints the progress of a run until it has ended.
+func (a *app) show(ctx context.Context, c *client.Client, id string, b *flow.Bundle, how string) error {
+	p, err := a.printer(id, b, how)
+	if err != nil {
+		return err
 	}
 	changes := make(chan []run.Change)
 	var g errgroup.Group
