@@ -67,7 +67,7 @@ func (s *stage) read(t *testing.T, word, rest string) {
 	case "WORKDIR":
 		s.workdir = rest
 	case "ENV":
-		for _, pair := range strings.Fields(rest) {
+		for pair := range strings.FieldsSeq(rest) {
 			name, value, _ := strings.Cut(pair, "=")
 			s.env[name] = value
 		}
@@ -78,7 +78,7 @@ func (s *stage) read(t *testing.T, word, rest string) {
 		s.health = list(t, command)
 	case "COPY":
 		c := copied{}
-		for _, f := range strings.Fields(rest) {
+		for f := range strings.FieldsSeq(rest) {
 			switch {
 			case strings.HasPrefix(f, "--from="):
 				c.from = strings.TrimPrefix(f, "--from=")
@@ -113,7 +113,7 @@ var image struct {
 func programs(t *testing.T) string {
 	t.Helper()
 	image.once.Do(func() {
-		dir, err := os.MkdirTemp("", "orchis-image-")
+		dir, err := os.MkdirTemp("", "orchis-image-") //nolint:usetesting // several tests share it
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -203,11 +203,12 @@ func TestKEDAFindsTheWork(t *testing.T) {
 	if n := length(); n != 0 {
 		t.Errorf("before there is work, KEDA sees %d", n)
 	}
-	definition := "jobs:\n"
+	var definition strings.Builder
+	definition.WriteString("jobs:\n")
 	for _, priority := range []string{"high", "normal", "low"} {
-		definition += fmt.Sprintf("  %s: {job: sleep, priority: %s, iterate: [1, 2, 3, 4], inputs: {duration: 10m}}\n", priority, priority)
+		fmt.Fprintf(&definition, "  %s: {job: sleep, priority: %s, iterate: [1, 2, 3, 4], inputs: {duration: 10m}}\n", priority, priority)
 	}
-	redis("XADD", "orchis:submit", "*", "definition", definition, "id", "work")
+	redis("XADD", "orchis:submit", "*", "definition", definition.String(), "id", "work")
 	redistest.Until(t, "KEDA sees all twelve tasks, four of which a worker has", func() bool { return length() == 12 })
 	if _, errs, code := s.orchis("cancel", "work"); code != 0 {
 		t.Error(errs)
@@ -260,7 +261,7 @@ func TestTheDevcontainerHasWhatTestsUse(t *testing.T) {
 	}
 	has := strings.Fields(c.PostCreateCommand)
 	for _, line := range regexp.MustCompile(`install -y -qq --no-install-recommends (.*)`).FindAllStringSubmatch(string(ci), -1) {
-		for _, name := range strings.Fields(line[1]) {
+		for name := range strings.FieldsSeq(line[1]) {
 			if !slices.Contains([]string{"ca-certificates", "git", "make"}, name) && !slices.Contains(has, name) {
 				t.Errorf("the devcontainer has no %s", name)
 			}

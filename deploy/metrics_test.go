@@ -288,12 +288,12 @@ func TestTheDashboardFitsAnyGrafana(t *testing.T) {
 	}
 	for _, file := range []string{"grafana/provisioning/datasources/prometheus.yml", "grafana/provisioning/dashboards/orchis.yml"} {
 		text, err := os.ReadFile(file)
-		var any map[string]any
+		var read map[string]any
 		if err == nil {
-			err = yaml.Unmarshal(text, &any)
+			err = yaml.Unmarshal(text, &read)
 		}
-		if err != nil || any["apiVersion"] != 1 {
-			t.Errorf("%s: %v, %v", file, any, err)
+		if err != nil || read["apiVersion"] != 1 {
+			t.Errorf("%s: %v, %v", file, read, err)
 		}
 	}
 }

@@ -59,7 +59,7 @@ func newStack(t *testing.T, p *types.Project) *stack {
 			t.Skip(err)
 		}
 	}
-	dir, err := os.MkdirTemp("", "orchis-stack-")
+	dir, err := os.MkdirTemp("", "orchis-stack-") //nolint:usetesting // other users must come in
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func TestUnitsAreValid(t *testing.T) {
 	t.Parallel()
 	for _, file := range units {
 		u := unit(t, file)
-		for _, pair := range strings.Fields(strings.Join(u["Environment"], " ")) {
+		for pair := range strings.FieldsSeq(strings.Join(u["Environment"], " ")) {
 			name, _, _ := strings.Cut(pair, "=")
 			if !slices.Contains(settings(), strings.TrimSuffix(name, "_FILE")) {
 				t.Errorf("%s sets %s, which is no setting", file, name)
@@ -83,7 +83,7 @@ func TestUnitsPassSystemdsOwnChecks(t *testing.T) {
 func TestUnitsStartWhatWorks(t *testing.T) {
 	t.Parallel()
 	srv := redistest.Real(t)
-	for name, files := range map[string]map[string]string{
+	for name, files := range map[string]map[string]string{ //nolint:paralleltest // both have the same Redis
 		"with the address of Redis alone": {"redis-url": srv.URL},
 		"with all secrets":                {"redis-url": srv.URL, "signing-key": strings.Repeat("s", 32), "api-token": strings.Repeat("t", 32)},
 	} {
@@ -154,7 +154,7 @@ func service(t *testing.T, file, dir string, files map[string]string, more ...st
 	here := strings.NewReplacer("%d", credentials, "%H", "machine", "%i", "7", "/srv/orchis", project, "/var/lib/orchis", filepath.Join(dir, "state"))
 	cmd = exec.Command(filepath.Join(programs(t), filepath.Base(u["ExecStart"][0])))
 	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}, more...)
-	for _, pair := range strings.Fields(strings.Join(u["Environment"], " ")) {
+	for pair := range strings.FieldsSeq(strings.Join(u["Environment"], " ")) {
 		cmd.Env = append(cmd.Env, here.Replace(pair))
 	}
 	if left := regexp.MustCompile(`%[a-zA-Z]`).FindString(strings.Join(cmd.Env, " ")); left != "" {

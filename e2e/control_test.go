@@ -151,7 +151,7 @@ func TestPausedRunsAndQueues(t *testing.T) {
 	h.inState(kept, "a", run.TaskDelayed)
 	h.does(0, "starts in ", "why", gone)
 	h.does(0, kept, "list", "--label", "tier=gold", "--since", "1h", "--state", "running")
-	h.does(2, "", "list", "--state", "runing")
+	h.does(2, "", "list", "--state", "started")
 	h.does(2, "", "cancel", "--all", "--since", "yesterday")
 	h.does(2, "", "cancel", "--since", "1h")
 	if out, code := h.orchis("cancel", "--all", "--before", "2020-01-01"); code != 0 || out != "" {

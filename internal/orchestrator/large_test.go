@@ -40,8 +40,12 @@ func TestLargeSubmissionsDoNotHoldUpSmallOnes(t *testing.T) {
 	}
 	huge := strings.Repeat("x", mostAside)
 	subs := []wire.Submission{
-		{Entry: "1", Definition: "jobs: {}"}, {Entry: "2", Definition: long}, {Entry: "3", Recipe: "other"}, {Entry: "4", Recipe: "generated"},
-		{Entry: "5", Recipe: "flows/generated.yaml"}, {Entry: "6", Definition: huge},
+		{Entry: "1", Definition: "jobs: {}"},
+		{Entry: "2", Definition: long},
+		{Entry: "3", Recipe: "other"},
+		{Entry: "4", Recipe: "generated"},
+		{Entry: "5", Recipe: "flows/generated.yaml"},
+		{Entry: "6", Definition: huge},
 	}
 	for range 2 { // they come again while they are being read
 		rest := o.setAside(t.Context(), subs)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/orchis-run/orchis/internal/engine"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/run"
@@ -95,13 +93,4 @@ func (o *Orchestrator) Owned() []int {
 		}
 	}
 	return all
-}
-
-// about are the fields by which a log names a run.
-func about(r *run.Run) []zap.Field {
-	fields := []zap.Field{zap.String("run", r.ID), zap.String("recipe", r.Recipe)}
-	if id := wire.TraceID(r.Trace); id != "" {
-		fields = append(fields, zap.String("trace", id))
-	}
-	return fields
 }

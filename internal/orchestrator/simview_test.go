@@ -245,11 +245,11 @@ func submissionsOf(entries []entry[wire.Submission], times []int64) []wire.Submi
 }
 
 func (v *view) AnswerSubmissions(_ context.Context, answers []wire.AnswerTo, _ time.Duration) error {
-	what := "answer"
+	what := []string{"answer"}
 	for _, a := range answers {
-		what += " " + a.State + " " + a.Run
+		what = append(what, a.State, a.Run)
 	}
-	return void(v, what, func() {
+	return void(v, strings.Join(what, " "), func() {
 		for _, a := range answers {
 			v.answer(a.Entry, a.Answer)
 		}

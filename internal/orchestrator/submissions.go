@@ -88,7 +88,7 @@ func (o *Orchestrator) accept(ctx context.Context, subs []wire.Submission) error
 	errs = errors.Join(errs, err)
 	if answers = append(answers, done...); len(answers) > 0 {
 		for i := range answers {
-			o.cfg.Observer.Answered(answers[i].Answer.State == wire.Accepted)
+			o.cfg.Observer.Answered(answers[i].State == wire.Accepted)
 		}
 		errs = errors.Join(errs, o.store.AnswerSubmissions(ctx, answers, wire.AnswerTTL))
 	}

@@ -87,7 +87,7 @@ func (pt *partition) lookAt(ctx context.Context, id string, f *finding) error {
 		if !pt.unreadable[id] {
 			f.events = append(f.events, wire.Event{Type: wire.Continue, Run: id, At: now})
 		}
-		return nil //nolint:nilerr // whoever takes the event finds out, and fails the run
+		return nil // whoever takes the event finds out, and fails the run
 	}
 	for _, x := range l.run.InFlight() {
 		f.lost = append(f.lost, wire.Event{Type: wire.Missing, Run: id, Task: x.Task, Pub: x.Pub, At: now})

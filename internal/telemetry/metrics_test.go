@@ -161,12 +161,13 @@ func TestHowManyWorkersAreWanted(t *testing.T) {
 		took, target, slots float64
 		want                float64
 	}{
-		{0, 10, 30, 4, 0},    // nothing to do
-		{1, 0.01, 30, 4, 1},  // somebody must do it
-		{600, 1, 30, 1, 20},  // 600 seconds of work in 30
-		{600, 1, 30, 4, 5},   // by four at once
-		{601, 1, 30, 4, 6},   // and a bit
-		{100, 60, 30, 2, 100} /* what takes longer than the target is begun at once */} {
+		{0, 10, 30, 4, 0},     // nothing to do
+		{1, 0.01, 30, 4, 1},   // somebody must do it
+		{600, 1, 30, 1, 20},   // 600 seconds of work in 30
+		{600, 1, 30, 4, 5},    // by four at once
+		{601, 1, 30, 4, 6},    // and a bit
+		{100, 60, 30, 2, 100}, /* what takes longer than the target is begun at once */
+	} {
 		if got := telemetry.Wanted(c.backlog, c.took, c.target, c.slots); got != c.want {
 			t.Errorf("%d tickets of %v s in %v s by workers of %v slots want %v workers, got %v", c.backlog, c.took, c.target, c.slots, c.want, got)
 		}

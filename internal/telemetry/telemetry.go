@@ -28,7 +28,7 @@ func New(version, role string) *Metrics {
 	})
 	info.Set(1)
 	m.redisErrors = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "orchis_redis_errors_total", Help: "Commands and pipelines that ended in an error, by class: what Redis calls it in lower case, timeout, connection or other.",
+		Name: "orchis_redis_errors_total", Help: "Commands and batches of commands that ended in an error, by class: what Redis calls it in lower case, timeout, connection or other.",
 	}, []string{"class"})
 	for _, class := range []string{"timeout", "connection", "oom", "misconf"} {
 		m.redisErrors.WithLabelValues(class)

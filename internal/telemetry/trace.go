@@ -159,7 +159,7 @@ func (t *Tracer) attempt(ctx context.Context, r *run.Run, a *engine.Attempt) {
 		attribute.String("orchis.run", r.ID), attribute.String("orchis.recipe", r.Recipe), attribute.String("orchis.task", a.Task),
 		attribute.Int("orchis.attempt", a.Number), attribute.String("orchis.handler", a.Handler), attribute.String("messaging.system", "redis"), queue,
 	}
-	id, _ := traceOf(r)
+	id, _ := traceOf(r) //nolint:contextcheck // the one inside only carries the text
 	good := a.Outcome == engine.OutcomeSucceeded
 	begun, ended := a.Started, a.Ended
 	if begun == 0 && a.Outcome == engine.OutcomeLost {

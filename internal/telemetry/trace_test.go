@@ -76,7 +76,7 @@ func told(t *testing.T, given string) (map[string]*trace.Span, string) {
 	return r.spans, parent
 }
 
-func TestARunIsOneTrace(t *testing.T) {
+func TestARunIsOneTrace(t *testing.T) { //nolint:paralleltest // it sets the environment
 	spans, parent := told(t, "")
 	root, first, second := spans["run etl"], spans["process load"], spans["process load again"]
 	if root == nil || first == nil || second == nil || spans["wait default"] == nil {
@@ -99,7 +99,7 @@ func TestARunIsOneTrace(t *testing.T) {
 	}
 }
 
-func TestARunGoesOnWithTheTraceOfItsSubmission(t *testing.T) {
+func TestARunGoesOnWithTheTraceOfItsSubmission(t *testing.T) { //nolint:paralleltest // it sets the environment
 	const given = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	spans, parent := told(t, given)
 	root := spans["run etl"]

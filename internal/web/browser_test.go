@@ -70,6 +70,9 @@ func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	for i, step := range steps {
 		ctx, stop := context.WithTimeout(b.ctx, 20*time.Second)
 		err := chromedp.Do(ctx, step)
+		for err != nil && ctx.Err() == nil && strings.Contains(err.Error(), "Could not find node") {
+			err = chromedp.Do(ctx, step) // the page put a new one in its place meanwhile
+		}
 		stop()
 		if err != nil {
 			b.shot("failed")
