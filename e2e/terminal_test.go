@@ -167,6 +167,37 @@ func TestCtrlCOnATerminal(t *testing.T) {
 	p.sees("the end at once", `code=130$`)
 }
 
+// TestNothingOutlivesItsTerminal: when the window of a run is closed, the
+// programs of its jobs end, too.
+func TestNothingOutlivesItsTerminal(t *testing.T) {
+	t.Parallel()
+	dir, gate := terminalProject(t)
+	p := newPane(t, 80, 24)
+	p.types("cd " + dir + "; clear; orchis run recipes/gated.yaml")
+	p.sees("the slow job", `^ ● slow`)
+	if n := programsWith(t, "GATE="+gate); n == 0 {
+		t.Fatal("the program of the job is not found")
+	}
+	p.tmux("respawn-pane", "-k", "true")
+	redistest.Until(t, "its program has ended", func() bool { return programsWith(t, "GATE="+gate) == 0 })
+}
+
+// programsWith counts the processes that have a setting in their environment.
+func programsWith(t *testing.T, setting string) int {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, file := range files {
+		if raw, err := os.ReadFile(file); err == nil && strings.Contains(string(raw), setting) {
+			n++
+		}
+	}
+	return n
+}
+
 func TestWatchAndTopOnATerminal(t *testing.T) {
 	t.Parallel()
 	dir, gate := terminalProject(t)

@@ -82,7 +82,11 @@ func Main(args []string) int {
 	if isatty.IsTerminal(os.Stdout.Fd()) {
 		a.columns, _, _ = term.GetSize(int(os.Stdout.Fd()))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	stopped := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		stopped = append(stopped, syscall.SIGHUP) // the terminal was closed
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), stopped...)
 	defer stop()
 	root := a.command()
 	root.SetArgs(args)
