@@ -1,4 +1,6 @@
 GO            ?= go
+# The linter keeps results by checkout: a cache shared by two names files of the other.
+export GOLANGCI_LINT_CACHE ?= $(CURDIR)/$(BIN)/lint-cache
 GOLANGCI_LINT ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 BIN           ?= bin
 
