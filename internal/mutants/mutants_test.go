@@ -139,5 +139,7 @@ func kill(t *testing.T, root, path string, m mutant, text string) {
 		t.Errorf("nobody notices:\n%s", out)
 	case strings.Contains(string(out), "[build failed]"):
 		t.Errorf("the change does not compile:\n%s", out)
+	case !strings.Contains(string(out), "--- FAIL") && !strings.Contains(string(out), "panic:"):
+		t.Errorf("the tests were not run:\n%s", out) // a full disk, say
 	}
 }
