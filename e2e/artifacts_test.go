@@ -3,10 +3,12 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/johannesboyne/gofakes3"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/orchis-run/orchis/internal/redistest"
 	"github.com/orchis-run/orchis/pkg/client"
+	"github.com/orchis-run/orchis/pkg/run"
 )
 
 // fetch reads an artifact with the command.
@@ -148,5 +151,72 @@ func TestFilesGoWithTheirRuns(t *testing.T) {
 	}
 	if h.fetch(out.Brief) != "HELLO" {
 		t.Error("the file that is kept for an hour is gone")
+	}
+}
+
+// TestAFileOfTheWebBecomesAnArtifact when the command line is given its URL. By
+// other ways of submitting, the worker fetches it for each attempt.
+func TestAFileOfTheWebBecomesAnArtifact(t *testing.T) {
+	t.Parallel()
+	needs(t, "redis-server", "python3")
+	var asked atomic.Int64
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1); r.URL.Path != "/my text.txt" {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = fmt.Fprint(w, "hello")
+	}))
+	t.Cleanup(web.Close)
+	file := web.URL + "/my%20text.txt"
+	project := t.TempDir()
+	write(t, filepath.Join(project, "flows", "passing.yaml"), passing)
+	write(t, filepath.Join(project, "jobs", "shout.py"), shout)
+	if err := os.Chmod(filepath.Join(project, "jobs", "shout.py"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h := furnish(t, redistest.Real(t), 1, 0, false, project)
+	h.start("w1", "worker", "ORCHIS_ALLOW_PRIVATE=true")
+	right := func(outputs string) {
+		t.Helper()
+		var out struct{ Brief, Again string }
+		if err := json.Unmarshal([]byte(outputs), &out); err != nil {
+			t.Fatalf("%s: %v", outputs, err)
+		}
+		if h.fetch(out.Brief) != "HELLO" || h.fetch(out.Again) != "HELLOhello" {
+			t.Errorf("the outputs are %s", outputs)
+		}
+	}
+	for _, recipe := range []string{"flows/passing.yaml", "passing"} { // with its text, and by its name
+		before := asked.Load()
+		right(h.orchisOK("submit", recipe, "-i", "text="+file, "--wait"))
+		if n := asked.Load() - before; n != 1 {
+			t.Errorf("the file was fetched %d times for %s", n, recipe)
+		}
+	}
+	runs, err := h.client.List(t.Context(), client.Filter{})
+	if err != nil || len(runs) != 2 || !strings.Contains(string(runs[0].Inputs), "artifact://sha256/") || !strings.Contains(string(runs[0].Inputs), "/my-text.txt") {
+		t.Fatalf("%v: the inputs are %s", err, runs[0].Inputs)
+	}
+	if out, code := h.orchis("submit", "flows/passing.yaml", "-i", "text="+web.URL+"/none"); code != 4 {
+		t.Errorf("a file that is not there ends with %d: %s", code, out)
+	}
+	before := asked.Load()
+	rec := h.succeeded(h.accepted(h.redisCLI("XADD", "orchis:submit", "*", "recipe", "passing", "input.text", file)))
+	right(string(rec.Outputs))
+	if in := string(rec.Inputs); !strings.Contains(in, `"artifact+http://`) {
+		t.Errorf("the inputs are %s", in)
+	}
+	if n := asked.Load() - before; n != 2 {
+		t.Errorf("the workers fetched it %d times, for two jobs", n)
+	}
+	h.kill("w1")
+	h.start("w2", "worker") // which may not reach private addresses
+	rec = h.wait(h.accepted(h.redisCLI("XADD", "orchis:submit", "*", "recipe", "passing", "input.text", file)))
+	if rec.State != run.Failed || rec.Error.Code != "privateAddress" {
+		t.Errorf("the run ends with %s, %+v", rec.State, rec.Error)
+	}
+	if n := asked.Load() - before; n != 2 {
+		t.Error("a server in a private network was asked all the same")
 	}
 }

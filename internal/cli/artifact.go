@@ -7,13 +7,16 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/orchis-run/orchis/internal/artifact"
+	"github.com/orchis-run/orchis/internal/fetch"
 	"github.com/orchis-run/orchis/pkg/client"
 	"github.com/orchis-run/orchis/pkg/flow"
+	"github.com/orchis-run/orchis/pkg/run"
 )
 
 // artifactCommand looks after the files that jobs hand to one another.
@@ -80,10 +83,14 @@ func (a *app) artifactGet() *cobra.Command {
 
 func (a *app) artifactPut() *cobra.Command {
 	return &cobra.Command{
-		Use: "put FILE", Short: "Keep a file and print its artifact, to be an input of a run", Args: cobra.ExactArgs(1),
-		Long: "Keep a file and print its artifact, to be an input of a run.\nWithout a run that refers to it, it is removed after a day (ORCHIS_ARTIFACT_AGE).",
+		Use: "put FILE|URL", Short: "Keep a file and print its artifact, to be an input of a run", Args: cobra.ExactArgs(1),
+		Long: "Keep a file, which may be one of the web, and print its artifact, to be an input of a run.\nWithout a run that refers to it, it is removed after a day (ORCHIS_ARTIFACT_AGE).",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			ref, err := a.put(cmd.Context(), args[0])
+			put := a.put
+			if _, ok := webFile(args[0]); ok {
+				put = a.putURL
+			}
+			ref, err := put(cmd.Context(), args[0])
 			if err != nil {
 				return err
 			}
@@ -104,6 +111,27 @@ func (a *app) put(ctx context.Context, path string) (string, error) {
 	}
 	defer func() { _ = f.Close() }()
 	ref, _, err := s.Put(ctx, filepath.Base(path), f)
+	return ref.String(), err
+}
+
+// fetchWithin is how long a file may take that is fetched for a submission.
+const fetchWithin = 30 * time.Minute
+
+// putURL fetches a file and keeps it. It is fetched from here, by the person
+// who names it, so it may come from a private network.
+func (a *app) putURL(ctx context.Context, address string) (string, error) {
+	s, err := a.store()
+	if err != nil {
+		return "", err
+	}
+	ctx, stop := context.WithTimeoutCause(ctx, fetchWithin, fmt.Errorf("it took longer than %s", fetchWithin))
+	defer stop()
+	from, err := fetch.Config{AllowPrivate: true}.Open(ctx, address)
+	if err != nil {
+		return "", &exit{exitNotFound, fmt.Errorf("fetch the file: %w", err)}
+	}
+	defer func() { _ = from.Close() }()
+	ref, _, err := s.Put(ctx, from.Name, from)
 	return ref.String(), err
 }
 
@@ -170,11 +198,37 @@ func (a *app) upload(ctx context.Context, f *flow.Flow, inputs map[string]any) e
 	return nil
 }
 
+// webFile returns the URL of a file that stands elsewhere, as it was typed or as
+// it stands among inputs.
+func webFile(text string) (string, bool) {
+	if address, ok := run.FileURL(text); ok {
+		return address, true
+	}
+	return text, strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://")
+}
+
 func (a *app) uploaded(ctx context.Context, in *flow.Input, v any) (any, error) {
 	switch v := v.(type) {
 	case string:
-		if info, err := os.Stat(v); in.Type == "file" && err == nil && info.Mode().IsRegular() {
+		if in.Type != "file" {
+			return v, nil
+		}
+		if address, ok := webFile(v); ok {
+			return a.putURL(ctx, address)
+		}
+		if info, err := os.Stat(v); err == nil && info.Mode().IsRegular() {
 			return a.put(ctx, v)
+		}
+	case map[string]any:
+		for i := range in.Properties {
+			p := &in.Properties[i]
+			one, err := a.uploaded(ctx, p, v[p.Name])
+			if err != nil {
+				return nil, err
+			}
+			if one != nil {
+				v[p.Name] = one
+			}
 		}
 	case []any:
 		if in.Items == nil {

@@ -73,7 +73,7 @@ type Settings struct {
 	Slots         int               `env:"ORCHIS_SLOTS" envDefault:"0" why:"Attempts at once; 0: the number of CPUs."`
 	ShutdownGrace time.Duration     `env:"ORCHIS_SHUTDOWN_GRACE" envDefault:"20s" why:"How long a stopping worker lets jobs finish. Keep it below the stop_grace_period of Compose."`
 	Disabled      []string          `env:"ORCHIS_HANDLERS_DISABLED" why:"Built-in handlers this worker does not offer, with commas between."`
-	AllowPrivate  bool              `env:"ORCHIS_ALLOW_PRIVATE" envDefault:"false" why:"Lets http and download reach private addresses."`
+	AllowPrivate  bool              `env:"ORCHIS_ALLOW_PRIVATE" envDefault:"false" why:"Lets http, download and inputs that are files reach private addresses."`
 	SecretsDir    string            `env:"ORCHIS_SECRETS_DIR" why:"A folder with a file for each secret that jobs may use as secrets.NAME. Without a file of the name the worker takes ORCHIS_SECRET_NAME from its environment."`
 	Handlers      []string          `env:"ORCHIS_HANDLERS" why:"The only handlers this worker offers, with commas between; empty: all it has."`
 	Files         []string          `env:"ORCHIS_FILES" why:"Folders, with commas between, from which download takes local files, besides the project. orchis run and dev take them from anywhere."`

@@ -133,7 +133,7 @@ func NewWorker(s config.Settings, poll time.Duration, jobs *job.Registry, watch 
 	}
 	return worker.New(worker.Config{
 		URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Name: s.WorkerName, Queues: s.Queues, Slots: s.Slots,
-		Lease: s.Lease, Grace: s.ShutdownGrace, Poll: poll, MaxResult: s.LargestValue(), Version: Version(), Logger: log, Artifacts: s.Artifacts,
+		Lease: s.Lease, Grace: s.ShutdownGrace, Poll: poll, MaxResult: s.LargestValue(), Version: Version(), Logger: log, Artifacts: s.Artifacts, AllowPrivate: s.AllowPrivate,
 		Observer: watch.worker(s.Slots), Secrets: secret.From(s.SecretsDir), SigningKeys: s.SigningKey, SignedWithin: s.SignedWithin,
 	}, jobs)
 }

@@ -10,19 +10,20 @@ import (
 	"syscall"
 
 	"github.com/orchis-run/orchis/pkg/job"
+	"github.com/orchis-run/orchis/pkg/run"
 )
 
 // made begins a text of a result that names a file of the working directory.
 const made = "artifact:"
 
-// fetched puts the paths of local files in the place of artifacts, so that a
-// program needs to know nothing of them.
+// fetched puts the paths of local files in the place of artifacts, and of files
+// that were given by URL, so that a program needs to know nothing of them.
 func fetched(ctx context.Context, inputs json.RawMessage) (json.RawMessage, error) {
-	if !bytes.Contains(inputs, []byte(`"artifact://`)) {
+	if !bytes.Contains(inputs, []byte(`"artifact:`)) && !bytes.Contains(inputs, []byte(`"artifact+http`)) {
 		return inputs, nil
 	}
 	return replaced(inputs, func(text string) (string, error) {
-		if !strings.HasPrefix(text, "artifact://") {
+		if _, ok := run.FileURL(text); !ok && !strings.HasPrefix(text, "artifact://") {
 			return text, nil
 		}
 		return job.ArtifactPath(ctx, text)

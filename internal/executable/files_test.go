@@ -14,11 +14,15 @@ import (
 
 // drawer is a store of artifacts that has one file.
 type drawer struct {
-	path string
-	put  map[string]string
+	path  string
+	put   map[string]string
+	asked string
 }
 
-func (d *drawer) Path(context.Context, string) (string, error) { return d.path, nil }
+func (d *drawer) Path(_ context.Context, text string) (string, error) {
+	d.asked = text
+	return d.path, nil
+}
 
 func (d *drawer) Put(_ context.Context, name string, from io.Reader) (string, error) {
 	raw, err := io.ReadAll(from)
@@ -58,6 +62,9 @@ echo '{"n":12345678901234567890,"files":["artifact:loud.txt","artifact://sha256/
 	const want = `{"files":["artifact://sha256/made/loud.txt","artifact://sha256/x"],"n":12345678901234567890,"text":"artifact"}`
 	if string(out) != want || d.put["loud.txt"] != "HELLO" {
 		t.Errorf("the result is %s, kept is %v", out, d.put)
+	}
+	if out, err = shout.Run(ctx, json.RawMessage(`{"file":"artifact+https://example.org/in.txt"}`)); err != nil || string(out) != want || d.asked != "artifact+https://example.org/in.txt" {
+		t.Errorf("of a file that was given by URL it is %s, %v; %q was asked for", out, err, d.asked)
 	}
 	lie, _ := r.Lookup("lie")
 	_, err = lie.Run(ctx, json.RawMessage(`{}`))

@@ -173,10 +173,10 @@ func (c Config) linkOne(ctx context.Context, from, to string) error {
 // file returns the path of a file: an artifact, what a URL gives, or a file of
 // this machine.
 func (c Config) file(ctx context.Context, from string) (string, error) {
-	switch {
-	case strings.HasPrefix(from, "artifact:"):
+	if strings.HasPrefix(from, "artifact:") {
 		return job.ArtifactPath(ctx, from)
-	case strings.HasPrefix(from, "http://"), strings.HasPrefix(from, "https://"):
+	}
+	if _, ok := webFile(from); ok {
 		got, err := c.take(ctx, from)
 		return got.path, err
 	}

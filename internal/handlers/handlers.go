@@ -35,9 +35,6 @@ func Names() []string {
 
 // Register adds the handlers.
 func Register(r *job.Registry, c Config) {
-	if c.MaxDownload <= 0 {
-		c.MaxDownload = 10 << 30
-	}
 	job.Handle(r, "exec", c.exec, job.Description("runs a program, or a line of shell"))
 	job.Handle(r, "http", c.http, job.Description("makes an HTTP request"))
 	job.Handle(r, "download", c.download, job.Description("fetches a file from a URL, or takes a local one"))

@@ -8,127 +8,20 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
-	"net/netip"
-	"net/url"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/gabriel-vasile/mimetype"
 
 	"github.com/orchis-run/orchis/internal/executable"
+	"github.com/orchis-run/orchis/internal/fetch"
 	"github.com/orchis-run/orchis/pkg/job"
+	"github.com/orchis-run/orchis/pkg/run"
 )
-
-// client makes requests; the address that is dialled is checked, so that
-// neither names nor redirects lead to private networks.
-func (c Config) client() *http.Client {
-	dialer := &net.Dialer{Timeout: 30 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
-		ap, err := netip.ParseAddrPort(address)
-		if err != nil {
-			return err
-		}
-		ip := ap.Addr().Unmap().WithZone("")
-		if !c.AllowPrivate && private(ip) {
-			return job.Permanent(job.Code(fmt.Errorf("the address %s is private; set ORCHIS_ALLOW_PRIVATE=true to allow it", ip), "privateAddress"))
-		}
-		return nil
-	}}
-	return &http.Client{
-		CheckRedirect: redirect,
-		// No Proxy: what a proxy dials cannot be checked here.
-		Transport: &http.Transport{DialContext: dialer.DialContext, TLSHandshakeTimeout: 30 * time.Second, ResponseHeaderTimeout: 5 * time.Minute},
-	}
-}
-
-// private reports whether an address belongs to this machine, to a network
-// that is not public, or leads to one.
-func private(ip netip.Addr) bool {
-	if !ip.IsGlobalUnicast() || ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() {
-		return true
-	}
-	for _, network := range []string{
-		"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
-		"::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/32", "2001:db8::/32", "2002::/16", "fec0::/10", // what holds IPv4 addresses among them
-	} {
-		if netip.MustParsePrefix(network).Contains(ip) {
-			return true
-		}
-	}
-	return false
-}
-
-// redirect lets a request follow ten redirects. To another host it takes no
-// headers along: they may hold secrets.
-func redirect(next *http.Request, before []*http.Request) error {
-	if len(before) >= 10 {
-		return errors.New("more than 10 redirects")
-	}
-	if next.URL.Scheme != "http" && next.URL.Scheme != "https" {
-		return job.Permanent(job.Code(fmt.Errorf("a redirect leads to %s://", next.URL.Scheme), "badInput"))
-	}
-	if first := before[0].URL; next.URL.Host != first.Host || first.Scheme == "https" && next.URL.Scheme != "https" {
-		clear(next.Header)
-	}
-	return nil
-}
-
-func (c Config) request(ctx context.Context, method, address string, headers map[string]string, body []byte) (*http.Response, error) {
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, badInput("url must begin with http:// or https://")
-	}
-	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
-	if err != nil {
-		return nil, badInput("%v", err)
-	}
-	if trace := job.Info(ctx).Trace; trace != "" {
-		req.Header.Set("Traceparent", trace)
-	}
-	for k, v := range headers {
-		req.Header.Set(k, v)
-	}
-	client := c.client()
-	defer client.CloseIdleConnections()
-	res, err := client.Do(req)
-	if err != nil {
-		var u *url.Error
-		if errors.As(err, &u) { // its URL may hold a password
-			err = u.Err
-		}
-		if code := job.Classify(err).Code; code == "privateAddress" || code == "badInput" {
-			return nil, err
-		}
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		return nil, job.Code(fmt.Errorf("%s %s: %w", method, req.URL.Redacted(), err), "connection")
-	}
-	return res, nil
-}
-
-// statusError says whether a status is worth another attempt, and when.
-func statusError(res *http.Response) error {
-	err := job.Code(fmt.Errorf("the server answers %s", res.Status), "http:"+strconv.Itoa(res.StatusCode))
-	switch res.StatusCode {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		if s, bad := strconv.Atoi(res.Header.Get("Retry-After")); bad == nil && s > 0 {
-			return job.RetryAfter(err, min(time.Duration(s)*time.Second, time.Hour))
-		}
-		return err
-	}
-	if res.StatusCode >= 500 {
-		return err
-	}
-	return job.Permanent(err)
-}
 
 type httpIn struct {
 	Method  string            `json:"method,omitempty"`
@@ -160,13 +53,13 @@ func (c Config) http(ctx context.Context, in httpIn) (map[string]any, error) {
 		body, headers["Content-Type"] = raw, "application/json"
 	}
 	maps.Copy(headers, in.Headers)
-	res, err := c.request(ctx, strings.ToUpper(in.Method), in.URL, headers, body)
+	res, err := c.fetch().Request(ctx, strings.ToUpper(in.Method), in.URL, headers, body)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = res.Body.Close() }()
 	if !expected(in.Expect, res.StatusCode) {
-		return nil, statusError(res)
+		return nil, fetch.StatusError(res)
 	}
 	raw, err := io.ReadAll(io.LimitReader(res.Body, maxBody+1))
 	if err != nil {
@@ -238,35 +131,48 @@ func (c Config) download(ctx context.Context, in downloadIn) (map[string]any, er
 // take fetches a file into the attempt's directory: from a URL, or from one of
 // the folders from which files may be taken.
 func (c Config) take(ctx context.Context, address string) (taken, error) {
-	var from io.Reader
-	var size int64
-	name := path.Base(address)
-	if strings.HasPrefix(address, "http://") || strings.HasPrefix(address, "https://") {
-		res, err := c.request(ctx, http.MethodGet, address, nil, nil)
-		if err != nil {
-			return taken{}, err
-		}
-		defer func() { _ = res.Body.Close() }()
-		if res.StatusCode != http.StatusOK {
-			return taken{}, statusError(res)
-		}
-		from, size = res.Body, res.ContentLength
-		if u, err := url.Parse(address); err == nil {
-			name = path.Base(u.Path)
-		}
-	} else {
-		f, err := c.local(ctx, address)
-		if err != nil {
-			return taken{}, err
-		}
-		defer func() { _ = f.Close() }()
-		info, err := f.Stat()
-		if err != nil {
-			return taken{}, badInput("%s is not a regular file", address)
-		}
-		from, size = f, info.Size()
+	f, err := c.open(ctx, address)
+	if err != nil {
+		return taken{}, err
 	}
-	return c.fetch(ctx, from, size, name)
+	defer func() { _ = f.Close() }()
+	to, size, err := f.Save(job.Info(ctx).Dir)
+	if err != nil {
+		return taken{}, err
+	}
+	kind, err := mimetype.DetectFile(to)
+	if err != nil {
+		return taken{}, fmt.Errorf("download: %w", err)
+	}
+	return taken{path: to, name: f.Name, mime: strings.SplitN(kind.String(), ";", 2)[0], size: size}, nil
+}
+
+func (c Config) open(ctx context.Context, address string) (*fetch.File, error) {
+	if u, ok := webFile(address); ok {
+		return c.fetch().Open(ctx, u)
+	}
+	f, err := c.local(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		_ = f.Close()
+		return nil, badInput("%s is not a regular file", address)
+	}
+	out, err := c.fetch().From(ctx, f, info.Size(), path.Base(address))
+	if err != nil {
+		_ = f.Close()
+	}
+	return out, err
+}
+
+// webFile returns the URL of a file that has to be fetched.
+func webFile(text string) (string, bool) {
+	if u, ok := run.FileURL(text); ok {
+		return u, true
+	}
+	return text, strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://")
 }
 
 // local opens an artifact, or a file of the folders from which files may be
@@ -305,55 +211,7 @@ func (c Config) local(ctx context.Context, address string) (*os.File, error) {
 	return nil, badInput("the file %s is neither in the project nor in ORCHIS_FILES", address)
 }
 
-func (c Config) fetch(ctx context.Context, from io.Reader, size int64, name string) (taken, error) {
-	if size > c.MaxDownload {
-		return taken{}, job.Permanent(job.Code(fmt.Errorf("the file has %d bytes, more than the limit of %d", size, c.MaxDownload), "tooLarge"))
-	}
-	if name == "/" || name == "." || !filepath.IsLocal(name) {
-		name = "download"
-	}
-	tmp, err := os.CreateTemp(job.Info(ctx).Dir, ".download-*"+filepath.Ext(name))
-	if err != nil {
-		return taken{}, fmt.Errorf("download: %w", err)
-	}
-	n, err := io.Copy(tmp, &meter{r: io.LimitReader(from, c.MaxDownload+1), ctx: ctx, size: size})
-	if closing := errors.Join(tmp.Chmod(0o644), tmp.Close()); err == nil && closing != nil {
-		return taken{}, fmt.Errorf("download: %w", closing)
-	}
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return taken{}, context.Cause(ctx)
-	case err != nil || size > 0 && n < size:
-		return taken{}, job.Code(fmt.Errorf("the download broke off after %d bytes", n), "connection")
-	case n > c.MaxDownload:
-		return taken{}, job.Permanent(job.Code(fmt.Errorf("the file is larger than the limit of %d bytes", c.MaxDownload), "tooLarge"))
-	}
-	kind, err := mimetype.DetectFile(tmp.Name())
-	if err != nil {
-		return taken{}, fmt.Errorf("download: %w", err)
-	}
-	return taken{path: tmp.Name(), name: name, mime: strings.SplitN(kind.String(), ";", 2)[0], size: n}, nil
-}
-
-// meter reports progress while it is read from.
-type meter struct {
-	r    io.Reader
-	ctx  context.Context //nolint:containedctx // lives as long as the copy
-	size int64
-	n    int64
-}
-
-// Read reads and reports.
-func (m *meter) Read(p []byte) (int, error) {
-	if err := m.ctx.Err(); err != nil {
-		return 0, err
-	}
-	n, err := m.r.Read(p)
-	m.n += int64(n)
-	percent := 0.0
-	if m.size > 0 {
-		percent = 100 * float64(m.n) / float64(m.size)
-	}
-	job.Progress(m.ctx, percent, fmt.Sprintf("%d bytes", m.n))
-	return n, err
+// fetch is what may be fetched.
+func (c Config) fetch() fetch.Config {
+	return fetch.Config{AllowPrivate: c.AllowPrivate, Max: c.MaxDownload}
 }

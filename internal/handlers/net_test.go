@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/orchis-run/orchis/internal/fetch"
 )
 
 func TestPrivateAddressesAreRefused(t *testing.T) {
@@ -38,7 +40,7 @@ func TestPrivateAddressesAreRefused(t *testing.T) {
 		}
 	}
 	for _, public := range []string{"8.8.8.8", "1.1.1.1", "172.32.0.1", "2606:4700::1111"} {
-		if private(netip.MustParseAddr(public)) {
+		if fetch.Private(netip.MustParseAddr(public)) {
 			t.Errorf("%s counts as private", public)
 		}
 	}
@@ -78,7 +80,7 @@ func TestARedirectDoesNotLeadAround(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res, err := (Config{}).client().Do(request); err == nil || !strings.Contains(err.Error(), "is private") {
+	if res, err := (fetch.Config{}).Client().Do(request); err == nil || !strings.Contains(err.Error(), "is private") {
 		_ = res.Body.Close()
 		t.Errorf("what is dialled is not looked at: %v", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/orchis-run/orchis/internal/expr"
+	"github.com/orchis-run/orchis/pkg/run"
 )
 
 // InputError says what is wrong with one input.
@@ -143,7 +144,7 @@ func (in *Input) convert(v any) (any, error) {
 		d, err := expr.Decode([]byte(text))
 		if err != nil {
 			if in.Type == "list" {
-				return splitList(text), nil
+				return in.convertStructure(splitList(text))
 			}
 			return wrong()
 		}
@@ -204,6 +205,8 @@ func (in *Input) convertText(v any) (any, error) {
 	}
 	var err error
 	switch in.Type {
+	case "file":
+		text, err = fileOf(text)
 	case "url":
 		u, bad := url.Parse(text)
 		if bad != nil || u.Scheme == "" && !strings.HasPrefix(text, "/") && !strings.HasPrefix(text, ".") {
@@ -229,10 +232,29 @@ func (in *Input) convertText(v any) (any, error) {
 		}
 	}
 	if err != nil {
-		want := map[string]string{"date": "a date such as 2026-11-24", "datetime": "a time such as 2026-11-24T05:00:00Z", "duration": "a duration such as 90s or 1h30m", "url": "a URL such as https://example.org/a.mp4"}
+		want := map[string]string{"date": "a date such as 2026-11-24", "datetime": "a time such as 2026-11-24T05:00:00Z", "duration": "a duration such as 90s or 1h30m", "url": "a URL such as https://example.org/a.mp4", "file": "a path, an artifact or a URL with http or https"}
 		return nil, fmt.Errorf("want %s, got %s", want[in.Type], show(v))
 	}
 	return text, nil
+}
+
+// fileOf reads what stands for a file. A URL becomes a file that is fetched by
+// who needs it; nothing is fetched here.
+func fileOf(text string) (string, error) {
+	scheme, rest, found := strings.Cut(text, "://")
+	if !found {
+		return text, nil
+	}
+	switch scheme = strings.ToLower(scheme); scheme {
+	case "http", "https":
+		if u, err := url.Parse(text); err != nil || u.Host == "" {
+			return "", errors.New("it names no server")
+		}
+		return run.FileAt(scheme + "://" + rest), nil
+	case "artifact", "file", "artifact+http", "artifact+https":
+		return text, nil
+	}
+	return "", errors.New("unknown scheme")
 }
 
 // check holds a converted value against enum, pattern and bounds.
@@ -245,6 +267,11 @@ func (in *Input) check(v any) error {
 		return fmt.Errorf("%s is not one of %s", show(v), strings.Join(all, ", "))
 	}
 	size := -1
+	if text, ok := v.(string); ok && in.Type == "file" {
+		if address, ok := run.FileURL(text); ok {
+			v = address // what was given
+		}
+	}
 	switch v := v.(type) {
 	case string:
 		size = len([]rune(v))

@@ -8,7 +8,8 @@ import (
 
 // Files keeps files that jobs hand to one another; a worker has one.
 type Files interface {
-	// Path returns a local file with the content of an artifact.
+	// Path returns a local file with the content of an artifact, or of a file
+	// that was given by URL.
 	Path(ctx context.Context, artifact string) (string, error)
 	// Put keeps the content of a reader and returns its artifact.
 	Put(ctx context.Context, name string, from io.Reader) (artifact string, err error)
@@ -24,8 +25,9 @@ func WithFiles(ctx context.Context, f Files) context.Context {
 var errNoFiles = errors.New("this worker keeps no artifacts")
 
 // ArtifactPath returns a local file with the content of an artifact, a text as
-// artifact://sha256/... that another job returned. Do not change the file: it
-// may be the only copy.
+// artifact://sha256/... that another job returned, or artifact+https://..., a
+// URL that a run was given for a file, which is fetched for the attempt. Do not
+// change the file: it may be the only copy.
 func ArtifactPath(ctx context.Context, artifact string) (string, error) {
 	f, ok := ctx.Value(filesKey{}).(Files)
 	if !ok {

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/orchis-run/orchis/internal/fetch"
 	"github.com/orchis-run/orchis/internal/secret"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/job"
@@ -103,7 +104,7 @@ func (a *attempt) perform() (report *wire.Event) {
 	info := a.info()
 	ctx, end := a.observed(ctx, info)
 	defer func() { end(report) }()
-	out, err := a.call(job.WithFiles(job.NewContext(ctx, info, a), files{a.w.files, a.Dir}), h)
+	out, err := a.call(job.WithFiles(job.NewContext(ctx, info, a), files{a.w.files, fetch.Config{AllowPrivate: a.w.cfg.AllowPrivate}, a.Dir}), h)
 	a.flushLines()
 	if cause := context.Cause(ctx); cause != nil && (err != nil || !errors.Is(cause, ErrDraining)) {
 		return a.outOf(cause)

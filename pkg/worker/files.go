@@ -11,18 +11,25 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/orchis-run/orchis/internal/artifact"
+	"github.com/orchis-run/orchis/internal/fetch"
 	"github.com/orchis-run/orchis/pkg/job"
+	"github.com/orchis-run/orchis/pkg/run"
 )
 
 // files are the artifacts of one attempt, whose directory takes what has to be
 // fetched.
 type files struct {
 	store artifact.Store
+	fetch fetch.Config
 	dir   func() string
 }
 
-// Path finds an artifact. One that is gone, or no artifact at all, stays so.
+// Path finds an artifact, or fetches a file that was given by URL. An artifact
+// that is gone, or none at all, stays so.
 func (f files) Path(ctx context.Context, text string) (string, error) {
+	if address, ok := run.FileURL(text); ok {
+		return f.fetched(ctx, address)
+	}
 	ref, err := artifact.Parse(text)
 	if err != nil {
 		return "", job.Permanent(job.Code(err, "badInput"))
@@ -35,6 +42,16 @@ func (f files) Path(ctx context.Context, text string) (string, error) {
 		return "", job.Code(err, "artifact")
 	}
 	return path, nil
+}
+
+func (f files) fetched(ctx context.Context, address string) (string, error) {
+	from, err := f.fetch.Open(ctx, address)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = from.Close() }()
+	path, _, err := from.Save(f.dir())
+	return path, err
 }
 
 // Put keeps a file.

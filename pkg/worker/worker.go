@@ -59,6 +59,9 @@ type Config struct {
 	// that all workers share, or s3://bucket/folder?endpoint=...&region=... ;
 	// ".orchis/artifacts".
 	Artifacts string
+	// AllowPrivate lets files that runs are given by URL come from private
+	// addresses.
+	AllowPrivate bool
 	// Secrets finds the value of a secret that a job may use; by default in the
 	// environment variable ORCHIS_SECRET_<NAME>. Its errors must not hold values.
 	Secrets func(name string) (value string, err error)
