@@ -64,6 +64,9 @@ func (rt *route) operation() (map[string]any, error) {
 	for _, q := range rt.query {
 		parameters = append(parameters, map[string]any{"name": q[0], "in": "query", "description": q[1], "schema": map[string]any{"type": "string"}})
 	}
+	if rt.submits {
+		parameters = append(parameters, map[string]any{"name": "traceparent", "in": "header", "description": "the W3C trace of which the run is to be a part", "schema": map[string]any{"type": "string"}})
+	}
 	if len(parameters) > 0 {
 		op["parameters"] = parameters
 	}

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/internal/trail"
 	"github.com/orchis-run/orchis/pkg/client"
 	"github.com/orchis-run/orchis/pkg/flow"
 )
@@ -74,7 +75,9 @@ type route struct {
 	body, reply any
 	// changes says that something is changed, stream that the answer goes on.
 	changes, stream bool
-	do              func(s *Server, w http.ResponseWriter, r *http.Request) (any, error)
+	// submits says that a run begins, which may be a part of the caller's trace.
+	submits bool
+	do      func(s *Server, w http.ResponseWriter, r *http.Request) (any, error)
 }
 
 // Register adds the API, health checks and metrics to a mux.
@@ -106,6 +109,9 @@ func (s *Server) handler(rt *route) http.Handler {
 			ctx, stop := context.WithTimeout(r.Context(), maxRequest)
 			defer stop()
 			r = r.WithContext(ctx)
+		}
+		if rt.submits {
+			r = r.WithContext(trail.Into(r.Context(), r.Header.Get("Traceparent")))
 		}
 		var reply any
 		err := rt.known(r)

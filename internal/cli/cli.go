@@ -20,6 +20,7 @@ import (
 
 	"github.com/orchis-run/orchis/internal/config"
 	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/internal/trail"
 	"github.com/orchis-run/orchis/pkg/client"
 	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/run"
@@ -86,7 +87,7 @@ func Main(args []string) int {
 	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
 		stopped = append(stopped, syscall.SIGHUP) // the terminal was closed
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), stopped...)
+	ctx, stop := signal.NotifyContext(trail.Into(context.Background(), os.Getenv("TRACEPARENT")), stopped...)
 	defer stop()
 	root := a.command()
 	root.SetArgs(args)

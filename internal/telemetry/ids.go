@@ -8,6 +8,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/orchis-run/orchis/internal/trail"
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
@@ -16,7 +17,7 @@ import (
 
 // traceOf is the trace of a run: that of its submission, or one of its own.
 func traceOf(r *run.Run) (id trace.TraceID, above trace.SpanContext) {
-	if above := remote(r.Trace); above.IsValid() {
+	if above := trail.Span(r.Trace); above.IsValid() {
 		return above.TraceID(), above
 	}
 	sum := sha256.Sum256([]byte("orchis trace " + r.ID))

@@ -12,13 +12,13 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/trail"
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
@@ -82,20 +82,6 @@ func (c *complaints) Handle(err error) {
 	c.log.Warn("traces are lost", zap.Error(err))
 }
 
-// remote is the span that a traceparent names; none when it is not valid.
-func remote(traceparent string) trace.SpanContext {
-	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{"traceparent": traceparent})
-	return trace.SpanContextFromContext(ctx)
-}
-
-// withParent puts the span that a traceparent names into a context.
-func withParent(ctx context.Context, traceparent string) context.Context {
-	if traceparent == "" {
-		return ctx
-	}
-	return trace.ContextWithRemoteSpanContext(ctx, remote(traceparent))
-}
-
 // root begins the span of a run. Where it is not to be recorded, none of the
 // run's spans is: the sampler decides by the trace, or its beginner has.
 func (t *Tracer) root(r *run.Run) (context.Context, trace.Span) {
@@ -110,13 +96,15 @@ func (t *Tracer) root(r *run.Run) (context.Context, trace.Span) {
 }
 
 // parent is the traceparent for the handler of an attempt: the span of the
-// attempt, which is told of when it has ended.
+// attempt, which is told of when it has ended. Without a task it is the span of
+// the run.
 func (t *Tracer) parent(r *run.Run, task string, attempt int, first int64) string {
 	_, root := t.root(r)
-	sc := root.SpanContext().WithSpanID(attemptSpan(r.ID, task, attempt, first))
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(trace.ContextWithSpanContext(context.Background(), sc), carrier)
-	return carrier.Get("traceparent")
+	sc := root.SpanContext()
+	if task != "" {
+		sc = sc.WithSpanID(attemptSpan(r.ID, task, attempt, first))
+	}
+	return trail.From(trace.ContextWithSpanContext(context.Background(), sc))
 }
 
 // changed tells of what has ended: attempts, and perhaps the run.

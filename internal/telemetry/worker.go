@@ -40,9 +40,9 @@ func (w *Worker) Observer(slots int) *worker.Observer {
 	return &worker.Observer{Begin: w.begin, End: w.end, RedisError: w.errors}
 }
 
-func (w *Worker) begin(ctx context.Context, a job.Attempt) context.Context {
+func (w *Worker) begin(ctx context.Context, _ job.Attempt) context.Context {
 	w.busy.Inc()
-	return withParent(ctx, a.Trace)
+	return ctx
 }
 
 func (w *Worker) end(a job.Attempt, outcome string, took time.Duration) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/orchis-run/orchis/internal/explain"
 	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/internal/trail"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -79,13 +80,17 @@ type Request struct {
 	KeyFor time.Duration
 	By     string
 	Labels map[string]string
-	// Trace is a W3C traceparent: the run is a part of that trace.
+	// Trace is a W3C traceparent: the run is a part of that trace. When it is
+	// empty the run is a part of the trace of the context, if that has one.
 	Trace string
 }
 
 // Submit sends a request and returns its entry id, with which the answer can
 // be asked for.
 func (c *Client) Submit(ctx context.Context, r Request) (entry string, err error) {
+	if r.Trace == "" {
+		r.Trace = trail.From(ctx)
+	}
 	sub := wire.Submission{ID: r.ID, Key: r.Key, KeyFor: r.KeyFor.Milliseconds(), Recipe: r.Recipe, Definition: r.Definition, From: r.From, Retry: r.Retry, NoCache: r.NoCache, By: r.By, Labels: r.Labels, Trace: r.Trace}
 	if len(r.Inputs) > 0 {
 		if sub.Inputs, err = json.Marshal(r.Inputs); err != nil {

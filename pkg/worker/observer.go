@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/orchis-run/orchis/internal/trail"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/job"
 )
@@ -13,7 +14,7 @@ import (
 // goroutines.
 type Observer struct {
 	// Begin is called before a handler is, and returns the context that the
-	// handler gets: one made of ctx.
+	// handler gets: one made of ctx, which has the span of the attempt.
 	Begin func(ctx context.Context, a job.Attempt) context.Context
 	// End is called when the handler has returned.
 	End func(a job.Attempt, outcome string, took time.Duration)
@@ -33,6 +34,7 @@ const (
 // observed lets the observer begin, and returns what ends it.
 func (a *attempt) observed(ctx context.Context, info job.Attempt) (context.Context, func(*wire.Event)) {
 	o := a.w.cfg.Observer
+	ctx = trail.Into(ctx, a.ticket.Trace)
 	if o.Begin != nil {
 		ctx = o.Begin(ctx, info)
 	}

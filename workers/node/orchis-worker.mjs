@@ -144,10 +144,19 @@ class Job {
     Object.assign(this, { worker, stream, entry, ticket, run: ticket.run, task: ticket.task, attempt: Number(ticket.attempt || 1) });
     this.idempotencyKey = `${ticket.run}/${ticket.task}`;
     this.env = JSON.parse(ticket.env || "{}");
+    this.trace = ticket.trace ?? "";
     this.signal = this.stop.signal;
     this.heard = performance.now();
     this.told = -Infinity;
     this.base = stream.slice(0, stream.indexOf("tickets:"));
+  }
+
+  /** What a program that the handler starts is to see: spawn(program, args, { env: job.environ() }). */
+  environ() {
+    const seen = Object.fromEntries(Object.entries(process.env).filter(([k]) => !/^(ORCHIS|REDIS)_/.test(k)));
+    delete seen.TRACEPARENT;
+    return { ...seen, ORCHIS_RUN: this.run, ORCHIS_TASK: this.task, ORCHIS_ATTEMPT: String(this.attempt), ORCHIS_IDEMPOTENCY_KEY: this.idempotencyKey,
+      ...(this.trace ? { TRACEPARENT: this.trace } : {}), ...this.env };
   }
 
   async progress(percent, note = "") {

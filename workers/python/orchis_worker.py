@@ -136,12 +136,22 @@ class Job:
         self.run, self.task, self.attempt = ticket["run"], ticket["task"], int(ticket.get("attempt", 1))
         self.idempotency_key = f"{self.run}/{self.task}"
         self.env = json.loads(ticket.get("env") or "{}")
+        self.trace = ticket.get("trace", "")
         self._stop, self.why = threading.Event(), ""
         self.heard, self.started, self.told, self.lines, self._said = time.monotonic(), 0, False, False, 0.0
 
     @property
     def stopped(self):
         return self._stop.is_set()
+
+    def environ(self):
+        """What a program that the handler starts is to see: subprocess.run(..., env=job.environ())."""
+        seen = {k: v for k, v in os.environ.items() if not k.startswith(("ORCHIS_", "REDIS_"))}
+        seen.update(ORCHIS_RUN=self.run, ORCHIS_TASK=self.task, ORCHIS_ATTEMPT=str(self.attempt), ORCHIS_IDEMPOTENCY_KEY=self.idempotency_key)
+        seen.pop("TRACEPARENT", None)
+        if self.trace:
+            seen["TRACEPARENT"] = self.trace
+        return {**seen, **self.env}
 
     def wait(self, seconds):
         """Sleeps, unless the job is to stop; says whether it slept to the end."""
