@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/fact"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -13,12 +14,13 @@ import (
 // broken deals with events that cannot be processed. They come again a few
 // times; then the run is failed, visibly.
 func (pt *partition) broken(ctx context.Context, t *todo, cause error) (*wire.Commit, *engine.Effects, error) {
+	about := pt.about(t.id)
 	pt.forget(t.id)
 	tries := int64(0)
 	for _, ev := range t.events {
 		tries = max(tries, ev.Deliveries)
 	}
-	pt.o.log.Error("events cannot be processed", zap.String("run_id", t.id), zap.Int64("tries", tries), zap.Error(cause))
+	pt.o.log.Error("events cannot be processed", append(about, zap.Int64("tries", tries), zap.Error(cause))...)
 	if tries < maxTries && len(t.timers) == 0 {
 		return nil, nil, nil // left pending: they are claimed again
 	}
@@ -27,7 +29,7 @@ func (pt *partition) broken(ctx context.Context, t *todo, cause error) (*wire.Co
 	case err != nil && pt.o.store.Retryable(err):
 		return nil, nil, err
 	case err != nil: // not even that can be written down; the others must go on
-		pt.o.log.Error("a run cannot be read: what happened to it has no effect", zap.String("run_id", t.id), zap.Error(err))
+		pt.o.log.Error("a run cannot be read: what happened to it has no effect", fact.Run(t.id), zap.Error(err))
 		pt.unreadable[t.id] = true
 		return nil, nil, pt.dismiss(ctx, t, false)
 	}

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/fact"
 	"github.com/orchis-run/orchis/internal/wire"
 )
 
@@ -87,12 +88,12 @@ func (o *Orchestrator) wishOfQueue(ctx context.Context, c *wire.Control, now int
 	if err != nil {
 		return err
 	}
-	o.log.Info("queue", zap.String("op", c.Op), zap.String("queue", c.Queue), zap.String("by", c.By), zap.String("reason", c.Reason))
+	o.log.Info("queue", zap.String("op", c.Op), fact.Queue(c.Queue), zap.String("by", c.By), zap.String("reason", c.Reason))
 	return o.store.AnswerControl(ctx, c.Entry, wire.Answer{State: wire.Accepted}, wire.AnswerTTL)
 }
 
 func (o *Orchestrator) refuse(ctx context.Context, c *wire.Control, reason string) error {
-	o.log.Warn("a wish is refused", zap.String("op", c.Op), zap.String("run_id", c.Run), zap.String("reason", reason))
+	o.log.Warn("a wish is refused", zap.String("op", c.Op), fact.Run(c.Run), zap.String("reason", reason))
 	return o.store.AnswerControl(ctx, c.Entry, wire.Answer{State: wire.Rejected, Run: c.Run, Error: reason}, wire.AnswerTTL)
 }
 

@@ -40,7 +40,7 @@ func (l *loaded) prepare(limits engine.Limits) (err error) {
 	program, err := safely("compile the definition", func() (*engine.Program, error) {
 		program, err := engine.Compile(l.bundle, limits)
 		if err != nil {
-			return nil, &refusal{err.Error()}
+			return nil, &refusal{text: err.Error()}
 		}
 		return program, nil
 	})
@@ -109,7 +109,7 @@ func (d *desk) load(ctx context.Context, sub *wire.Submission) (*loaded, error) 
 		}
 		bundle, diags := read()
 		if err := diags.Err(); err != nil {
-			return nil, &refusal{err.Error()}
+			return nil, &refusal{text: err.Error()}
 		}
 		return bundle, nil
 	})
@@ -139,7 +139,7 @@ func (d *desk) checkHandlers(ctx context.Context, b *flow.Bundle) error {
 		}
 	}
 	if len(lines) > 0 {
-		return &refusal{strings.Join(lines, "\n")}
+		return &refusal{text: strings.Join(lines, "\n")}
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/fact"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -166,7 +167,7 @@ func (o *Orchestrator) unleak(ctx context.Context) error {
 			if known {
 				continue
 			}
-			o.log.Warn("a slot was left behind and is given back", zap.String("group", name), zap.String("run_id", m.Run), zap.String("task", m.Task))
+			o.log.Warn("a slot was left behind and is given back", zap.String("group", name), fact.Run(m.Run), fact.Task(m.Task))
 			if err := o.free(ctx, m.Run, &engine.Free{Kind: run.WaitGroup, Task: m.Task, Group: name, Ask: m.Ask}, now.UnixMilli()); err != nil {
 				return err
 			}

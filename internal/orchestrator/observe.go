@@ -4,7 +4,10 @@ import (
 	"context"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/fact"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -22,8 +25,9 @@ type Observer interface {
 	// Stale is told of events that had no effect, where there was nothing to
 	// commit.
 	Stale(events int)
-	// Trace is the W3C traceparent for the handler of an attempt; "" is none.
-	// first is when the task's first attempt was published.
+	// Trace is the W3C traceparent for the handler of an attempt, or of the run
+	// itself when task is ""; "" is none. first is when the task's first attempt
+	// was published.
 	Trace(r *run.Run, task string, attempt int, first int64) string
 }
 
@@ -55,6 +59,27 @@ func (o *Orchestrator) traced(c *wire.Commit, fx *engine.Effects) {
 		t := &fx.Tickets[i]
 		c.Tickets[i].Trace = o.cfg.Observer.Trace(&fx.Run, t.Task, t.Attempt, t.First)
 	}
+}
+
+// about is what log lines tell of a run.
+func (o *Orchestrator) about(r *run.Run) []zap.Field {
+	return []zap.Field{fact.Run(r.ID), fact.Recipe(r.Recipe), fact.Trace(o.cfg.Observer.Trace(r, "", 0, 0))}
+}
+
+// about is the same of a run that may not be at hand.
+func (pt *partition) about(id string) []zap.Field {
+	if l := pt.runs[id]; l != nil {
+		return pt.o.about(&l.before)
+	}
+	return []zap.Field{fact.Run(id)}
+}
+
+// born is the same of a run that was submitted; it may have been there before.
+func (o *Orchestrator) born(b *birth) []zap.Field {
+	if b.fx != nil {
+		return o.about(&b.fx.Run)
+	}
+	return []zap.Field{fact.Run(b.id), fact.Recipe(b.sub.Recipe), fact.Trace(b.sub.Trace)}
 }
 
 // save commits changes that effects stand for, and tells of it.

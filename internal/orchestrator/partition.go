@@ -144,7 +144,7 @@ func (pt *partition) renew(ctx context.Context) error {
 			return err
 		}
 	}
-	o.log.Info("partition taken over", zap.Int("partition", pt.p), zap.Int("events_left", left))
+	o.log.Info("partition taken over", zap.Int("partition", pt.p), zap.Int("events", left))
 	return nil
 }
 
@@ -289,8 +289,8 @@ func (pt *partition) commit(ctx context.Context, order []*todo) ([]*todo, error)
 }
 
 func (pt *partition) ended(fx *engine.Effects) {
-	pt.o.log.Info("run ended", zap.String("run_id", fx.Run.ID), zap.String("recipe", fx.Run.Recipe),
-		zap.String("state", string(fx.Run.State)), zap.Duration("took", time.Duration(fx.Run.Ended-fx.Run.Started)*time.Millisecond))
+	took := time.Duration(fx.Run.Ended-fx.Run.Started) * time.Millisecond
+	pt.o.log.Info("run ended", append(pt.o.about(&fx.Run), zap.String("state", string(fx.Run.State)), zap.Duration("took", took))...)
 }
 
 // step steps one run. It returns no commit when nothing follows; then the
@@ -316,7 +316,7 @@ func (pt *partition) step(ctx context.Context, t *todo) (*wire.Commit, *engine.E
 		return pt.broken(ctx, t, err)
 	}
 	if fx.Stale > 0 {
-		pt.o.log.Debug("stale events have no effect", zap.String("run_id", t.id), zap.Int("events", fx.Stale))
+		pt.o.log.Debug("stale events have no effect", append(pt.about(t.id), zap.Int("events", fx.Stale))...)
 	}
 	if fx.Empty() {
 		fresh, err := pt.fresh(ctx, t.id, l)

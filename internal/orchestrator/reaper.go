@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/orchis-run/orchis/internal/fact"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -56,8 +57,7 @@ func (pt *partition) reap(ctx context.Context) error {
 				} else if dropped {
 					continue
 				}
-				o.log.Warn("worker lost: its task goes to another", zap.String("worker", s.Consumer),
-					zap.String("run_id", t.Run), zap.String("task", t.Task), zap.Duration("silent", s.Idle))
+				o.log.Warn("worker lost: its task goes to another", append(fact.Ticket(&t), fact.Worker(s.Consumer), zap.Duration("silent", s.Idle))...)
 				lost = append(lost, wire.Event{Type: wire.Lost, Run: t.Run, Task: t.Task, Pub: t.Pub, Worker: s.Consumer, At: o.now().UnixMilli()})
 			}
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/orchis-run/orchis/internal/artifact"
 	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/fact"
 	"github.com/orchis-run/orchis/internal/resume"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/flow"
@@ -56,7 +57,7 @@ func (d *desk) retry(ctx context.Context, sub *wire.Submission, now time.Time) (
 func refused(err error) error {
 	var p *resume.ProblemError
 	if errors.As(err, &p) {
-		return &refusal{p.Text}
+		return &refusal{text: p.Text}
 	}
 	return err
 }
@@ -84,7 +85,7 @@ func (o *Orchestrator) lookUp(ctx context.Context, ask *engine.Ask, ev *wire.Eve
 		ev.Granted, ev.Result, ev.From = true, c.Result, c.Run
 		ev.Reason = fmt.Sprintf("cached by task %s of run %s", c.Task, c.Run)
 	case !errors.Is(err, wire.ErrNotFound):
-		o.log.Warn("a cached result could not be looked up, so the job runs", zap.String("run_id", ev.Run), zap.String("task", ask.Task), zap.Error(err))
+		o.log.Warn("a cached result could not be looked up, so the job runs", fact.Run(ev.Run), fact.Task(ask.Task), zap.Error(err))
 	}
 }
 
@@ -99,7 +100,7 @@ func (pt *partition) keep(ctx context.Context, id string, keeps []engine.Keep) {
 			err = pt.o.store.CachePut(ctx, c, now)
 		}
 		if err != nil {
-			pt.o.log.Warn("a result could not be cached", zap.String("run_id", id), zap.String("task", k.Task), zap.Error(err))
+			pt.o.log.Warn("a result could not be cached", append(pt.about(id), fact.Task(k.Task), zap.Error(err))...)
 		}
 	}
 }

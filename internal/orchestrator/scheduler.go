@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/orchis-run/orchis/internal/fact"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/flow"
 )
@@ -154,7 +155,7 @@ func (o *Orchestrator) startScheduled(ctx context.Context, e planned, at time.Ti
 		}
 		sub.Inputs = []byte(text)
 	}
-	o.log.Info("a schedule starts a run", zap.String("schedule", e.key), zap.String("run_id", sub.ID))
+	o.log.Info("a schedule starts a run", zap.String("schedule", e.key), fact.Run(sub.ID), fact.Recipe(sub.Recipe))
 	_, err := o.store.Submit(ctx, sub)
 	return sub.ID, err
 }

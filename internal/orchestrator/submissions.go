@@ -19,6 +19,7 @@ import (
 
 	"github.com/orchis-run/orchis/internal/engine"
 	"github.com/orchis-run/orchis/internal/expr"
+	"github.com/orchis-run/orchis/internal/fact"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/flow"
 )
@@ -47,9 +48,21 @@ func (o *Orchestrator) submissions(ctx context.Context) error {
 }
 
 // refusal is an error that is the submitter's to mend.
-type refusal struct{ text string }
+type refusal struct {
+	text string
+	// told is for the log, when the text holds what a log must not: values.
+	told string
+}
 
 func (r *refusal) Error() string { return r.text }
+
+// reason is what the log says.
+func (r *refusal) reason() string {
+	if r.told != "" {
+		return r.told
+	}
+	return firstLine(r.text)
+}
 
 // birth is a submission on its way to a run.
 type birth struct {
@@ -74,7 +87,7 @@ func (o *Orchestrator) accept(ctx context.Context, subs []wire.Submission) error
 		var no *refusal
 		switch {
 		case errors.As(err, &no):
-			o.log.Info("submission rejected", zap.String("entry", b.sub.Entry), zap.String("reason", firstLine(no.text)))
+			o.log.Info("submission rejected", zap.String("entry", b.sub.Entry), fact.Recipe(b.sub.Recipe), fact.Trace(b.sub.Trace), zap.String("reason", no.reason()))
 			answers = append(answers, wire.AnswerTo{Entry: b.sub.Entry, Answer: wire.Answer{State: wire.Rejected, Error: no.text}})
 		case err != nil && (o.store.Retryable(err) || b.sub.Deliveries < 5):
 			errs = errors.Join(errs, err) // it comes again
@@ -99,7 +112,7 @@ func (o *Orchestrator) accept(ctx context.Context, subs []wire.Submission) error
 func (o *Orchestrator) settle(ctx context.Context, born []*birth) ([]wire.AnswerTo, error) {
 	var answers []wire.AnswerTo
 	there := func(b *birth) {
-		o.log.Info("run accepted", zap.String("run_id", b.id), zap.String("recipe", b.sub.Recipe), zap.String("by", b.sub.By))
+		o.log.Info("run accepted", append(o.born(b), zap.String("by", b.sub.By))...)
 		answers = append(answers, wire.AnswerTo{Entry: b.sub.Entry, Answer: wire.Answer{State: wire.Accepted, Run: b.id}})
 	}
 	parts := map[int][]*birth{}
@@ -158,7 +171,7 @@ func (d *desk) create(ctx context.Context, sub *wire.Submission) (*birth, error)
 	if b.id == "" {
 		b.id = RunID(sub.Entry)
 	} else if !runIDForm.MatchString(b.id) {
-		return b, &refusal{fmt.Sprintf("the id %q may hold letters, digits and _ . : - only, at most 128", b.id)}
+		return b, &refusal{text: fmt.Sprintf("the id %q may hold letters, digits and _ . : - only, at most 128", b.id)}
 	}
 	if sub.ID != "" || sub.Deliveries > 1 { // else nobody can have created it
 		if _, err := o.store.Run(ctx, b.id); err == nil {
@@ -168,7 +181,7 @@ func (d *desk) create(ctx context.Context, sub *wire.Submission) (*birth, error)
 		}
 	}
 	if reason := o.busy(); reason != "" {
-		return b, &refusal{reason}
+		return b, &refusal{text: reason}
 	}
 	now := o.now()
 	def, inputs, seeds, err := d.wanted(ctx, sub, now)
@@ -223,7 +236,7 @@ func (d *desk) wanted(ctx context.Context, sub *wire.Submission, now time.Time) 
 func (o *Orchestrator) again(ctx context.Context, sub *wire.Submission) (*flow.Bundle, map[string]any, error) {
 	rec, err := o.store.Run(ctx, sub.From)
 	if errors.Is(err, wire.ErrNotFound) {
-		return nil, nil, &refusal{fmt.Sprintf("there is no run %q, or no longer", sub.From)}
+		return nil, nil, &refusal{text: fmt.Sprintf("there is no run %q, or no longer", sub.From)}
 	}
 	if err != nil {
 		return nil, nil, err
@@ -260,11 +273,11 @@ func gather(f *flow.Flow, sub *wire.Submission, now time.Time) (map[string]any, 
 	}
 	inputs, problems := f.ResolveInputs(given, now)
 	if len(problems) > 0 {
-		var lines []string
+		var lines, names []string
 		for _, p := range problems {
-			lines = append(lines, p.Error())
+			lines, names = append(lines, p.Error()), append(names, strconv.Quote(p.Name))
 		}
-		return nil, &refusal{strings.Join(lines, "\n")}
+		return nil, &refusal{text: strings.Join(lines, "\n"), told: "not valid: input " + strings.Join(names, ", ")}
 	}
 	return inputs, nil
 }
@@ -275,7 +288,7 @@ func givenBy(sub *wire.Submission) (map[string]any, error) {
 	if len(sub.Inputs) > 0 {
 		v, err := expr.Decode(sub.Inputs)
 		if err != nil {
-			return nil, &refusal{"the inputs are not JSON: " + err.Error()}
+			return nil, &refusal{text: "the inputs are not JSON: " + err.Error()}
 		}
 		if m, ok := v.(map[string]any); ok {
 			given = m

@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 
-	"go.uber.org/zap"
-
 	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/fact"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -79,7 +78,7 @@ func (pt *partition) lookAt(ctx context.Context, id string, f *finding) error {
 	l, err := pt.load(ctx, id)
 	switch {
 	case errors.Is(err, wire.ErrNotFound):
-		o.log.Error("a run that was under way is gone", zap.String("run_id", id))
+		o.log.Error("a run that was under way is gone", fact.Run(id))
 		return o.store.DeleteRuns(ctx, pt.p, []string{id})
 	case err != nil && o.store.Retryable(err):
 		return err
@@ -132,7 +131,7 @@ func (pt *partition) miss(ctx context.Context, f *finding) error {
 		switch {
 		case there[ev.Pub]:
 		case pt.swept.missing[ev.Pub]:
-			pt.o.log.Warn("a ticket has vanished and is published again", zap.String("run_id", ev.Run), zap.String("task", ev.Task))
+			pt.o.log.Warn("a ticket has vanished and is published again", append(pt.about(ev.Run), fact.Task(ev.Task))...)
 			f.events = append(f.events, ev)
 		default:
 			pt.swept.seen[ev.Pub] = true

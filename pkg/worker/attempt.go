@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/orchis-run/orchis/internal/fact"
 	"github.com/orchis-run/orchis/internal/fetch"
 	"github.com/orchis-run/orchis/internal/secret"
 	"github.com/orchis-run/orchis/internal/wire"
@@ -50,12 +51,7 @@ func newAttempt(ctx context.Context, w *Worker, t wire.Ticket) *attempt {
 	return a
 }
 
-func (a *attempt) fields() []zap.Field {
-	return []zap.Field{
-		zap.String("run_id", a.ticket.Run), zap.String("task", a.ticket.Task),
-		zap.String("job", a.ticket.Handler), zap.Int("attempt", a.ticket.Attempt),
-	}
-}
+func (a *attempt) fields() []zap.Field { return fact.Ticket(&a.ticket) }
 
 func (a *attempt) event(t wire.EventType) wire.Event {
 	ev := wire.Event{

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/orchis-run/orchis/internal/artifact"
+	"github.com/orchis-run/orchis/internal/fact"
 	"github.com/orchis-run/orchis/internal/redisstore"
 	"github.com/orchis-run/orchis/internal/secret"
 	"github.com/orchis-run/orchis/internal/wire"
@@ -164,7 +165,7 @@ func New(cfg Config, jobs *job.Registry) (*Worker, error) {
 	}
 	return &Worker{
 		keys: keys, files: kept,
-		cfg: cfg, jobs: jobs, log: cfg.Logger.With(zap.String("worker", cfg.Name)),
+		cfg: cfg, jobs: jobs, log: cfg.Logger.With(fact.Worker(cfg.Name)),
 		mask: secret.NewMask(cfg.hidden()...), slots: make(chan struct{}, cfg.Slots), hand: map[*attempt]bool{}, kill: make(chan struct{}),
 	}, nil
 }
