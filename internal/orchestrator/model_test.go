@@ -100,7 +100,7 @@ func (m *model) version(id string) int64 {
 	return 0
 }
 
-// commit is the commit script.
+// commit is a commit of one run.
 func (m *model) commit(c *wire.Commit) wire.CommitResult {
 	if m.version(c.Run) != c.Version {
 		return wire.CommitResult{Err: wire.ErrConflict}

@@ -98,6 +98,50 @@ func (h clusterHook) look(ctx context.Context, err error) {
 	}
 }
 
+// connection returns a connection of its own to the master that has a key, or
+// to the one with the given address, when there is one.
+func (s *Store) connection(ctx context.Context, key, addr string) (*redis.Conn, error) {
+	if c, ok := s.client.(*redis.Client); ok {
+		return c.Conn(), nil
+	}
+	c, ok := s.client.(*redis.ClusterClient)
+	if !ok {
+		return nil, errors.New("the connection is of an unknown kind")
+	}
+	node, err := c.MasterForKey(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if addr == "" || addr == node.Options().Addr {
+		return node.Conn(), nil
+	}
+	var mu sync.Mutex
+	err = c.ForEachMaster(ctx, func(_ context.Context, m *redis.Client) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if m.Options().Addr == addr {
+			node = m
+		}
+		return nil
+	})
+	return node.Conn(), err
+}
+
+// reroute does what the hooks do not for a connection to a node of a Cluster:
+// it tells of an error, and has the client look where the slot is now.
+func (s *Store) reroute(ctx context.Context, err error) {
+	c, clustered := s.client.(*redis.ClusterClient)
+	if err == nil || !clustered {
+		return
+	}
+	if s.onError != nil {
+		errorHook(s.onError).note(err)
+	}
+	if IsRetryable(err) {
+		c.ReloadState(ctx)
+	}
+}
+
 // advise says what may be wrong when a store cannot be opened. An error that
 // waiting cannot help is no longer retryable then.
 func (t *target) advise(err error) error {

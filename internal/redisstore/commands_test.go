@@ -66,7 +66,7 @@ func (r *recorder) names() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := maps.Clone(r.commands)
-	for _, name := range []string{"scripts/commit.lua", "scripts/forget.lua", "scripts/release.lua", "scripts/group.lua", "scripts/rate.lua"} {
+	for _, name := range []string{"scripts/forget.lua", "scripts/release.lua", "scripts/group.lua", "scripts/rate.lua"} {
 		script, err := os.ReadFile(name)
 		if err != nil {
 			return []string{err.Error()}

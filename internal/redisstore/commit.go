@@ -2,17 +2,23 @@ package redisstore
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/orchis-run/orchis/internal/wire"
 )
 
-// maxCommit is about the number of records and tickets that one call of the
-// script may write; other clients of Redis wait as long, which is some 4 ms.
+// maxCommit is about the number of records and tickets that one transaction may
+// write; other clients of Redis wait as long, which is some 2 ms.
 const maxCommit = 400
+
+// commitTries is how often a transaction is tried when somebody else changes
+// one of its runs between its two halves.
+const commitTries = 5
 
 // Commit applies changes of runs of one partition; each as a whole or not at
 // all. When it returns an error, it is unknown which were applied: the runs
@@ -31,7 +37,7 @@ func (s *Store) Commit(ctx context.Context, p int, changes []wire.Commit) ([]wir
 		}
 		part, err := s.commitSome(ctx, p, changes[:n])
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("commit %d changes: %w", n, err)
 		}
 		results = append(results, part...)
 		changes = changes[n:]
@@ -41,192 +47,178 @@ func (s *Store) Commit(ctx context.Context, p int, changes []wire.Commit) ([]wir
 
 func weight(c *wire.Commit) int { return 1 + len(c.Tasks)/2 + len(c.Tickets) + len(c.Revokes) }
 
+// commitSome applies changes in one transaction. Its first half watches what
+// the changes depend on, the versions of the runs above all, and reads it; the
+// second writes, and Redis refuses it when anything watched has changed. Both
+// go through one connection: one that breaks takes its watch with it, and is
+// not replaced.
 func (s *Store) commitSome(ctx context.Context, p int, changes []wire.Commit) ([]wire.CommitResult, error) {
-	args := arguments{s.base(p), len(changes)}
-	known := map[string]bool{}
-	for i := range changes {
-		at := len(args)
-		args = append(args, 0)
-		args.commit(&changes[i], known)
-		args[at] = len(args) - at - 1
-	}
-	reply, err := s.commit.Run(ctx, s.client, s.commitKeys(p, changes), args...).Slice()
-	if err != nil {
-		return nil, fmt.Errorf("commit %d changes: %w", len(changes), err)
-	}
-	if len(reply) != len(changes) {
-		return nil, fmt.Errorf("commit %d changes: got %d replies", len(changes), len(reply))
-	}
-	results := make([]wire.CommitResult, len(reply))
-	for i, r := range reply {
-		words, ok := r.([]any)
-		if !ok || len(words) == 0 {
-			return nil, fmt.Errorf("commit: the reply for run %s is not understood", changes[i].Run)
+	node := ""
+	for range commitTries {
+		conn, err := s.connection(ctx, s.events(p), node)
+		if err != nil {
+			return nil, err
 		}
-		if words[0] != "ok" {
+		results, err := s.try(ctx, conn, p, changes)
+		_ = conn.Close()
+		if errors.Is(err, redis.TxFailedErr) {
+			continue
+		}
+		s.reroute(ctx, err)
+		if to, moved := redis.IsMovedError(err); moved && to != node {
+			node = to // nothing was written here
+			continue
+		}
+		return results, err
+	}
+	results := make([]wire.CommitResult, len(changes))
+	for i := range results {
+		results[i].Err = wire.ErrConflict // nothing was written
+	}
+	return results, nil
+}
+
+// try is one attempt of a transaction; redis.TxFailedErr when somebody else was
+// faster, and nothing was written.
+func (s *Store) try(ctx context.Context, conn *redis.Conn, p int, changes []wire.Commit) ([]wire.CommitResult, error) {
+	results := make([]wire.CommitResult, len(changes))
+	found, err := s.watch(ctx, conn, p, changes)
+	if err != nil {
+		return nil, err
+	}
+	tx := transaction{Store: s, ctx: ctx, p: p, pipe: conn.TxPipeline(), members: map[grouped][]any{}, known: map[string]bool{}}
+	left := 0
+	tickets := make([][]*redis.Cmd, len(changes))
+	for i := range changes {
+		if found.conflict(&changes[i]) {
 			results[i].Err = wire.ErrConflict
 			continue
 		}
-		for _, id := range words[1:] {
-			text, _ := id.(string)
-			results[i].TicketIDs = append(results[i].TicketIDs, text)
+		left++
+		tickets[i] = tx.commit(&changes[i], found)
+	}
+	if left == 0 {
+		return results, conn.Do(ctx, "UNWATCH").Err()
+	}
+	tx.finish()
+	if _, err := tx.pipe.Exec(ctx); err != nil {
+		return nil, err
+	}
+	for i := range changes {
+		for _, cmd := range tickets[i] {
+			id, err := cmd.Text()
+			if err != nil {
+				return nil, err
+			}
+			results[i].TicketIDs = append(results[i].TicketIDs, id)
 		}
 	}
 	return results, nil
 }
 
-// commitKeys names every key that changes touch, in the order in which the
-// script wants them. While a slot moves from one node of a Cluster to another,
-// Redis refuses the script unless all of them are on one node; without their
-// names it would find out half way.
-func (s *Store) commitKeys(p int, changes []wire.Commit) []string {
-	keys := make([]string, 1, 8+5*len(changes))
-	keys[0] = s.events(p)
-	for i := range changes {
-		run := s.run(p, changes[i].Run)
-		keys = append(keys, run, run+":tasks", run+":outputs", run+":log")
+// found is what stands in Redis of what changes depend on.
+type found struct {
+	versions map[string]*redis.StringCmd // by run
+	changed  map[string]int64            // versions that runs get by the transaction
+	blobs    map[string]*redis.IntCmd    // by digest
+	// held says how long a run keeps an artifact so far, kept how long from now
+	// on; by run and digest.
+	held map[[2]string]*redis.StringCmd
+	kept map[[2]string]string
+}
+
+// watch reads what changes depend on, and has Redis notice when it changes.
+func (s *Store) watch(ctx context.Context, conn *redis.Conn, p int, changes []wire.Commit) (*found, error) {
+	f := &found{
+		versions: make(map[string]*redis.StringCmd, len(changes)), changed: make(map[string]int64, len(changes)),
+		blobs: map[string]*redis.IntCmd{}, held: map[[2]string]*redis.StringCmd{}, kept: map[[2]string]string{},
 	}
-	known := map[string]bool{}
-	add := func(touched bool, names ...string) {
-		for _, k := range names {
-			if touched && !known[k] {
-				known[k] = true
-				keys = append(keys, k)
-			}
-		}
-	}
-	lanes := map[string]bool{} // queue and priority
+	keys := make([]any, 1, 1+len(changes))
+	keys[0] = "WATCH"
 	for i := range changes {
 		c := &changes[i]
-		for k := range c.Tickets {
-			if t := &c.Tickets[k]; !lanes[t.Queue+" "+string(t.Priority)] {
-				lanes[t.Queue+" "+string(t.Priority)] = true
-				add(true, s.queues(p), s.tickets(p, t.Queue, t.Priority))
-			}
-		}
-		add(c.Active != 0 || c.Done != 0, s.active(p))
-		if !rare(c) {
-			continue
-		}
-		add(len(c.Blobs) > 0, s.runBlobs(p, c.Run))
+		keys = append(keys, s.run(p, c.Run))
 		for _, b := range c.Blobs {
-			add(true, s.blob(p, b), s.blob(p, b)+":runs")
+			keys = append(keys, s.blob(p, b))
 		}
-		add(len(c.Artifacts) > 0, s.runArtifacts(p, c.Run))
+		if len(c.Artifacts) > 0 {
+			keys = append(keys, s.runArtifacts(p, c.Run))
+		}
+	}
+	pipe := conn.Pipeline()
+	watch := pipe.Do(ctx, keys...)
+	for i := range changes {
+		c := &changes[i]
+		f.versions[c.Run] = pipe.HGet(ctx, s.run(p, c.Run), "version")
+		for _, b := range c.Blobs {
+			f.blobs[b] = pipe.Exists(ctx, s.blob(p, b))
+		}
 		for _, a := range c.Artifacts {
-			add(true, s.artifact(p, a.Digest))
+			f.held[[2]string{c.Run, a.Digest}] = pipe.HGet(ctx, s.runArtifacts(p, c.Run), a.Digest)
 		}
-		add(c.Digest != "", s.definition(p, c.Digest), s.definition(p, c.Digest)+":runs")
-		add(len(c.SetTimers)+len(c.ClearTimers) > 0, s.timers(p))
-		for _, r := range c.Revokes {
-			add(true, s.tickets(p, r.Queue, r.Priority))
-		}
-		add(len(c.Dead) > 0, s.dead(p))
-		add(c.Done != 0, s.done(p))
-		for _, index := range indexes(c) {
-			add(true, s.base(p)+index)
-		}
-		add(c.Version == 0 || c.Done != 0, s.begun(p))
-		add(c.RetainFor != 0, s.retained(p))
 	}
-	return keys
+	cmds, err := pipe.Exec(ctx)
+	if watch.Err() != nil {
+		return nil, watch.Err()
+	}
+	if err == nil {
+		return f, nil
+	}
+	for _, cmd := range cmds {
+		if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
+			return nil, err
+		}
+	}
+	return f, nil
 }
 
-// rare reports whether a change has what most have not.
-func rare(c *wire.Commit) bool {
-	return c.Version == 0 || c.Digest != "" || len(c.Forget)+len(c.Blobs)+len(c.Artifacts)+len(c.Revokes) > 0 ||
-		len(c.SetTimers)+len(c.ClearTimers)+len(c.Dead) > 0 || c.More || c.Done != 0 || c.RetainFor != 0
-}
-
-// arguments are those of the script, in the order in which it reads them.
-type arguments []any
-
-func (a *arguments) list(values []string) {
-	*a = append(*a, len(values))
-	a.texts(values)
-}
-
-func (a *arguments) texts(values []string) {
-	for _, v := range values {
-		*a = append(*a, v)
+// conflict reports whether a change was made for another state of its run, or
+// refers to a value that has expired.
+func (f *found) conflict(c *wire.Commit) bool {
+	version, changed := f.changed[c.Run]
+	if !changed {
+		version = number(f.versions[c.Run].Val())
 	}
-}
-
-// commit adds a change; the definitions that are known to the script already are
-// not sent again.
-func (a *arguments) commit(c *wire.Commit, known map[string]bool) {
-	*a = append(*a, c.Run, strconv.FormatInt(c.Version, 10))
-	if rare(c) {
-		*a = append(*a, 1)
-		a.rare(c, known)
-	} else {
-		*a = append(*a, 0)
+	if version != c.Version {
+		return true
 	}
-	*a = append(*a, len(c.Tasks), len(c.Outputs), len(c.Fields)+2)
-	a.texts(c.Tasks)
-	a.texts(c.Outputs)
-	a.texts(c.Fields)
-	*a = append(*a, "version", strconv.FormatInt(c.Version+1, 10), c.Log, len(c.Tickets))
-	for i := range c.Tickets {
-		t := &c.Tickets[i]
-		fields := t.Fields()
-		*a = append(*a, lane(t.Queue, t.Priority), t.Queue, len(fields))
-		*a = append(*a, fields...)
-	}
-	*a = append(*a, c.Active)
-	a.list(c.Events)
-}
-
-// rare adds what few changes have.
-func (a *arguments) rare(c *wire.Commit, known map[string]bool) {
-	definition := c.Definition
-	if known[c.Digest] {
-		definition = nil
-	}
-	known[c.Digest] = true
-	*a = append(*a, c.Digest, definition)
-	a.list(c.Forget)
-	a.list(c.Blobs)
-	var files, revokes, set, cleared, dead []string
-	for _, f := range c.Artifacts {
-		keep := "taken"
-		if f.Made {
-			keep = "" // as long as the run
-			if f.KeepFor > 0 {
-				keep = strconv.FormatInt(f.KeepFor, 10)
-			}
+	for _, b := range c.Blobs {
+		if f.blobs[b].Val() == 0 {
+			return true
 		}
-		files = append(files, f.Digest, keep)
 	}
-	for _, r := range c.Revokes {
-		revokes = append(revokes, lane(r.Queue, r.Priority), r.ID)
+	f.changed[c.Run] = version + 1
+	return false
+}
+
+// keep is how long a run keeps an artifact from now on: empty is as long as it
+// is there itself. The longest time counts.
+func (f *found) keep(run string, a *wire.Artifact) string {
+	at := [2]string{run, a.Digest}
+	had, has := f.kept[at]
+	if cmd := f.held[at]; !has && cmd != nil && cmd.Err() == nil {
+		had, has = cmd.Val(), true
 	}
-	for _, t := range c.SetTimers {
-		set = append(set, strconv.FormatInt(t.Due, 10), member(t))
+	keep := ""
+	switch {
+	case !a.Made:
+		keep = had
+	case a.KeepFor > 0:
+		keep = strconv.FormatInt(a.KeepFor, 10)
 	}
-	for _, t := range c.ClearTimers {
-		cleared = append(cleared, member(t))
+	if has && keep != "" && (had == "" || number(had) > number(keep)) {
+		keep = had
 	}
-	for _, d := range c.Dead {
-		reason, err := json.Marshal(d.Error)
-		if err != nil {
-			reason = nil
-		}
-		fields := []string{"run", d.Run, "task", d.Task, "handler", d.Handler, "attempt", strconv.Itoa(d.Attempt), "error", string(reason), "at", strconv.FormatInt(d.At, 10)}
-		dead = append(append(dead, strconv.Itoa(len(fields))), fields...)
+	f.kept[at] = keep
+	return keep
+}
+
+func number(text string) int64 {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0
 	}
-	a.list(files)
-	a.list(revokes)
-	a.list(cleared)
-	a.list(set)
-	a.list(dead)
-	more := 0
-	if c.More {
-		more = 1
-	}
-	*a = append(*a, more, begun(c), c.Done)
-	a.list(indexes(c))
-	*a = append(*a, c.RetainFor)
+	return n
 }
 
 // begun is when a run that is created was, unless it has ended already.
@@ -234,29 +226,30 @@ func begun(c *wire.Commit) string {
 	if c.Version != 0 || c.Done != 0 {
 		return ""
 	}
-	for i := 0; i+1 < len(c.Fields); i += 2 {
-		if c.Fields[i] == "created" {
-			return c.Fields[i+1]
-		}
+	if created := field(c, "created"); created != "" {
+		return created
 	}
 	return strconv.FormatInt(c.Active, 10)
 }
 
-// indexes are those in which a run that has ended is to stand.
-func indexes(c *wire.Commit) []string {
-	if c.Done == 0 {
-		return nil
-	}
-	recipe, state := c.Recipe, ""
+// field is the value that a change writes into a field of the run; empty when
+// it does not.
+func field(c *wire.Commit, name string) string {
 	for i := 0; i+1 < len(c.Fields); i += 2 {
-		switch c.Fields[i] {
-		case "state":
-			state = c.Fields[i+1]
-		case "recipe":
-			recipe = c.Fields[i+1]
+		if c.Fields[i] == name {
+			return c.Fields[i+1]
 		}
 	}
-	return doneIndexes(recipe, state)
+	return ""
+}
+
+// indexes are those in which a run that has ended is to stand.
+func indexes(c *wire.Commit) []string {
+	recipe := c.Recipe
+	if r := field(c, "recipe"); r != "" {
+		recipe = r
+	}
+	return doneIndexes(recipe, field(c, "state"))
 }
 
 // member names a timer in the sorted set.

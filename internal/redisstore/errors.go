@@ -29,9 +29,9 @@ func answers() []string {
 // Class says what kind of error it is, in one of a few words: what Redis itself
 // calls it in lower case, timeout, connection or other. It is "" for what is no
 // trouble: nothing there, a group that exists already or not yet, a script that
-// is not known yet, what the client tries when it connects, a caller that does not wait any longer.
+// is not known yet, somebody else was faster, what the client tries when it connects, a caller that does not wait any longer.
 func Class(err error) string {
-	if err == nil || errors.Is(err, redis.Nil) || errors.Is(err, context.Canceled) {
+	if err == nil || errors.Is(err, redis.Nil) || errors.Is(err, redis.TxFailedErr) || errors.Is(err, context.Canceled) {
 		return ""
 	}
 	word, _, _ := strings.Cut(err.Error(), " ")

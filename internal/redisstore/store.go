@@ -5,7 +5,6 @@ package redisstore
 import (
 	"context"
 	"crypto/tls"
-	_ "embed"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -19,9 +18,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 )
-
-//go:embed scripts/commit.lua
-var commitSource string
 
 // Config says which Redis is meant.
 type Config struct {
@@ -49,7 +45,7 @@ type Store struct {
 	partitions int
 	redundant  bool // a master can be lost
 	epoch      atomic.Pointer[string]
-	commit     *redis.Script
+	onError    func(class string)
 }
 
 // silence stops the client's own log: what it tells comes back as errors too.
@@ -74,7 +70,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Partitions <= 0 {
 		c.Partitions = t.partitions()
 	}
-	s := &Store{client: t.connect(c.Name, c.Partitions), prefix: c.Prefix, partitions: c.Partitions, redundant: t.single == nil, commit: redis.NewScript(commitSource)}
+	s := &Store{client: t.connect(c.Name, c.Partitions), prefix: c.Prefix, partitions: c.Partitions, redundant: t.single == nil, onError: c.OnError}
 	s.tell(c.OnError)
 	err = s.prepare(ctx)
 	if err == nil && s.partitions > c.Partitions { // more will wait for connections
