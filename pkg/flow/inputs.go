@@ -238,11 +238,14 @@ func (in *Input) convertText(v any) (any, error) {
 	return text, nil
 }
 
+// schemeForm is what schemes look like that are in use; a path may hold ://, too.
+var schemeForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+]{1,15}$`)
+
 // fileOf reads what stands for a file. A URL becomes a file that is fetched by
 // who needs it; nothing is fetched here.
 func fileOf(text string) (string, error) {
 	scheme, rest, found := strings.Cut(text, "://")
-	if !found {
+	if !found || !schemeForm.MatchString(scheme) {
 		return text, nil
 	}
 	switch scheme = strings.ToLower(scheme); scheme {

@@ -60,6 +60,7 @@ func TestAnInputIsConvertedAndChecked(t *testing.T) {
 		{"{type: file}", "https://example.org/a.mp4", "artifact+https://example.org/a.mp4", ""},
 		{"{type: file}", "HTTP://example.org/a.mp4?x=1", "artifact+http://example.org/a.mp4?x=1", ""},
 		{"{type: file}", "artifact+https://example.org/a.mp4", "artifact+https://example.org/a.mp4", ""},
+		{"{type: file}", "file-of-https://example.org", "file-of-https://example.org", ""},
 		{"{type: file}", "ftp://example.org/a.mp4", nil, `want a path, an artifact or a URL with http or https, got "ftp://example.org/a.mp4"`},
 		{"{type: file}", "https:///a.mp4", nil, `want a path, an artifact or a URL with http or https, got "https:///a.mp4"`},
 		{"{type: file, pattern: '^https://.*[.]mp4$'}", "https://example.org/a.mp4", "artifact+https://example.org/a.mp4", ""},
