@@ -44,10 +44,11 @@ func TestWorkersConform(t *testing.T) {
 	needs(t, "redis-server", "python3")
 	project := t.TempDir()
 	for name, text := range map[string]string{
-		"conformance.echo.sh":  "#!/bin/sh\ncat\n",
-		"conformance.sleep.py": "#!/usr/bin/env python3\nimport json, sys, time\nms = json.load(sys.stdin)['ms']\ntime.sleep(ms / 1000)\nprint(json.dumps({'slept': ms}))\n",
-		"conformance.large.py": "#!/usr/bin/env python3\nimport json, sys\nprint(json.dumps({'text': 'x' * json.load(sys.stdin)['size']}))\n",
-		"conformance.fail.py":  "#!/usr/bin/env python3\nimport json, sys\ni = json.load(sys.stdin)\nprint('::error code=%s permanent %s' % (i['code'], i['message']), file=sys.stderr)\nsys.exit(1)\n",
+		"conformance.echo.sh":   "#!/bin/sh\ncat\n",
+		"conformance.echo.yaml": "handler: conformance.echo\nversion: 1.10\n",
+		"conformance.sleep.py":  "#!/usr/bin/env python3\nimport json, sys, time\nms = json.load(sys.stdin)['ms']\ntime.sleep(ms / 1000)\nprint(json.dumps({'slept': ms}))\n",
+		"conformance.large.py":  "#!/usr/bin/env python3\nimport json, sys\nprint(json.dumps({'text': 'x' * json.load(sys.stdin)['size']}))\n",
+		"conformance.fail.py":   "#!/usr/bin/env python3\nimport json, sys\ni = json.load(sys.stdin)\nprint('::error code=%s permanent %s' % (i['code'], i['message']), file=sys.stderr)\nsys.exit(1)\n",
 	} {
 		path := filepath.Join(project, "jobs", name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
@@ -72,7 +73,7 @@ func TestWorkersConform(t *testing.T) {
 				needs(t, "node")
 			}
 			failed, n := verdicts(t, []string{"ORCHIS_PROJECT=" + project}, "", command...)
-			if len(failed) > 0 || n < 15 {
+			if len(failed) > 0 || n < 16 {
 				t.Errorf("of %d checks these failed: %v", n, failed)
 			}
 		})
@@ -90,6 +91,7 @@ func TestTheKitNoticesMistakes(t *testing.T) {
 	}
 	for check, mistake := range map[string]string{
 		"register":        "w.Worker.register = lambda self: None",
+		"handler-version": "inner = w.Worker.succeeded\nw.Worker.succeeded = lambda self, job, result: [x for x in inner(self, job, result) if x not in ('handlerVersion', '1')]",
 		"echo":            "c.HANDLERS['conformance.echo'] = lambda job, **i: {**i, 'nothing': 0}",
 		"fail":            "w.failed = lambda code, message, *more: ['type', 'failed', 'error', '{\"code\": \"error\", \"message\": \"no\"}']",
 		"unknown-handler": "c.HANDLERS['conformance.unknown'] = c.HANDLERS['conformance.echo']",

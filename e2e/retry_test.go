@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/orchis-run/orchis/internal/redistest"
 	"github.com/orchis-run/orchis/pkg/client"
@@ -246,5 +247,73 @@ func TestResultsAreCachedBetweenRuns(t *testing.T) {
 	})
 	if got := states(short); got["a"] != run.TaskSucceeded || got["b[0]"] != run.TaskCached {
 		t.Errorf("after its time: %v", got)
+	}
+}
+
+// TestResultsAreCachedByTheVersionOfTheirHandler, which stands in its contract.
+func TestResultsAreCachedByTheVersionOfTheirHandler(t *testing.T) {
+	t.Parallel()
+	needs(t, "redis-server")
+	project := t.TempDir()
+	write(t, filepath.Join(project, "jobs", "stamp.sh"), "#!/bin/sh\nhead -c 8 /dev/urandom | od -An -tx1 | tr -d ' \\n' | sed 's/.*/\"&\"/'\n")
+	if err := os.Chmod(filepath.Join(project, "jobs", "stamp.sh"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	contract := func(text string) { write(t, filepath.Join(project, "jobs", "stamp.yaml"), "handler: stamp\n"+text) }
+	contract("version: 1\n")
+	h := furnish(t, redistest.Real(t), 1, 0, false, project)
+	h.start("w1", "worker")
+	made := func() (string, run.TaskState) {
+		t.Helper()
+		id := h.submit(client.Request{Definition: "jobs: {a: {job: stamp, cache: true}}\noutputs: '${a}'\n"})
+		return string(h.succeeded(id).Outputs), h.states(id)["a"]
+	}
+	serving := func(version string, workers int) {
+		t.Helper()
+		h.until("the workers serve version "+version, func() bool {
+			all, err := h.client.Workers(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			for i := range all {
+				for _, x := range all[i].Handlers {
+					if x.Name == "stamp" && x.Version == version {
+						n++
+					}
+				}
+			}
+			return n == workers
+		})
+		h.pause(1100 * time.Millisecond) // for so long an orchestrator believes what it was told
+	}
+	serving("1", 1)
+	first, state := made()
+	if again, cached := made(); state != run.TaskSucceeded || cached != run.TaskCached || again != first {
+		t.Errorf("of one version: %s %s, then %s %s", first, state, again, cached)
+	}
+	contract("version: 2\n")
+	h.start("w2", "worker")
+	serving("2", 1)
+	between, state := made()
+	if state != run.TaskSucceeded {
+		t.Errorf("while the workers have two versions, the task is %s", state)
+	}
+	h.stop("w1")
+	h.pause(1100 * time.Millisecond)
+	second, _ := made()
+	if again, state := made(); state != run.TaskCached || again != second || again == first {
+		t.Errorf("of the new version: %s, then %s %s", second, again, state)
+	}
+	contract("version: 1\n")
+	h.start("w3", "worker")
+	serving("1", 1)
+	h.stop("w2")
+	h.pause(1100 * time.Millisecond)
+	if back, state := made(); state != run.TaskCached || back != first && back != between {
+		t.Errorf("of the old version: %s %s, want %s", back, state, first)
+	}
+	if out := h.orchisOK("cache", "list", "-o", "json"); !strings.Contains(out, `"version": "1"`) || !strings.Contains(out, `"version": "2"`) {
+		t.Errorf("the list of results is %s", out)
 	}
 }

@@ -44,7 +44,7 @@ func (a *app) contracts(ctx context.Context, l *flow.Loader, workers bool, file 
 			return known, &exit{exitUsage, err}
 		}
 		for _, c := range jobs.Contracts() {
-			known.Handlers[c.Name] = flow.Contract{Handler: c.Name, Inputs: flow.ShapeOf(c.Inputs), Outputs: flow.ShapeOf(c.Outputs)}
+			known.Handlers[c.Name] = flow.Contract{Handler: c.Name, Description: c.Description, Version: c.Version, Inputs: flow.ShapeOf(c.Inputs), Outputs: flow.ShapeOf(c.Outputs)}
 		}
 	}
 	own, diags := l.FileContracts()
@@ -65,7 +65,7 @@ func live(ctx context.Context, c *client.Client) (map[string]flow.Contract, erro
 			continue
 		}
 		for _, h := range w.Handlers {
-			out[h.Name] = flow.Contract{Handler: h.Name, Inputs: flow.ShapeOf(h.Inputs), Outputs: flow.ShapeOf(h.Outputs)}
+			out[h.Name] = flow.Contract{Handler: h.Name, Description: h.Description, Version: h.Version, Inputs: flow.ShapeOf(h.Inputs), Outputs: flow.ShapeOf(h.Outputs)}
 		}
 	}
 	return out, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -30,6 +31,7 @@ import (
 	"github.com/orchis-run/orchis/internal/redisstore"
 	"github.com/orchis-run/orchis/internal/secret"
 	"github.com/orchis-run/orchis/internal/wire"
+	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/job"
 	"github.com/orchis-run/orchis/pkg/worker"
 )
@@ -65,10 +67,35 @@ func Jobs(s config.Settings) (*job.Registry, error) {
 		Disabled: s.Disabled, AllowPrivate: s.AllowPrivate,
 		Files: append([]string{s.Project}, s.Files...), Limits: limits,
 	})
-	if err := executable.Register(r, filepath.Join(s.Project, "jobs"), limits); err != nil {
+	known, err := contracts(s.Project)
+	if err != nil {
+		return nil, err
+	}
+	if err := executable.Register(r, filepath.Join(s.Project, "jobs"), limits, known); err != nil {
 		return nil, err
 	}
 	return r, allow(r, s)
+}
+
+// contracts reads what the project says of its handlers, in jobs/*.yaml.
+func contracts(project string) (map[string]job.Contract, error) {
+	l, err := flow.NewLoader(flow.Options{Root: project})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = l.Close() }()
+	all, diags := l.FileContracts()
+	if err := diags.Err(); err != nil {
+		return nil, fmt.Errorf("read the contracts of handlers: %w", err)
+	}
+	out := make(map[string]job.Contract, len(all))
+	for name, c := range all {
+		out[name] = job.Contract{Name: name, Description: c.Description, Version: c.Version, Inputs: c.Inputs.Schema(), Outputs: c.Outputs.Schema()}
+	}
+	return out, nil
 }
 
 // allow leaves only the handlers that the settings name. A name that is no

@@ -13,8 +13,10 @@ import (
 // Keep asks for a result to be kept for other runs.
 type Keep struct {
 	Task, Key, Handler string
-	Value              json.RawMessage
-	TTL                time.Duration
+	// Version is that of the handler which made the result.
+	Version string
+	Value   json.RawMessage
+	TTL     time.Duration
 }
 
 // lookUp is the gate at which a job that caches asks whether its result is
@@ -53,7 +55,17 @@ func (r *Run) keep(u *unit, result json.RawMessage) {
 	if bad != nil {
 		return
 	}
-	r.fx.Keeps = append(r.fx.Keeps, Keep{Task: u.path(), Key: key, Handler: def.Handler, Value: result, TTL: def.Cache.TTL})
+	r.fx.Keeps = append(r.fx.Keeps, Keep{Task: u.path(), Key: CacheKey(key, u.version), Handler: def.Handler, Version: u.version, Value: result, TTL: def.Cache.TTL})
+}
+
+// CacheKey names the result that a version of the handler makes. The key in an
+// Ask knows no version: which one would do the task is for the orchestrator to
+// find out.
+func CacheKey(key, version string) string {
+	if version == "" {
+		return key
+	}
+	return long([]byte(key), []byte("version"), []byte(version))
 }
 
 // cacheKey names the result of a unit by what makes it: where it may be shared,

@@ -47,6 +47,8 @@ type Event struct {
 	Task   string
 	Pub    string
 	Worker string
+	// Version is that of the handler which made the result, or empty.
+	Version string
 	// At is when it happened and Started when the attempt began.
 	At, Started int64
 	Result      json.RawMessage
@@ -187,7 +189,9 @@ type Timer struct {
 
 // Ask is a question of a task; of the run itself when Task is empty.
 type Ask struct {
-	Task     string
+	Task string
+	// Handler is that of the task.
+	Handler  string
 	Priority int
 	run.Wait
 }

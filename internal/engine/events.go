@@ -195,6 +195,7 @@ func (r *Run) succeeded(u *unit, ev *Event) {
 		r.failed(u, bad, true, 0)
 		return
 	}
+	u.version = ev.Version
 	r.result(u, value)
 }
 

@@ -59,7 +59,7 @@ func gateAfter(w *run.Wait) int {
 func (r *Run) ask(u *unit, w run.Wait) {
 	w.Ask = r.pub()
 	r.wait(u, w)
-	r.fx.Asks = append(r.fx.Asks, Ask{Task: u.path(), Priority: u.node.step.def.Priority, Wait: *u.rec.Wait})
+	r.fx.Asks = append(r.fx.Asks, Ask{Task: u.path(), Handler: u.node.step.def.Handler, Priority: u.node.step.def.Priority, Wait: *u.rec.Wait})
 }
 
 // OpenAsks returns the questions that have no answer yet, so that they can be
@@ -72,7 +72,7 @@ func (r *Run) OpenAsks() []Ask {
 	for _, path := range slices.Sorted(maps.Keys(r.live)) {
 		u := r.live[path]
 		if w := u.rec.Wait; w != nil && w.Ask != "" && w.Due == 0 {
-			out = append(out, Ask{Task: path, Priority: u.node.step.def.Priority, Wait: *w})
+			out = append(out, Ask{Task: path, Handler: u.node.step.def.Handler, Priority: u.node.step.def.Priority, Wait: *w})
 		}
 	}
 	return out

@@ -114,6 +114,8 @@ type unit struct {
 	gone bool
 	// gate is the next of the gates on the way to the unit's attempt.
 	gate int
+	// version is that of the handler which has just made the result.
+	version string
 	// holds says that the unit counts in the active numbers of its scopes,
 	// parked that it stands in a list of waiters, woken that it was let go from
 	// there and has not taken its place yet.

@@ -45,7 +45,7 @@ echo '{"n":12345678901234567890,"files":["artifact:loud.txt","artifact://sha256/
 		t.Fatal(err)
 	}
 	r := job.NewRegistry()
-	if err := Register(r, jobs, Limits{}); err != nil {
+	if err := Register(r, jobs, Limits{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	in := filepath.Join(t.TempDir(), "in")

@@ -20,8 +20,9 @@ var handlerName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 
 // Register adds each executable file of a folder as a handler. The name of the
 // file without its extension is the handler's name. A folder that is not there
-// has no handlers. The limits are for each program.
-func Register(r *job.Registry, dir string, limits Limits) error {
+// has no handlers. The limits are for each program; contracts say more of some
+// handlers, by name.
+func Register(r *job.Registry, dir string, limits Limits, contracts map[string]job.Contract) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -37,6 +38,9 @@ func Register(r *job.Registry, dir string, limits Limits) error {
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		info, err := os.Stat(path)
+		if ext := filepath.Ext(e.Name()); ext == ".yaml" || ext == ".yml" {
+			continue // a contract
+		}
 		if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&0o111 == 0 || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
@@ -48,7 +52,11 @@ func Register(r *job.Registry, dir string, limits Limits) error {
 			return fmt.Errorf("both %s and %s would be the handler %q", other, path, name)
 		}
 		files[name] = path
-		if err := r.Add(job.Contract{Name: name, Description: "executable " + e.Name()}, file{path, limits}); err != nil {
+		c := contracts[name]
+		if c.Name = name; c.Description == "" {
+			c.Description = "executable " + e.Name()
+		}
+		if err := r.Add(c, file{path, limits}); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 	}

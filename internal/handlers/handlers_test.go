@@ -163,7 +163,7 @@ func TestExecutableFilesAreHandlers(t *testing.T) {
 	write("text.sh", `echo this is no JSON`, 0o755)
 	write("README.md", ``, 0o644)
 	r := job.NewRegistry()
-	if err := executable.Register(r, dir, executable.Limits{}); err != nil {
+	if err := executable.Register(r, dir, executable.Limits{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	run := func(name string) (string, error) {
@@ -187,7 +187,7 @@ func TestExecutableFilesAreHandlers(t *testing.T) {
 		t.Errorf("there are %d handlers", n)
 	}
 	write("hello.py", ``, 0o755)
-	if err := executable.Register(job.NewRegistry(), dir, executable.Limits{}); err == nil {
+	if err := executable.Register(job.NewRegistry(), dir, executable.Limits{}, nil); err == nil {
 		t.Error("two files of one name were accepted")
 	}
 }

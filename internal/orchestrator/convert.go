@@ -12,7 +12,7 @@ import (
 // toEngine turns an event of the stream into one of the engine.
 func toEngine(ev *wire.Event) engine.Event {
 	return engine.Event{
-		Kind: kindOf(ev.Type), Task: ev.Task, Pub: ev.Pub, Worker: ev.Worker, At: ev.At, Started: ev.Started,
+		Kind: kindOf(ev.Type), Task: ev.Task, Pub: ev.Pub, Worker: ev.Worker, Version: ev.HandlerVersion, At: ev.At, Started: ev.Started,
 		Result: ev.Result, Error: ev.Error, Permanent: ev.Permanent, RetryAfter: ev.RetryAfterMs,
 		Progress: ev.Progress, Note: ev.Note, Lines: ev.Lines, By: ev.By, Reason: ev.Reason,
 		Signal: ev.Signal, Data: ev.Data, Reply: ev.Reply, Granted: ev.Granted, Due: ev.Due, From: ev.From,

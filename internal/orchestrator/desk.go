@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/orchis-run/orchis/internal/engine"
 	"github.com/orchis-run/orchis/internal/wire"
@@ -66,9 +65,9 @@ func (d *desk) workers(ctx context.Context) ([]wire.Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, w := range all {
-		if d.o.now().Sub(time.UnixMilli(w.Seen)) <= 15*time.Second {
-			d.live = append(d.live, w)
+	for i := range all {
+		if lives(&all[i], d.o.now()) {
+			d.live = append(d.live, all[i])
 		}
 	}
 	d.asked = true
@@ -85,7 +84,7 @@ func (d *desk) contracts(ctx context.Context) (flow.Contracts, error) {
 	}
 	for _, w := range workers {
 		for _, h := range w.Handlers {
-			known.Handlers[h.Name] = flow.Contract{Handler: h.Name, Inputs: flow.ShapeOf(h.Inputs), Outputs: flow.ShapeOf(h.Outputs)}
+			known.Handlers[h.Name] = flow.Contract{Handler: h.Name, Description: h.Description, Version: h.Version, Inputs: flow.ShapeOf(h.Inputs), Outputs: flow.ShapeOf(h.Outputs)}
 		}
 	}
 	return known, nil

@@ -118,6 +118,7 @@ type Orchestrator struct {
 	trouble  map[string]error // of what is done, by its name
 	pressure string           // why submissions are rejected now
 	draining bool
+	versions versions // of handlers
 }
 
 // New returns an orchestrator on a store.

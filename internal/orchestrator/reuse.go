@@ -79,7 +79,14 @@ func (o *Orchestrator) sow(ctx context.Context, id string, seeds map[string]engi
 func (o *Orchestrator) lookUp(ctx context.Context, ask *engine.Ask, ev *wire.Event) {
 	ctx, stop := context.WithTimeout(ctx, cacheWait)
 	defer stop()
-	c, err := o.store.CacheGet(ctx, ask.Key)
+	version, known, err := o.versionOf(ctx, ask.Handler)
+	if err == nil && !known {
+		return
+	}
+	var c wire.Cached
+	if err == nil {
+		c, err = o.store.CacheGet(ctx, engine.CacheKey(ask.Key, version))
+	}
 	switch {
 	case err == nil:
 		ev.Granted, ev.Result, ev.From = true, c.Result, c.Run
@@ -94,7 +101,7 @@ func (o *Orchestrator) lookUp(ctx context.Context, ask *engine.Ask, ev *wire.Eve
 func (pt *partition) keep(ctx context.Context, id string, keeps []engine.Keep) {
 	now := pt.o.now()
 	for _, k := range keeps {
-		c := wire.Cached{Key: k.Key, Run: id, Task: k.Task, Handler: k.Handler, At: now.UnixMilli(), Result: k.Value, Expires: now.Add(k.TTL).UnixMilli()}
+		c := wire.Cached{Key: k.Key, Run: id, Task: k.Task, Handler: k.Handler, Version: k.Version, At: now.UnixMilli(), Result: k.Value, Expires: now.Add(k.TTL).UnixMilli()}
 		err := pt.o.store.KeepArtifacts(ctx, pt.p, "cache:"+k.Key, now.Add(k.TTL), artifact.Find(k.Value))
 		if err == nil {
 			err = pt.o.store.CachePut(ctx, c, now)

@@ -124,6 +124,7 @@ func (e *Event) Fields() []any {
 	f.text("task", e.Task)
 	f.text("pub", e.Pub)
 	f.text("worker", e.Worker)
+	f.text("handlerVersion", e.HandlerVersion)
 	f.number("at", e.At)
 	f.number("started", e.Started)
 	f.text("result", string(e.Result))
@@ -163,7 +164,7 @@ func ParseEvent(id string, values map[string]any) (Event, error) {
 	r.version()
 	e := Event{
 		ID: id, Type: EventType(r.must("type")), Run: r.must("run"), Task: r.text("task"), Pub: r.text("pub"),
-		Worker: r.text("worker"), At: r.number("at"), Started: r.number("started"), Result: r.json("result"), Blob: r.text("resultBlob"),
+		Worker: r.text("worker"), HandlerVersion: r.text("handlerVersion"), At: r.number("at"), Started: r.number("started"), Result: r.json("result"), Blob: r.text("resultBlob"),
 		Permanent: r.text("permanent") == "1", RetryAfterMs: r.number("retryAfter"), Note: r.text("note"),
 		Lines: r.text("lines") == "1", By: r.text("by"), Reason: r.text("reason"), Deliveries: 1,
 		Signal: r.text("signal"), Data: r.json("data"), Reply: r.text("reply"), Granted: r.text("granted") == "1", Due: r.number("due"),

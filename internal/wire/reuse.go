@@ -20,10 +20,12 @@ type Seed struct {
 
 // Cached is a result that is kept for other runs.
 type Cached struct {
-	Key     string          `json:"key"`
-	Run     string          `json:"run"`
-	Task    string          `json:"task"`
-	Handler string          `json:"handler"`
+	Key     string `json:"key"`
+	Run     string `json:"run"`
+	Task    string `json:"task"`
+	Handler string `json:"handler"`
+	// Version is that of the handler, when it has one.
+	Version string          `json:"version,omitempty"`
 	At      int64           `json:"at"` // Unix milliseconds
 	Result  json.RawMessage `json:"result"`
 	// Expires is when it goes, in Unix milliseconds.

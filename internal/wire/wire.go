@@ -118,6 +118,9 @@ type Event struct {
 	Task   string
 	Pub    string
 	Worker string
+	// HandlerVersion is that of the handler which made the result (Succeeded),
+	// when it has one.
+	HandlerVersion string
 	// At is when it happened and Started when the handler started, in Unix
 	// milliseconds by the worker's clock.
 	At      int64
@@ -354,34 +357,6 @@ type Stored struct {
 	Definition []byte
 	// Seeds are what the run may take over from an earlier one.
 	Seeds map[string]Seed
-}
-
-// Worker is the entry of a worker in the registry.
-type Worker struct {
-	Name     string        `json:"name"`
-	Host     string        `json:"host"`
-	PID      int           `json:"pid"`
-	Version  string        `json:"version"`
-	Slots    int           `json:"slots"`
-	Busy     int           `json:"busy"`
-	Queues   []string      `json:"queues"`
-	Handlers []HandlerInfo `json:"handlers"`
-	Draining bool          `json:"draining,omitempty"`
-	// Paused are queues of which the worker knows that they are.
-	Paused  []string `json:"paused,omitempty"`
-	Started int64    `json:"started"`
-	// Seen is Unix milliseconds by the clock of Redis.
-	Seen int64 `json:"seen"`
-}
-
-// HandlerInfo is a handler's contract: its name and the JSON Schemas of its
-// inputs and outputs, where they are known.
-type HandlerInfo struct {
-	Name        string          `json:"name"`
-	Description string          `json:"description,omitempty"`
-	Queue       string          `json:"queue,omitempty"`
-	Inputs      json.RawMessage `json:"inputs,omitempty"`
-	Outputs     json.RawMessage `json:"outputs,omitempty"`
 }
 
 // Line is a piece of a task's log output.

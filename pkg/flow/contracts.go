@@ -14,7 +14,10 @@ import (
 
 // Contract says what a handler takes and gives.
 type Contract struct {
-	Handler string `json:"handler"`
+	Handler     string `json:"handler"`
+	Description string `json:"description,omitempty"`
+	// Version names the handler's code, for the cache.
+	Version string `json:"version,omitempty"`
 	Inputs  *Shape `json:"inputs,omitempty"`
 	Outputs *Shape `json:"outputs,omitempty"`
 }
@@ -66,6 +69,46 @@ func ShapeOf(schema json.RawMessage) *Shape {
 	return out
 }
 
+// Schema writes what is known as a JSON Schema, which ShapeOf reads again; nil
+// is nothing.
+func (s *Shape) Schema() json.RawMessage {
+	if s == nil {
+		return nil
+	}
+	raw, err := json.Marshal(s.schema())
+	if err != nil {
+		return nil // it holds nothing but texts
+	}
+	return raw
+}
+
+func (s *Shape) schema() map[string]any {
+	out := map[string]any{}
+	if s == nil {
+		return out
+	}
+	if s.Type != "" {
+		out["type"] = s.Type
+	}
+	if len(s.Keys) > 0 {
+		keys := make(map[string]any, len(s.Keys))
+		for k, v := range s.Keys {
+			keys[k] = v.schema()
+		}
+		out["properties"] = keys
+	}
+	if s.Closed {
+		out["additionalProperties"] = false
+	}
+	if len(s.Required) > 0 {
+		out["required"] = s.Required
+	}
+	if s.Items != nil {
+		out["items"] = s.Items.schema()
+	}
+	return out
+}
+
 // With returns a loader that holds jobs against contracts, too.
 func (l *Loader) With(c Contracts) *Loader {
 	twin := *l
@@ -74,7 +117,7 @@ func (l *Loader) With(c Contracts) *Loader {
 }
 
 // FileContracts reads the contracts of the project: jobs/*.yaml, which have
-// handler, description, inputs and outputs (both as in a recipe's inputs).
+// handler, description, version, inputs and outputs (both as in a recipe's inputs).
 func (l *Loader) FileContracts() (map[string]Contract, Diagnostics) {
 	var out Diagnostics
 	all := map[string]Contract{}
@@ -99,13 +142,24 @@ func (l *Loader) FileContracts() (map[string]Contract, Diagnostics) {
 		}
 		c := Contract{Handler: strings.TrimSuffix(e.Name(), path.Ext(e.Name()))}
 		d.read(v, "the contract", map[string]field{
-			"handler": d.text(&c.Handler), "description": d.text(new(string)),
+			"handler": d.text(&c.Handler), "description": d.text(&c.Description),
+			"version": d.version(&c.Version),
 			"inputs":  func(_, v *value) { c.Inputs = shapeOfInputs(d.readInputs(v)) },
 			"outputs": func(_, v *value) { c.Outputs = shapeOfInputs(d.readContract(v)) },
 		})
 		all[c.Handler] = c
 	}
 	return all, out.inOrder()
+}
+
+// version reads a text, or a number as it is written.
+func (d *draft) version(to *string) field {
+	return func(_, v *value) {
+		*to = v.text
+		if _, isBool := v.scalar.(bool); v.kind != scalarValue || v.scalar == nil || isBool || v.text == "" {
+			d.errorAt(v, "E104", "the version of a contract must be a text or a number", "")
+		}
+	}
 }
 
 func shapeOfInputs(list []Input) *Shape {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -76,5 +77,58 @@ outputs: { ok: "${b.meta.no}" }
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestAContractHasAVersion, a text or a number as it is written.
+func TestAContractHasAVersion(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"version: 2": "2", "version: 1.10": "1.10", "version: '2026-11-25'": "2026-11-25", "version: v3": "v3", "description: cuts": "",
+		"version: ''": "jobs/cut.yaml:2:10: error E104: the version of a contract must be a text or a number", "version:": "jobs/cut.yaml:2:9: error E104: the version of a contract must be a text or a number",
+		"version: [1]": "jobs/cut.yaml:2:10: error E104: the version of a contract must be a text or a number", "version: true": "jobs/cut.yaml:2:10: error E104: the version of a contract must be a text or a number",
+		"verson: 2": `jobs/cut.yaml:2:1: error E102: unknown key "verson" in the contract (did you mean "version"?)`,
+	} {
+		dir := t.TempDir()
+		if err := os.MkdirAll(filepath.Join(dir, "jobs"), 0o750); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "jobs", "cut.yaml"), []byte("handler: cut\n"+text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l, err := NewLoader(Options{Root: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		known, diags := l.FileContracts()
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		got := known["cut"].Version
+		if err := diags.Err(); err != nil {
+			got, _, _ = strings.Cut(err.Error(), "\n")
+		}
+		if got != want {
+			t.Errorf("%s gives %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestAShapeCanBeWrittenAsASchema and read again.
+func TestAShapeCanBeWrittenAsASchema(t *testing.T) {
+	t.Parallel()
+	var none *Shape
+	if got := none.Schema(); got != nil {
+		t.Errorf("nothing is %s", got)
+	}
+	for _, s := range []*Shape{
+		{},
+		{Type: "string"},
+		ShapeOf(cutInputs), ShapeOf(cutOutputs),
+		{Type: "object", Closed: true, Required: []string{"a"}, Keys: map[string]*Shape{"a": {Type: "array", Items: &Shape{Type: "integer"}}, "b": {}}},
+	} {
+		if diff := cmp.Diff(s, ShapeOf(s.Schema())); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", s.Schema(), diff)
+		}
 	}
 }

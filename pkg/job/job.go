@@ -41,6 +41,9 @@ func (f HandlerFunc) Run(ctx context.Context, inputs json.RawMessage) (json.RawM
 type Contract struct {
 	Name        string `json:"name"`
 	Description string `json:"description,omitempty"`
+	// Version names the handler's code. Results that are kept by the cache of a
+	// job are used again only for the same version. Any text will do.
+	Version string `json:"version,omitempty"`
 	// Inputs and Outputs are JSON Schemas; nil when nothing is known.
 	Inputs  json.RawMessage `json:"inputs,omitempty"`
 	Outputs json.RawMessage `json:"outputs,omitempty"`
@@ -51,6 +54,10 @@ type Option func(*Contract)
 
 // Description says in a sentence what the handler does.
 func Description(text string) Option { return func(c *Contract) { c.Description = text } }
+
+// Version names the code of the handler, as 2 or 1.4.0. Change it when the same
+// inputs give another result, so that no result of the cache is used again.
+func Version(text string) Option { return func(c *Contract) { c.Version = text } }
 
 // Registry holds the handlers a worker offers. It is safe for concurrent use.
 type Registry struct {
@@ -92,6 +99,13 @@ func (r *Registry) Lookup(name string) (Handler, bool) {
 	defer r.mu.RUnlock()
 	h, ok := r.handlers[name]
 	return h, ok
+}
+
+// Version returns that of a handler, or nothing.
+func (r *Registry) Version(name string) string {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.contract[name].Version
 }
 
 // Contracts returns what all handlers take and give, by name.

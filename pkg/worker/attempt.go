@@ -118,7 +118,7 @@ func (a *attempt) perform() (report *wire.Event) {
 		return a.failed(run.CodeTooLarge, fmt.Sprintf("the result has %d bytes, more than the limit of %d: return a path or a URL", len(out), a.w.cfg.MaxResult), true)
 	}
 	ev := a.event(wire.Succeeded)
-	ev.Result = out
+	ev.Result, ev.HandlerVersion = out, a.w.jobs.Version(a.ticket.Handler)
 	return &ev
 }
 

@@ -75,7 +75,7 @@ func (w *Worker) register(ctx context.Context) {
 		}
 		entry.Host, _ = os.Hostname()
 		for _, c := range w.jobs.Contracts() {
-			entry.Handlers = append(entry.Handlers, wire.HandlerInfo{Name: c.Name, Description: c.Description, Inputs: c.Inputs, Outputs: c.Outputs})
+			entry.Handlers = append(entry.Handlers, wire.HandlerInfo{Name: c.Name, Description: c.Description, Version: c.Version, Inputs: c.Inputs, Outputs: c.Outputs})
 		}
 		w.mu.Lock()
 		entry.Draining = w.draining

@@ -124,13 +124,14 @@ func TestAnAttemptReportsItsOutcome(t *testing.T) {
 		Result    string
 		Code      string
 		Permanent bool
+		Version   string
 	}
 	tests := []struct {
 		handler string
 		ticket  wire.Ticket
 		want    result
 	}{
-		{"echo", wire.Ticket{Inputs: []byte(`{"a":1}`)}, result{Type: wire.Succeeded, Result: `{"a":1}`}},
+		{"echo", wire.Ticket{Inputs: []byte(`{"a":1}`)}, result{Type: wire.Succeeded, Result: `{"a":1}`, Version: "1.4"}},
 		{"error", wire.Ticket{}, result{Type: wire.Failed, Code: "error"}},
 		{"permanent", wire.Ticket{}, result{Type: wire.Failed, Code: "badInput", Permanent: true}},
 		{"panic", wire.Ticket{}, result{Type: wire.Failed, Code: "panic"}},
@@ -141,7 +142,7 @@ func TestAnAttemptReportsItsOutcome(t *testing.T) {
 	}
 	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
 		b := newBench(t, srv, func(_ *worker.Config, jobs *job.Registry) {
-			job.Handle(jobs, "echo", func(_ context.Context, in map[string]any) (map[string]any, error) { return in, nil })
+			job.Handle(jobs, "echo", func(_ context.Context, in map[string]any) (map[string]any, error) { return in, nil }, job.Version("1.4"))
 			job.Handle(jobs, "error", func(context.Context, map[string]any) (any, error) { return nil, errors.New("no") })
 			job.Handle(jobs, "permanent", func(context.Context, map[string]any) (any, error) {
 				return nil, job.Permanent(job.Code(errors.New("no"), "badInput"))
@@ -154,7 +155,7 @@ func TestAnAttemptReportsItsOutcome(t *testing.T) {
 			test.ticket.Handler, test.ticket.Pub = test.handler, "pub-"+test.handler
 			b.publish(test.ticket)
 			e := b.event(wire.Started)
-			got := result{Type: e.Type, Result: string(e.Result), Permanent: e.Permanent}
+			got := result{Type: e.Type, Result: string(e.Result), Permanent: e.Permanent, Version: e.HandlerVersion}
 			if e.Error != nil {
 				got.Code = e.Error.Code
 			}

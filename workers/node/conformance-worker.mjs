@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Failure, handle, run } from "./orchis-worker.mjs";
 
-handle("conformance.echo", async (job, inputs) => inputs, "Returns its inputs.");
+handle("conformance.echo", async (job, inputs) => inputs, "Returns its inputs.", "1");
 handle("conformance.fail", async (job, { code, message, permanent, retryAfter }) => {
   throw new Failure(message, { code, permanent, retryAfterMs: retryAfter });
 }, "Fails as it is told.");

@@ -13,7 +13,8 @@ import tls from "node:tls";
 import { setTimeout as sleep } from "node:timers/promises";
 
 export const handlers = new Map();
-export function handle(name, fn, description = "") { handlers.set(name, { fn, description }); }
+/** Change the version when the same inputs give another result: what the cache has is not used again then. */
+export function handle(name, fn, description = "", version = "") { handlers.set(name, { fn, description, version: String(version) }); }
 
 const LANES = [":high", "", ":low"];
 const INLINE = 64 * 1024;
@@ -309,11 +310,13 @@ export class Worker {
 
   async succeeded(job, result) {
     const text = JSON.stringify(result ?? null);
-    if (Buffer.byteLength(text) <= INLINE) return ["type", "succeeded", "result", text];
+    const made = handlers.get(job.ticket.handler)?.version;
+    const done = made ? ["type", "succeeded", "handlerVersion", made] : ["type", "succeeded"];
+    if (Buffer.byteLength(text) <= INLINE) return [...done, "result", text];
     const digest = createHash("sha256").update(text).digest("hex");
     const key = `${job.base}blob:${digest}`;
     if (await this.patiently(() => this.redis.call("SET", key, text, "NX", "EX", 604800)) === null) await this.patiently(() => this.redis.call("EXPIRE", key, 604800, "GT"));
-    return ["type", "succeeded", "resultBlob", digest];
+    return [...done, "resultBlob", digest];
   }
 
   common(job) {
@@ -353,7 +356,7 @@ export class Worker {
   async register() {
     const [s, us] = await this.redis.call("TIME");
     const entry = { name: this.name, host: os.hostname(), pid: process.pid, version: "node", slots: this.slots, busy: this.hand.size, queues: this.queues,
-      handlers: [...handlers].map(([name, h]) => ({ name, description: h.description })), started: this.started,
+      handlers: [...handlers].map(([name, h]) => ({ name, description: h.description, version: h.version })), started: this.started,
       seen: Number(s) * 1000 + Math.floor(Number(us) / 1000), draining: Boolean(this.draining), paused: [...this.paused] };
     await this.redis.call("HSET", `${this.prefix}:workers`, this.name, JSON.stringify(entry));
   }

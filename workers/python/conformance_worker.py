@@ -2,7 +2,7 @@
 from orchis_worker import Failure, handler, run
 
 
-@handler("conformance.echo")
+@handler("conformance.echo", version="1")
 def echo(job, **inputs):
     """Returns its inputs."""
     return inputs

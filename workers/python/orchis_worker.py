@@ -26,15 +26,16 @@ import time
 import uuid
 from urllib.parse import unquote, urlparse
 
-HANDLERS = {}
+HANDLERS, VERSIONS = {}, {}
 LANES = (":high", "", ":low")
 INLINE = 64 * 1024
 
 
-def handler(name):
-    """Registers a function as the handler of a name. It gets the job and its inputs as keywords."""
+def handler(name, version=""):
+    """Registers a function as the handler of a name. It gets the job and its inputs as keywords.
+    Change the version when the same inputs give another result: what the cache has is not used again then."""
     def put(fn):
-        HANDLERS[name] = fn
+        HANDLERS[name], VERSIONS[name] = fn, str(version)
         return fn
     return put
 
@@ -387,14 +388,16 @@ class Worker:
 
     def succeeded(self, job, result):
         text = json.dumps(result, ensure_ascii=False)
+        made = VERSIONS.get(job.ticket["handler"], "")
+        done = ["type", "succeeded", *(["handlerVersion", made] if made else [])]
         if len(text.encode()) <= INLINE:
-            return ["type", "succeeded", "result", text]
+            return [*done, "result", text]
         digest = hashlib.sha256(text.encode()).hexdigest()
         p = job._stream.split("{", 1)[1].split("}", 1)[0]
         key = f"{self.base(p)}blob:{digest}"
         if self.patiently(lambda: self.command("SET", key, text, "NX", "EX", 604800)) is None:
             self.patiently(lambda: self.command("EXPIRE", key, 604800, "GT"))
-        return ["type", "succeeded", "resultBlob", digest]
+        return [*done, "resultBlob", digest]
 
     def events(self, job):
         return job._stream.split("tickets:", 1)[0] + "events"
@@ -457,7 +460,7 @@ class Worker:
     def register(self):
         s, us = self.command("TIME")
         entry = {"name": self.name, "host": socket.gethostname(), "pid": os.getpid(), "version": "python", "slots": self.slots,
-                 "busy": len(self.hand), "queues": self.queues, "handlers": [{"name": n, "description": (f.__doc__ or "").strip()} for n, f in HANDLERS.items()],
+                 "busy": len(self.hand), "queues": self.queues, "handlers": [{"name": n, "description": (f.__doc__ or "").strip(), "version": VERSIONS.get(n, "")} for n, f in HANDLERS.items()],
                  "started": self.started, "seen": int(s) * 1000 + int(us) // 1000, "draining": self.draining.is_set(), "paused": sorted(self.paused)}
         self.command("HSET", f"{self.prefix}:workers", self.name, json.dumps(entry))
 
