@@ -36,7 +36,7 @@ func Class(err error) string {
 	}
 	word, _, _ := strings.Cut(err.Error(), " ")
 	switch {
-	case word == "NOSCRIPT" || word == "BUSYGROUP" || word == "NOGROUP", strings.Contains(err.Error(), "maint_notifications"):
+	case word == "NOSCRIPT" || word == "BUSYGROUP" || word == "NOGROUP", strings.Contains(strings.ToLower(err.Error()), "maint_notifications"):
 		return ""
 	case slices.Contains(answers(), word):
 		return strings.ToLower(word)

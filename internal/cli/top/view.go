@@ -35,7 +35,7 @@ func (m *model) body() []string {
 	switch {
 	case m.help:
 		return m.keys()
-	case !m.loaded && m.facts.err == nil:
+	case !m.loaded: // what could not be read is not empty
 		return []string{m.head(), "", progress.Faint(" reading …")}
 	case m.screen == inRun:
 		return m.tasks()
