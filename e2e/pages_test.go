@@ -23,6 +23,15 @@ func TestThePageOfTheAPIIsTrue(t *testing.T) {
 	}
 }
 
+func TestThePageOfOutputForProgramsIsTrue(t *testing.T) {
+	t.Parallel()
+	needs(t, "redis-server", "jq")
+	h := newHouseOn(t, redistest.Real(t), 1, 1)
+	s := newSitting(t, h)
+	s.env = append(s.env, "REDIS_URL="+h.redis.URL)
+	play(t, "docs/output.md", s)
+}
+
 func TestTheTutorialIsTrue(t *testing.T) {
 	t.Parallel()
 	needs(t, "redis-server", "redis-cli", "python3")

@@ -165,23 +165,39 @@ func firstError(err error, then func() error) error {
 	return then()
 }
 
+// queueRow is a lane of a queue, for programs.
+type queueRow struct {
+	client.Queue
+	Paused *client.PausedQueue `json:"paused,omitempty"`
+}
+
 func (a *app) queuesCommand() *cobra.Command {
 	return a.query("queues", "List queues", cobra.NoArgs, func(ctx context.Context, c *client.Client, _ []string) error {
-		all, err := c.Queues(ctx)
-		if err != nil || a.structured() {
-			return firstError(err, func() error { return a.json(all) })
+		lanes, err := c.Queues(ctx)
+		if err != nil {
+			return err
 		}
 		paused, err := c.PausedQueues(ctx)
 		if err != nil {
 			return err
 		}
+		all := make([]queueRow, len(lanes))
+		for i, q := range lanes {
+			all[i].Queue = q
+			if p, is := paused[q.Queue]; is {
+				all[i].Paused = &p
+			}
+		}
+		if a.structured() {
+			return a.json(all)
+		}
 		var rows [][]string
 		for _, q := range all {
 			state := "open"
-			if p, is := paused[q.Queue]; is {
+			if p := q.Paused; p != nil {
 				state = strings.TrimSpace("paused " + p.By + " " + p.Reason)
 			}
-			rows = append(rows, []string{q.Queue, string(q.Priority), strconv.FormatInt(q.Waiting, 10), strconv.FormatInt(q.InFlight, 10), state})
+			rows = append(rows, []string{q.Queue.Queue, string(q.Priority), strconv.FormatInt(q.Waiting, 10), strconv.FormatInt(q.InFlight, 10), state})
 		}
 		a.table("QUEUE PRIORITY WAITING RUNNING STATE", rows)
 		return nil

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"time"
 
@@ -21,8 +22,12 @@ func (a *app) structured() bool { return a.output == "json" || a.output == "yaml
 // names reports whether only names are wanted.
 func (a *app) names() bool { return a.output == "name" || a.quiet && !a.structured() }
 
-// json writes data for programs: as JSON, or as YAML if that is wanted.
+// json writes data for programs: as JSON, or as YAML if that is wanted. A list
+// of nothing is a list too.
 func (a *app) json(v any) error {
+	if list := reflect.ValueOf(v); list.Kind() == reflect.Slice && list.IsNil() {
+		v = []any{}
+	}
 	if a.output == "yaml" {
 		return flow.Encode(a.out, v)
 	}

@@ -54,7 +54,8 @@ func (i *installation) PausedQueues(context.Context) (map[string]client.PausedQu
 
 func (i *installation) Workers(context.Context) ([]client.Worker, error) {
 	return []client.Worker{
-		{Name: "w1", Slots: 4, Busy: 3, Seen: ago(time.Second)}, {Name: "w2", Slots: 2, Seen: ago(time.Second), Draining: true},
+		{Name: "w1", Slots: 4, Busy: 3, Seen: ago(time.Second)},
+		{Name: "w2", Slots: 2, Seen: ago(time.Second), Draining: true},
 		{Name: "w3", Slots: 2, Busy: 1, Seen: ago(time.Minute)},
 	}, nil
 }
