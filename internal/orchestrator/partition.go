@@ -3,7 +3,6 @@ package orchestrator
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -213,79 +212,6 @@ func apart(order []*todo) (few, many []*todo) {
 		}
 	}
 	return few, many
-}
-
-// drive steps runs and commits until nobody has changed them in between.
-func (pt *partition) drive(ctx context.Context, order []*todo) error {
-	for try := 0; len(order) > 0; try++ {
-		if try == 20 {
-			return fmt.Errorf("drive runs of partition %d: %d runs keep being changed by somebody else", pt.p, len(order))
-		}
-		again, err := pt.commit(ctx, order)
-		if err != nil {
-			clear(pt.runs) // nobody knows what was committed
-			pt.size = 0
-			return err
-		}
-		order = again
-	}
-	return nil
-}
-
-// commit steps runs once and returns those in conflict.
-func (pt *partition) commit(ctx context.Context, order []*todo) ([]*todo, error) {
-	var changes []wire.Commit
-	var who []*todo
-	var effects []*engine.Effects
-	for _, t := range order {
-		c, fx, err := pt.step(ctx, t)
-		if err != nil {
-			return nil, err
-		}
-		if c != nil {
-			changes, who, effects = append(changes, *c), append(who, t), append(effects, fx)
-		}
-	}
-	if len(changes) == 0 {
-		return nil, nil
-	}
-	results, err := pt.o.save(ctx, pt.p, changes, effects, false)
-	if err != nil {
-		return nil, err
-	}
-	var again []*todo
-	for i, res := range results {
-		l := pt.runs[who[i].id]
-		if res.Err != nil {
-			pt.forget(who[i].id)
-			again = append(again, who[i])
-			continue
-		}
-		if err := pt.replied(ctx, who[i].id, effects[i]); err != nil {
-			return nil, err
-		}
-		if l == nil {
-			continue
-		}
-		l.version++
-		l.before = effects[i].Run
-		if changes[i].Active != 0 {
-			l.active = changes[i].Active
-		}
-		for k, ticket := range changes[i].Tickets {
-			l.tickets[ticket.Pub] = wire.TicketRef{Queue: ticket.Queue, Priority: ticket.Priority, ID: res.TicketIDs[k]}
-		}
-		for _, ev := range who[i].events {
-			delete(l.tickets, ev.Pub)
-		}
-		pt.size += l.run.Size() - l.size
-		l.size = l.run.Size()
-		if l.run.Final() {
-			pt.ended(effects[i])
-			pt.forget(who[i].id)
-		}
-	}
-	return again, nil
 }
 
 func (pt *partition) ended(fx *engine.Effects) {

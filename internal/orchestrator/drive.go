@@ -1,0 +1,141 @@
+package orchestrator
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/wire"
+)
+
+// together is how many runs are stepped while those before them are on their
+// way to Redis.
+const together = 64
+
+// drive steps runs and commits until nobody has changed them in between.
+func (pt *partition) drive(ctx context.Context, order []*todo) error {
+	for try := 0; len(order) > 0; try++ {
+		if try == 20 {
+			return fmt.Errorf("drive runs of partition %d: %d runs keep being changed by somebody else", pt.p, len(order))
+		}
+		again, err := pt.pass(ctx, order)
+		if err != nil {
+			clear(pt.runs) // nobody knows what was committed
+			pt.size = 0
+			return err
+		}
+		order = again
+	}
+	return nil
+}
+
+// pass steps and commits each run once and returns those in conflict. Some are
+// stepped while those before them are being committed.
+func (pt *partition) pass(ctx context.Context, order []*todo) ([]*todo, error) {
+	var again []*todo
+	var under *change
+	for len(order) > 0 {
+		n := min(together, len(order))
+		c, err := pt.change(ctx, order[:n])
+		order = order[n:]
+		if under != nil {
+			refused, landErr := pt.land(ctx, under)
+			if landErr != nil {
+				return nil, landErr
+			}
+			again = append(again, refused...)
+		}
+		if err != nil {
+			return nil, err
+		}
+		under = c
+		if len(order) > 0 {
+			go c.save(ctx, pt)
+		} else {
+			c.save(ctx, pt)
+		}
+	}
+	refused, err := pt.land(ctx, under)
+	return append(again, refused...), err
+}
+
+// change is what some runs are to become.
+type change struct {
+	who     []*todo
+	commits []wire.Commit
+	effects []*engine.Effects
+	// When done is closed, results or err say what became of it.
+	done    chan struct{}
+	results []wire.CommitResult
+	err     error
+}
+
+// change steps runs.
+func (pt *partition) change(ctx context.Context, order []*todo) (*change, error) {
+	ch := &change{done: make(chan struct{})}
+	for _, t := range order {
+		c, fx, err := pt.step(ctx, t)
+		if err != nil {
+			return nil, err
+		}
+		if c != nil {
+			ch.commits, ch.who, ch.effects = append(ch.commits, *c), append(ch.who, t), append(ch.effects, fx)
+		}
+	}
+	return ch, nil
+}
+
+// save commits a change. It touches nothing of the partition's.
+func (ch *change) save(ctx context.Context, pt *partition) {
+	defer close(ch.done)
+	if len(ch.commits) > 0 {
+		ch.results, ch.err = pt.o.save(ctx, pt.p, ch.commits, ch.effects, false)
+	}
+}
+
+// land waits for a change, notes that it is made and returns what was in
+// conflict.
+func (pt *partition) land(ctx context.Context, ch *change) ([]*todo, error) {
+	<-ch.done
+	if ch.err != nil {
+		return nil, ch.err
+	}
+	var again []*todo
+	for i, res := range ch.results {
+		id := ch.who[i].id
+		if res.Err != nil {
+			pt.forget(id)
+			again = append(again, ch.who[i])
+			continue
+		}
+		if err := pt.replied(ctx, id, ch.effects[i]); err != nil {
+			return nil, err
+		}
+		if l := pt.runs[id]; l != nil {
+			pt.note(l, ch, i)
+		}
+	}
+	return again, nil
+}
+
+// note brings the memory of a run to what has been committed.
+func (pt *partition) note(l *live, ch *change, i int) {
+	c, fx := &ch.commits[i], ch.effects[i]
+	l.version++
+	l.before = fx.Run
+	if c.Active != 0 {
+		l.active = c.Active
+	}
+	for k, ticket := range c.Tickets {
+		l.tickets[ticket.Pub] = wire.TicketRef{Queue: ticket.Queue, Priority: ticket.Priority, ID: ch.results[i].TicketIDs[k]}
+	}
+	for _, ev := range ch.who[i].events {
+		delete(l.tickets, ev.Pub)
+	}
+	pt.size += l.run.Size() - l.size
+	l.size = l.run.Size()
+	if l.run.Final() {
+		pt.ended(fx)
+		pt.forget(c.Run)
+	}
+}
