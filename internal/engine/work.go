@@ -57,6 +57,7 @@ func (r *Run) workOff() {
 }
 
 func (r *Run) finishStep() Effects {
+	r.fx.Tasks = make([]run.Task, 0, len(r.dirty))
 	for _, u := range r.dirty {
 		u.marked = false
 		if u.gone {

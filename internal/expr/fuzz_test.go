@@ -51,7 +51,7 @@ func worded(t *testing.T, err error) {
 
 // FuzzJSON: what is read is written in the same way again.
 func FuzzJSON(f *testing.F) {
-	for _, s := range []string{`{"a":[1,2.5,"x",null,true]}`, `1e400`, `"\ud800"`, `[[[[]]]]`, `{"a":1,"a":2}`, `-0`, `12345678901234567890`, `{} {}`, "\xff"} {
+	for _, s := range []string{`{"a":[1,2.5,"x",null,true]}`, `1e400`, `"\ud800"`, `[[[[]]]]`, `{"a":1,"a":2}`, `-0`, `-0.0`, `12345678901234567890`, `{} {}`, "\xff", `{"b":{"z":[true,"<&>é\u2028\\"],"a":-7},"":[]}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -69,6 +69,9 @@ func FuzzJSON(f *testing.F) {
 		}
 		if two, err := Encode(again); err != nil || !bytes.Equal(one, two) {
 			t.Fatalf("%s becomes %s (%v)", one, two, err)
+		}
+		if other, err := encodeOther(v); err != nil || !bytes.Equal(one, other) {
+			t.Fatalf("%s is %s for encoding/json (%v)", one, other, err)
 		}
 	})
 }

@@ -38,6 +38,8 @@ func toCommit(id string, version int64, before *run.Run, fx *engine.Effects, now
 		before = &run.Run{} // what is empty need not be written
 	}
 	c.Fields = fx.Run.ChangedFields(before)
+	c.Tasks, c.Outputs = make([]string, 0, 2*len(fx.Tasks)), make([]string, 0, 2*len(fx.Outputs))
+	c.Tickets = make([]wire.Ticket, 0, len(fx.Tickets))
 	for i := range fx.Tasks {
 		c.Tasks = append(c.Tasks, fx.Tasks[i].ID, fx.Tasks[i].Encode())
 	}

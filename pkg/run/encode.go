@@ -127,17 +127,17 @@ func (c *Change) append(b []byte) []byte {
 
 func (c *Counts) encode() string {
 	o := object{append(make([]byte, 0, 128), '{')}
-	o.always("pending", int64(c.Pending))
+	o.number("pending", int64(c.Pending))
 	o.number("delayed", int64(c.Delayed))
 	o.number("waiting", int64(c.Waiting))
-	o.always("queued", int64(c.Queued))
-	o.always("running", int64(c.Running))
-	o.always("retrying", int64(c.Retrying))
-	o.always("succeeded", int64(c.Succeeded))
+	o.number("queued", int64(c.Queued))
+	o.number("running", int64(c.Running))
+	o.number("retrying", int64(c.Retrying))
+	o.number("succeeded", int64(c.Succeeded))
 	o.number("cached", int64(c.Cached))
-	o.always("failed", int64(c.Failed))
-	o.always("skipped", int64(c.Skipped))
-	o.always("blocked", int64(c.Blocked))
-	o.always("cancelled", int64(c.Cancelled))
+	o.number("failed", int64(c.Failed))
+	o.number("skipped", int64(c.Skipped))
+	o.number("blocked", int64(c.Blocked))
+	o.number("cancelled", int64(c.Cancelled))
 	return string(append(o.b, '}'))
 }

@@ -70,8 +70,10 @@ func TestRecordsAreEncodedAsEncodingJSONDoes(t *testing.T) {
 	counts := run.Run{}
 	for i := range reflect.TypeFor[run.Counts]().NumField() {
 		fill(reflect.ValueOf(&counts.Counts).Elem().Field(i), i)
-		f := counts.ChangedFields(&run.Run{})
-		check(f[1], counts.Counts)
+		var back run.Counts // states that no task is in are left out
+		if f := counts.ChangedFields(&run.Run{}); json.Unmarshal([]byte(f[1]), &back) != nil || back != counts.Counts {
+			t.Errorf("%+v is written as %s", counts.Counts, f[1])
+		}
 	}
 }
 

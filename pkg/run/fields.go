@@ -28,7 +28,7 @@ func (r *Run) Fields() []string {
 		"created", strconv.FormatInt(r.Created, 10),
 		"started", strconv.FormatInt(r.Started, 10),
 		"ended", strconv.FormatInt(r.Ended, 10),
-		"counts", jsonText(true, r.Counts),
+		"counts", r.Counts.encode(),
 		"wait", jsonText(r.Wait != nil, r.Wait),
 		"slot", jsonText(r.Slot != nil, r.Slot),
 		"paused", jsonText(r.Paused != nil, r.Paused),
