@@ -31,7 +31,7 @@ func newPane(t *testing.T, columns, rows int, env ...string) *pane {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &pane{t, filepath.Join(dir, "s"), append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "LC_ALL=C.UTF-8")}
+	p := &pane{t, filepath.Join(dir, "s"), append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "LC_ALL=C.UTF-8", "XDG_CACHE_HOME="+dir)}
 	p.env = append(p.env, env...)
 	t.Cleanup(func() {
 		_ = exec.Command("tmux", "-S", p.socket, "kill-server").Run()

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,6 +18,7 @@ import (
 	"github.com/orchis-run/orchis/internal/config"
 	"github.com/orchis-run/orchis/internal/daemon"
 	"github.com/orchis-run/orchis/internal/embedded"
+	"github.com/orchis-run/orchis/internal/executable"
 	"github.com/orchis-run/orchis/internal/redisstore"
 	"github.com/orchis-run/orchis/pkg/client"
 	"github.com/orchis-run/orchis/pkg/flow"
@@ -42,6 +44,7 @@ func (a *app) runCommand() *cobra.Command {
 			return a.run(ctx, args[0], g, workers, how)
 		},
 	}
+	c.Long = "Ctrl-C cancels the run; a second one kills what still runs, at once. Without REDIS_URL nothing of the run is kept when it has ended, but for what the job wrote that failed it: in orchis/failed.log of the user's cache, until another run fails."
 	c.Flags().StringArrayVarP(&g.pairs, "input", "i", nil, "an input, as name=value; may be given often")
 	c.Flags().StringVarP(&g.file, "inputs", "f", "", "a JSON or YAML file with inputs")
 	c.Flags().StringToStringVar(&g.labels, "label", nil, "a label of the run, as name=value; may be given often")
@@ -160,10 +163,12 @@ func (a *app) locally(ctx context.Context, jobs *job.Registry, workers int, do f
 		return &exit{exitUnreachable, err}
 	}
 	defer func() { _ = store.Close() }()
-	alive, stop := context.WithCancel(context.WithoutCancel(ctx))
+	hurry, calm := impatience()
+	defer calm()
+	alive, stop := context.WithCancel(executable.WithAtOnce(context.WithoutCancel(ctx), hurry))
 	defer stop()
 	var daemons errgroup.Group
-	if err := a.start(alive, &daemons, s, store, jobs, max(1, workers), watch, log); err != nil {
+	if err := a.start(alive, hurry, &daemons, s, store, jobs, max(1, workers), watch, log); err != nil {
 		return err
 	}
 	err = do(ctx, watch)
@@ -171,11 +176,33 @@ func (a *app) locally(ctx context.Context, jobs *job.Registry, workers int, do f
 	return errors.Join(err, daemons.Wait())
 }
 
+// impatience is a context that ends with the second signal that wants the
+// command to stop.
+func impatience() (hurry context.Context, end func()) {
+	hurry, end = context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		defer signal.Stop(signals)
+		for n := 0; n < 2; n++ {
+			select {
+			case <-signals:
+			case <-hurry.Done():
+				return
+			}
+		}
+		end()
+	}()
+	return hurry, end
+}
+
 // poll is how long reads of a run in this process wait: its end should not be
 // waited for.
 const poll = 50 * time.Millisecond
 
-func (a *app) start(ctx context.Context, g *errgroup.Group, s config.Settings, store *redisstore.Store, jobs *job.Registry, workers int, watch *daemon.Watch, log *zap.Logger) error {
+// start starts an orchestrator and workers. When hurry ends, workers wait for
+// nothing.
+func (a *app) start(ctx, hurry context.Context, g *errgroup.Group, s config.Settings, store *redisstore.Store, jobs *job.Registry, workers int, watch *daemon.Watch, log *zap.Logger) error {
 	o, err := daemon.NewOrchestrator(s, poll, store, watch, log)
 	if err != nil {
 		return &exit{exitUsage, err}
@@ -190,6 +217,7 @@ func (a *app) start(ctx context.Context, g *errgroup.Group, s config.Settings, s
 		if err != nil {
 			return &exit{exitUsage, err}
 		}
+		context.AfterFunc(hurry, w.Kill)
 		g.Go(func() error { return w.Run(ctx) })
 	}
 	return nil

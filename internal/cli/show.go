@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -136,15 +137,43 @@ func (a *app) lastLines(ctx context.Context, c *client.Client, r run.Run) error 
 	if len(lines) <= most {
 		return nil
 	}
-	f, err := os.CreateTemp("", "orchis-*.log")
+	path, err := keepLast(lines)
 	if err != nil {
-		return err
+		a.tell("the %d lines before them are gone: %v\n", len(lines)-most, err)
+		return nil
 	}
+	a.tell("all %d of them: %s\n", len(lines), path)
+	return nil
+}
+
+// keepLast writes lines of a run that nobody else keeps to a file, in place of
+// those of the run before.
+func keepLast(lines []client.Line) (path string, err error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "orchis")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	f, err := os.CreateTemp(dir, "failed-*")
+	if err != nil {
+		return "", err
+	}
+	var text strings.Builder
 	for _, l := range lines {
-		_, _ = fmt.Fprintln(f, l.Text)
+		text.WriteString(l.Text + "\n")
 	}
-	a.tell("all %d of them: %s\n", len(lines), f.Name())
-	return f.Close()
+	_, err = f.WriteString(text.String())
+	path = filepath.Join(dir, "failed.log")
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return path, nil
 }
 
 // quoted is a word as the shell reads it.

@@ -81,7 +81,9 @@ func (c *Command) Run(ctx context.Context) (Outcome, error) {
 	if err := c.start(ctx, cmd); err != nil {
 		return Outcome{}, job.Permanent(fmt.Errorf("start %s: %w", c.Argv[0], err))
 	}
+	inTime := hurried(ctx, cmd.Process.Pid)
 	err := cmd.Wait()
+	inTime()
 	// What the program left behind in its group must not outlive the attempt.
 	_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	lines.flush()
