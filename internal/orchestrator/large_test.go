@@ -78,15 +78,64 @@ func TestALargeSubmissionRuns(t *testing.T) {
 	s.quiet()
 }
 
-// Runs of which much has happened come after the others.
-func TestRunsWithManyEventsComeLast(t *testing.T) {
-	t.Parallel()
-	var order []*todo
-	for i, n := range []int{1, manyEvents, 3, 500} {
-		order = append(order, &todo{id: fmt.Sprint("r", i), events: make([]wire.Event, n)})
+// acks notes which events were acknowledged, call by call.
+type acks struct {
+	Store
+
+	calls [][]string
+}
+
+// Load finds no run.
+func (*acks) Load(context.Context, string) (*wire.Stored, error) { return nil, wire.ErrNotFound }
+
+// AckEvents notes.
+func (a *acks) AckEvents(_ context.Context, _ int, ids []string) error {
+	a.calls = append(a.calls, ids)
+	return nil
+}
+
+// numbered makes events of a run.
+func numbered(id string, from, to int) []wire.Event {
+	var all []wire.Event
+	for i := from; i < to; i++ {
+		all = append(all, wire.Event{ID: fmt.Sprintf("%s-%d", id, i), Run: id})
 	}
-	few, many := apart(order)
-	if len(few) != 2 || few[0].id != "r0" || few[1].id != "r2" || len(many) != 2 || many[0].id != "r1" || many[1].id != "r3" {
-		t.Errorf("few are %v, many are %v", few, many)
+	return all
+}
+
+// TestASmallRunOvertakesALargeOne: what has happened to a run with much to do
+// waits while others have their turn, comes in order, and is not taken twice.
+func TestASmallRunOvertakesALargeOne(t *testing.T) {
+	t.Parallel()
+	store := &acks{}
+	pt := newPartition(&Orchestrator{cfg: Config{}.withDefaults(), store: store, turns: usualTurns()}, 0)
+	pt.o.owned = map[int]bool{}
+	deal := func(want string, events ...wire.Event) {
+		t.Helper()
+		store.calls = nil
+		if err := pt.deal(t.Context(), events); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, c := range store.calls {
+			got += fmt.Sprintf("%s..%s ", c[0], c[len(c)-1])
+		}
+		if got != want {
+			t.Errorf("dealt with %s, want %s", got, want)
+		}
+	}
+	deal("small-0..small-0 large-0..large-49 ", append(numbered("large", 0, 500), numbered("small", 0, 1)...)...)
+	deal("small-1..small-1 large-50..large-99 ", append(numbered("large", 500, 501), numbered("small", 1, 2)...)...)
+	deal("large-100..large-299 ", numbered("other", 0, 300)...)
+	if left := pt.behind.without(append(numbered("large", 299, 302), numbered("small", 2, 3)...)); len(left) != 2 || left[0].ID != "large-299" || left[1].ID != "small-2" {
+		t.Errorf("left behind by others are %v", left)
+	}
+	deal("other-0..other-199 ")
+	deal("large-300..large-499 ")
+	deal("other-200..other-299 ")
+	deal("large-500..large-500 ")
+	deal("")
+	if pt.behind.events != 0 || len(pt.behind.order) != 0 {
+		t.Errorf("%d events are left of %d runs", pt.behind.events, len(pt.behind.order))
 	}
 }

@@ -107,6 +107,7 @@ type Orchestrator struct {
 	clock func() time.Time
 	sleep func(context.Context, time.Duration)
 	nonce func() uint64
+	turns turns
 
 	times   timetable // the scheduler's own
 	claimed time.Time // when submissions that were left behind were looked for
@@ -136,7 +137,7 @@ func New(store Store, cfg Config, log *zap.Logger) (*Orchestrator, error) {
 	}
 	o := &Orchestrator{
 		cfg: cfg, store: store, loader: loader, owned: map[int]bool{},
-		clock: time.Now, sleep: pause, nonce: rand.Uint64,
+		clock: time.Now, sleep: pause, nonce: rand.Uint64, turns: usualTurns(),
 		log: log.With(zap.String("orchestrator", cfg.Name)),
 	}
 	o.aside.accept = o.accept

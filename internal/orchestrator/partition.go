@@ -35,6 +35,8 @@ type partition struct {
 	// unreadable are runs of which it is known that nothing can be done.
 	unreadable map[string]bool
 	suspects   map[string]time.Time
+	// behind are events that were read and have to wait for their turn.
+	behind backlog
 }
 
 // live is a run in memory, as of its newest commit.
@@ -76,27 +78,25 @@ func (pt *partition) round(ctx context.Context) error {
 	if !next.IsZero() {
 		block = min(block, max(time.Millisecond, next.Sub(o.now())))
 	}
-	if len(due) == batch {
+	if len(due) == batch || pt.behind.events > 0 {
 		block = 0
 	}
-	events, err := o.store.ReadEvents(ctx, pt.p, o.cfg.Name, batch, block)
+	events, err := pt.read(ctx, block)
 	if err != nil {
 		return err
 	}
-	o.cfg.Observer.Read(events, false)
 	if o.clock().Sub(pt.claimed) > o.cfg.Ownership {
 		pt.claimed = o.clock()
 		left, err := o.store.ClaimEvents(ctx, pt.p, o.cfg.Name, o.cfg.Ownership, batch)
 		if err != nil {
 			return err
 		}
+		left = pt.behind.without(left)
 		o.cfg.Observer.Read(left, true)
 		events = append(left, events...)
 	}
-	if len(events) > 0 {
-		if err := pt.process(context.WithoutCancel(ctx), events, nil); err != nil {
-			return err
-		}
+	if err := pt.deal(context.WithoutCancel(ctx), events); err != nil {
+		return err
 	}
 	if o.clock().Sub(pt.sweeps) > o.cfg.Lease {
 		pt.sweeps = o.clock()
@@ -123,6 +123,7 @@ func (pt *partition) renew(ctx context.Context) error {
 	}
 	clear(pt.runs)
 	pt.size = 0
+	pt.behind = backlog{}
 	o.forgetNewborn(pt.p)
 	if !has {
 		o.log.Info("partition lost to another orchestrator", zap.Int("partition", pt.p))
@@ -169,13 +170,26 @@ type todo struct {
 // follows, all runs in one call. Runs that somebody else changed in between
 // are loaded and stepped again.
 func (pt *partition) process(ctx context.Context, events []wire.Event, timers []wire.Timer) error {
+	order := byRun(events, timers)
+	few, many := pt.o.apart(order)
+	for _, part := range [][]*todo{few, many} {
+		if err := pt.drive(ctx, part); err != nil {
+			return err
+		}
+	}
+	pt.shrink()
+	return nil
+}
+
+// byRun groups what has happened, in the order of what was first.
+func byRun(events []wire.Event, timers []wire.Timer) []*todo {
 	var order []*todo
-	byRun := map[string]*todo{}
+	known := map[string]*todo{}
 	at := func(id string) *todo {
-		t := byRun[id]
+		t := known[id]
 		if t == nil {
 			t = &todo{id: id}
-			byRun[id] = t
+			known[id] = t
 			order = append(order, t)
 		}
 		return t
@@ -188,24 +202,13 @@ func (pt *partition) process(ctx context.Context, events []wire.Event, timers []
 		t := at(tm.Run)
 		t.timers = append(t.timers, tm)
 	}
-	few, many := apart(order)
-	for _, part := range [][]*todo{few, many} {
-		if err := pt.drive(ctx, part); err != nil {
-			return err
-		}
-	}
-	pt.shrink()
-	return nil
+	return order
 }
 
-// manyEvents is the number from which a run's events are dealt with after those
-// of others: it takes longer.
-const manyEvents = 50
-
 // apart puts runs of which much is to be done apart.
-func apart(order []*todo) (few, many []*todo) {
+func (o *Orchestrator) apart(order []*todo) (few, many []*todo) {
 	for _, t := range order {
-		if len(t.events)+len(t.timers) < manyEvents {
+		if len(t.events)+len(t.timers) < o.turns.many {
 			few = append(few, t)
 		} else {
 			many = append(many, t)

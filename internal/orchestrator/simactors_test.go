@@ -29,14 +29,14 @@ func orchestratorOn(w *world, a *actor, name string, loader *flow.Loader) *Orche
 		store: &view{model: w.model, a: a}, loader: loader, log: zap.NewNop(), owned: map[int]bool{},
 		clock: func() time.Time { return time.UnixMilli(w.now) },
 		sleep: func(_ context.Context, d time.Duration) { a.sleep(d) },
-		nonce: func() uint64 { w.nonces++; return w.nonces },
+		nonce: func() uint64 { w.nonces++; return w.nonces }, turns: w.turns,
 	}
 }
 
 // on gives the orchestrator another actor to act through: its goroutines share
 // all but their connection.
 func (o *Orchestrator) on(w *world, a *actor) *Orchestrator {
-	twin := &Orchestrator{cfg: o.cfg, store: &view{model: w.model, a: a}, loader: o.loader, log: o.log, owned: o.owned, clock: o.clock, nonce: o.nonce}
+	twin := &Orchestrator{cfg: o.cfg, store: &view{model: w.model, a: a}, loader: o.loader, log: o.log, owned: o.owned, clock: o.clock, nonce: o.nonce, turns: o.turns}
 	twin.sleep = func(_ context.Context, d time.Duration) { a.sleep(d) }
 	return twin
 }

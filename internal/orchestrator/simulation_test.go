@@ -103,6 +103,7 @@ type simulation struct {
 
 func newSimulation(t *testing.T, seed uint64, loader *flow.Loader, faults bool) *simulation {
 	s := &simulation{world: newWorld(), t: t, r: rand.New(rand.NewPCG(seed, 1)), seed: seed, loader: loader, dags: map[string]*simDAG{}, faults: faults, count: map[string]int{}}
+	s.turns = turns{many: 1 + int(seed%3), alone: 1 + int(seed/3%3), portion: 1 + int(seed/9%2)} // of a few events, as there are
 	s.choose = func(n int) int {
 		s.now += int64(s.r.IntN(3))
 		return s.r.IntN(n)

@@ -1,0 +1,149 @@
+package orchestrator
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/orchis-run/orchis/internal/wire"
+)
+
+// A large run has thousands of tickets under way, whose reports may all stand
+// in the event stream before the one report that a small run waits for. So more
+// is read than can be dealt with at once, and what belongs to runs with much to
+// do waits in memory, where others can overtake it.
+type turns struct {
+	// many is the number from which a run's events are dealt with after those
+	// of others, alone how many of them at once, and portion how many when
+	// others are there, too.
+	many, alone, portion int
+}
+
+// usualTurns lets others wait some 5 ms.
+func usualTurns() turns { return turns{many: 50, alone: batch, portion: 50} }
+
+// readAhead and readBytes bound what is kept in memory of what was read.
+const (
+	readAhead = 4000
+	readBytes = 16 << 20
+)
+
+// backlog holds events of runs with much to do, by run; whose turn it is comes
+// first. It is the partition's own. What is in it is still pending in Redis, and
+// found there by another orchestrator if this one dies.
+type backlog struct {
+	order  []*todo
+	events int
+	bytes  int
+}
+
+// of returns what waits of a run; nil when nothing does.
+func (b *backlog) of(id string) *todo {
+	for _, t := range b.order {
+		if t.id == id {
+			return t
+		}
+	}
+	return nil
+}
+
+// add puts events behind those of their run.
+func (b *backlog) add(t *todo) {
+	if had := b.of(t.id); had != nil {
+		had.events = append(had.events, t.events...)
+	} else {
+		b.order = append(b.order, t)
+	}
+	b.count(t.events, 1)
+}
+
+func (b *backlog) count(events []wire.Event, sign int) {
+	b.events += sign * len(events)
+	for i := range events {
+		b.bytes += sign * len(events[i].Result)
+	}
+}
+
+// take returns up to n events of the run whose turn it is; nil when there are
+// none.
+func (b *backlog) take(n int) *todo {
+	if len(b.order) == 0 {
+		return nil
+	}
+	t := b.order[0]
+	b.order = slices.Delete(b.order, 0, 1)
+	if len(t.events) > n {
+		b.order = append(b.order, &todo{id: t.id, events: t.events[n:]})
+		t = &todo{id: t.id, events: t.events[:n:n]}
+	}
+	b.count(t.events, -1)
+	return t
+}
+
+// without leaves out what is in the backlog already: it was delivered long ago
+// and looks as if somebody had left it behind.
+func (b *backlog) without(events []wire.Event) []wire.Event {
+	if b.events == 0 || len(events) == 0 {
+		return events
+	}
+	known := map[string]bool{}
+	for _, t := range b.order {
+		for i := range t.events {
+			known[t.events[i].ID] = true
+		}
+	}
+	return slices.DeleteFunc(events, func(ev wire.Event) bool { return known[ev.ID] })
+}
+
+// read returns events that are new, as many as there are and may be kept.
+func (pt *partition) read(ctx context.Context, block time.Duration) ([]wire.Event, error) {
+	var all []wire.Event
+	bytes := pt.behind.bytes
+	for pt.behind.events+len(all) < readAhead && bytes < readBytes {
+		some, err := pt.o.store.ReadEvents(ctx, pt.p, pt.o.cfg.Name, batch, block)
+		if err != nil && len(all) == 0 {
+			return nil, err
+		}
+		pt.o.cfg.Observer.Read(some, false)
+		all = append(all, some...)
+		if len(some) < batch {
+			break // an error shows again when it lasts
+		}
+		for i := range some {
+			bytes += len(some[i].Result)
+		}
+		block = 0
+	}
+	return all, nil
+}
+
+// deal deals with events: those of runs with little to do first, then a portion
+// of one with much.
+func (pt *partition) deal(ctx context.Context, events []wire.Event) error {
+	var now []*todo
+	few, many := pt.o.apart(byRun(events, nil))
+	for _, t := range few {
+		if pt.behind.events > 0 && pt.behind.of(t.id) != nil {
+			pt.behind.add(t) // after those before them
+		} else {
+			now = append(now, t)
+		}
+	}
+	for _, t := range many {
+		pt.behind.add(t)
+	}
+	n := pt.o.turns.alone
+	if len(now) > 0 {
+		n = pt.o.turns.portion
+		if err := pt.drive(ctx, now); err != nil {
+			return err
+		}
+	}
+	if t := pt.behind.take(n); t != nil {
+		if err := pt.drive(ctx, []*todo{t}); err != nil {
+			return err
+		}
+	}
+	pt.shrink()
+	return nil
+}
