@@ -135,3 +135,21 @@ func TestATaskCostsTheSameInALargeRun(t *testing.T) { //nolint:paralleltest // c
 		t.Errorf("a task costs %.1f allocations in a large run and %.1f in a small one", large, small)
 	}
 }
+
+// TestResultsThatAreTooManyAreNoOutputs: a flow that declares no outputs has the
+// results of its jobs, or null when these are too large.
+func TestResultsThatAreTooManyAreNoOutputs(t *testing.T) {
+	t.Parallel()
+	files := wide(3, free)
+	const all = `{"j0":"xxxx","j1":"xxxx","j2":"xxxx"}`
+	for limit, want := range map[int]string{len(all): all, len(all) - 1: "null", 1: "null"} {
+		g := newRig(t, compile(t, files, Limits{MaxOutputs: limit}), nil)
+		g.step(Event{Kind: Start})
+		for task, k := range g.tickets {
+			g.step(Event{Kind: Succeeded, Task: task, Pub: k.Pub, Result: []byte(`"xxxx"`)})
+		}
+		if got := g.run.Record(); got.State != run.Succeeded || string(got.Outputs) != want {
+			t.Errorf("with a limit of %d the run is %s with %s", limit, got.State, got.Outputs)
+		}
+	}
+}

@@ -186,11 +186,9 @@ func (r *Run) endFlow(u *unit, s *scope) {
 		u.rec.Failures++
 		r.failed(u, stop, false, 0)
 	default:
-		value, bad := r.flowOutputs(s)
+		value, raw, bad := r.flowOutputs(s)
 		if bad == nil {
-			if err := checkFlowOutputs(u, value); err != nil {
-				bad = err
-			}
+			bad = checkOutputs(u.node.step.def.Outputs, raw)
 		}
 		if bad != nil {
 			r.rejected(u, bad)
@@ -198,19 +196,6 @@ func (r *Run) endFlow(u *unit, s *scope) {
 		}
 		r.result(u, value)
 	}
-}
-
-// checkFlowOutputs holds the result of a nested flow against what its job
-// declares.
-func checkFlowOutputs(u *unit, value any) *run.Error {
-	if len(u.node.step.def.Outputs) == 0 {
-		return nil
-	}
-	raw, err := expr.Encode(value)
-	if err != nil {
-		return expressionError(err)
-	}
-	return checkOutputs(u.node.step.def.Outputs, raw)
 }
 
 // failure says why a scope failed: the first job that did, and how many more.
@@ -234,18 +219,19 @@ func (s *scope) failure() *run.Error {
 	return err
 }
 
-// flowOutputs is the result of a flow: what it declares, or the results of
-// all its jobs.
-func (r *Run) flowOutputs(s *scope) (any, *run.Error) {
-	var value any
+// flowOutputs is the result of a flow, and as JSON: what it declares, or the
+// results of all its jobs unless they are too large.
+func (r *Run) flowOutputs(s *scope) (value any, raw []byte, bad *run.Error) {
 	declared := s.plan.def.Outputs
-	if declared != nil {
-		v, err := declared.Eval(&view{run: r, scope: s})
-		if err != nil {
-			return nil, expressionError(wrap("outputs", err))
+	var err error
+	switch {
+	case declared != nil:
+		if value, err = declared.Eval(&view{run: r, scope: s}); err != nil {
+			return nil, nil, expressionError(wrap("outputs", err))
 		}
-		value = v
-	} else {
+	case r.resultsExceed(s, r.limits.MaxOutputs):
+		return nil, []byte("null"), nil
+	default:
 		all := make(map[string]any, len(s.nodes))
 		for i := range s.nodes {
 			n := &s.nodes[i]
@@ -255,16 +241,36 @@ func (r *Run) flowOutputs(s *scope) (any, *run.Error) {
 		}
 		value = all
 	}
-	raw, err := expr.Encode(value)
+	raw, err = expr.Encode(value)
 	switch {
 	case err != nil:
-		return nil, expressionError(wrap("outputs", err))
+		return nil, nil, expressionError(wrap("outputs", err))
 	case len(raw) <= r.limits.MaxOutputs:
-		return value, nil
+		return value, raw, nil
 	case declared == nil:
-		return nil, nil
+		return nil, []byte("null"), nil
 	}
-	return nil, tooLarge("flow's outputs", len(raw), r.limits.MaxOutputs)
+	return nil, nil, tooLarge("flow's outputs", len(raw), r.limits.MaxOutputs)
+}
+
+// resultsExceed reports whether the results of a flow's jobs have more than so
+// many bytes. It reads none of them: a large flow has a hundred thousand.
+func (r *Run) resultsExceed(s *scope, limit int) bool {
+	size := 0
+	for i := range s.nodes {
+		n := &s.nodes[i]
+		if !n.state().HasResult() {
+			continue
+		}
+		size += len(n.step.def.Name) + len(`"":,`)
+		if !n.iterated() {
+			size += len(r.outputs[n.unit.path()])
+		}
+		if size > limit {
+			return true
+		}
+	}
+	return false
 }
 
 // endRun ends the run.
@@ -276,14 +282,12 @@ func (r *Run) endRun(s *scope) {
 			r.rec.Error = s.failure()
 		}
 	default:
-		value, bad := r.flowOutputs(s)
+		_, raw, bad := r.flowOutputs(s)
 		if bad != nil {
 			state, r.rec.Error = run.Failed, bad
 			break
 		}
-		if raw, err := expr.Encode(value); err == nil {
-			r.rec.Outputs = raw
-		}
+		r.rec.Outputs = raw
 	}
 	r.freeRun()
 	r.rec.State, r.rec.Ended, r.rec.Signals = state, r.now, nil

@@ -3,6 +3,7 @@ package expr
 import (
 	"bytes"
 	"errors"
+	"reflect"
 	"testing"
 )
 
@@ -56,6 +57,9 @@ func FuzzJSON(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		v, err := Decode(text)
+		if slow, slowErr := decodeOther(text); (err == nil) != (slowErr == nil) || err == nil && !reflect.DeepEqual(v, slow) {
+			t.Fatalf("%q is read as %#v (%v), by encoding/json as %#v (%v)", text, v, err, slow, slowErr)
+		}
 		if err != nil {
 			return
 		}

@@ -14,6 +14,17 @@ import (
 
 // Decode reads one JSON value. Whole numbers become int, others float64.
 func Decode(data []byte) (any, error) {
+	q := quick{text: data}
+	if v, ok := q.value(0); ok {
+		if q.space(); q.at == len(data) {
+			return v, nil
+		}
+	}
+	return decodeOther(data)
+}
+
+// decodeOther is Decode for all that quick leaves.
+func decodeOther(data []byte) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	var v any

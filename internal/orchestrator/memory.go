@@ -16,7 +16,7 @@ func (pt *partition) load(ctx context.Context, id string) (*live, error) {
 	if l := pt.runs[id]; l != nil {
 		return l, nil
 	}
-	if l := pt.o.takeOver(pt.p, id); l != nil {
+	if l := pt.o.takeOver(ctx, pt.p, id); l != nil {
 		pt.runs[id] = l
 		pt.size += l.size
 		return l, nil
@@ -107,6 +107,44 @@ func (pt *partition) fresh(ctx context.Context, id string, l *live) (bool, error
 type nursery struct {
 	runs map[string]*live
 	size int // tasks
+	// coming are those that are being created: a report may be faster than the
+	// answer to the commit. Each channel is closed when it is known what became
+	// of the run.
+	coming map[string]chan struct{}
+}
+
+// nursery returns that of a partition; the caller holds the lock.
+func (o *Orchestrator) nursery(p int) *nursery {
+	n := o.newborn[p]
+	if n == nil {
+		n = &nursery{runs: map[string]*live{}, coming: map[string]chan struct{}{}}
+		if o.newborn == nil {
+			o.newborn = map[int]*nursery{}
+		}
+		o.newborn[p] = n
+	}
+	return n
+}
+
+// expect says that runs are being created. What it returns is called when they
+// are, or are not.
+func (o *Orchestrator) expect(p int, born []*birth) (known func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n, end := o.nursery(p), make(chan struct{})
+	for _, b := range born {
+		n.coming[b.id] = end
+	}
+	return func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		for _, b := range born {
+			if n.coming[b.id] == end {
+				delete(n.coming, b.id)
+			}
+		}
+		close(end)
+	}
 }
 
 // handOver leaves a run that was just created to the partition that drives it,
@@ -119,14 +157,7 @@ func (o *Orchestrator) handOver(b *birth, tickets []string) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	n := o.newborn[b.p]
-	if n == nil {
-		n = &nursery{runs: map[string]*live{}}
-		if o.newborn == nil {
-			o.newborn = map[int]*nursery{}
-		}
-		o.newborn[b.p] = n
-	}
+	n := o.nursery(b.p)
 	if !o.owned[b.p] || b.run.Final() || n.size+l.size > cacheTasks {
 		return
 	}
@@ -134,12 +165,24 @@ func (o *Orchestrator) handOver(b *birth, tickets []string) {
 	n.size += l.size
 }
 
-// takeOver returns a run that was handed over; nil when there is none.
-func (o *Orchestrator) takeOver(p int, id string) *live {
+// takeOver returns a run that was handed over; nil when there is none. It waits
+// for one that is being created.
+func (o *Orchestrator) takeOver(ctx context.Context, p int, id string) *live {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	n := o.newborn[p]
-	if n == nil || n.runs[id] == nil {
+	if n == nil {
+		return nil
+	}
+	if end := n.coming[id]; end != nil {
+		o.mu.Unlock()
+		select {
+		case <-end:
+		case <-ctx.Done():
+		}
+		o.mu.Lock()
+	}
+	if n.runs[id] == nil {
 		return nil
 	}
 	l := n.runs[id]

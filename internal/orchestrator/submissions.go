@@ -129,14 +129,20 @@ func (o *Orchestrator) settle(ctx context.Context, born []*birth) ([]wire.Answer
 		for i, b := range parts[p] {
 			changes[i], effects[i] = *b.commit, b.fx
 		}
+		known := o.expect(p, parts[p])
 		results, err := o.save(ctx, p, changes, effects, true)
+		for i := range results {
+			if results[i].Err == nil {
+				o.handOver(parts[p][i], results[i].TicketIDs)
+			}
+		}
+		known()
 		if err != nil {
 			errs = errors.Join(errs, err)
 			continue
 		}
 		for i, b := range parts[p] {
 			if results[i].Err == nil {
-				o.handOver(b, results[i].TicketIDs)
 				err = newPartition(o, p).replied(ctx, b.id, b.fx)
 			} else if !errors.Is(results[i].Err, wire.ErrConflict) { // else it is there
 				err = results[i].Err

@@ -69,7 +69,7 @@ func (pt *partition) sweep(ctx context.Context) error {
 func (pt *partition) lookAt(ctx context.Context, id string, f *finding) error {
 	o := pt.o
 	now := o.now().UnixMilli()
-	o.takeOver(pt.p, id) // here counts what Redis says
+	o.takeOver(ctx, pt.p, id) // here counts what Redis says
 	if l := pt.runs[id]; l != nil {
 		if _, err := pt.fresh(ctx, id, l); err != nil {
 			return err
