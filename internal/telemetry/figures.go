@@ -67,7 +67,7 @@ func (m *Metrics) Figures(o *Orchestrator, store Store, owned func() []int, targ
 		wanted:     d("orchis_queue_workers_wanted", "How many workers would work the queue off in ORCHIS_TARGET_LATENCY.", "queue"),
 		workers:    d("orchis_workers", "Workers that gave a sign of life in the last 15 seconds."),
 		slots:      d("orchis_slots", "Slots of these workers: attempts that they can make at once."),
-		busy:       d("orchis_slots_busy", "Slots that were taken when their workers last told, at most 3 seconds ago."),
+		busy:       d("orchis_slots_busy", "Slots that were taken when their workers last told: when that changes, a second later at most; workers in Python and Node, 3 seconds."),
 		used:       d("orchis_redis_memory_used_bytes", "Memory that Redis uses; of a Cluster, the fullest node."),
 		bound:      d("orchis_redis_memory_max_bytes", "What Redis may use (maxmemory); 0 is no bound."),
 	})

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -64,25 +65,32 @@ func (w *Worker) heartbeatOf(ctx context.Context, hand []*attempt) {
 	}
 }
 
+// registerEvery is how often the worker's entry in the registry is renewed, and
+// changedEvery how soon when what it says has changed.
+const (
+	registerEvery = 3 * time.Second
+	changedEvery  = time.Second
+)
+
 // register keeps the worker's entry in the registry fresh.
 func (w *Worker) register(ctx context.Context) {
-	tick := time.NewTicker(3 * time.Second)
+	tick := time.NewTicker(changedEvery)
 	defer tick.Stop()
+	var said string
+	var at time.Time
 	for {
-		entry := wire.Worker{
-			Name: w.cfg.Name, PID: os.Getpid(), Version: w.cfg.Version, Slots: w.cfg.Slots, Busy: len(w.inHand()),
-			Queues: w.cfg.Queues, Started: w.started.UnixMilli(),
-		}
-		entry.Host, _ = os.Hostname()
-		for _, c := range w.jobs.Contracts() {
-			entry.Handlers = append(entry.Handlers, wire.HandlerInfo{Name: c.Name, Description: c.Description, Version: c.Version, Inputs: c.Inputs, Outputs: c.Outputs})
-		}
+		now := wire.Worker{Busy: len(w.inHand())}
 		w.mu.Lock()
-		entry.Draining = w.draining
-		entry.Paused = slices.Sorted(maps.Keys(w.paused))
+		now.Draining, now.Paused = w.draining, slices.Sorted(maps.Keys(w.paused))
 		w.mu.Unlock()
-		if err := w.store.PutWorker(ctx, entry); err != nil && ctx.Err() == nil {
-			w.log.Debug("the registry cannot be written", zap.Error(err))
+		state := fmt.Sprint(now.Busy, now.Draining, now.Paused)
+		if state != said || time.Since(at) > registerEvery-changedEvery/2 {
+			err := w.store.PutWorker(ctx, w.entry(now))
+			if err == nil {
+				said, at = state, time.Now()
+			} else if ctx.Err() == nil {
+				w.log.Debug("the registry cannot be written", zap.Error(err))
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -90,4 +98,15 @@ func (w *Worker) register(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// entry adds to what changes what does not.
+func (w *Worker) entry(e wire.Worker) wire.Worker {
+	e.Name, e.PID, e.Version, e.Slots = w.cfg.Name, os.Getpid(), w.cfg.Version, w.cfg.Slots
+	e.Queues, e.Started = w.cfg.Queues, w.started.UnixMilli()
+	e.Host, _ = os.Hostname()
+	for _, c := range w.jobs.Contracts() {
+		e.Handlers = append(e.Handlers, wire.HandlerInfo{Name: c.Name, Description: c.Description, Version: c.Version, Inputs: c.Inputs, Outputs: c.Outputs})
+	}
+	return e
 }
