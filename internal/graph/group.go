@@ -35,6 +35,7 @@ func (g *Graph) merge(key func(int) string, open map[string]bool) *Graph {
 	}
 	at := make([]int, len(g.Nodes))
 	groups := map[string]int{}
+	ends := map[int]*[2]string{} // the first and the last member of a group
 	for i, n := range g.Nodes {
 		k := key(i)
 		if size[k] == 1 || open[k] {
@@ -50,14 +51,17 @@ func (g *Graph) merge(key func(int) string, open map[string]bool) *Graph {
 		}
 		at[i] = where
 		grp := &out.Nodes[where]
-		grp.Members++
+		if grp.Members++; grp.Members == 1 {
+			ends[where] = &[2]string{n.Name, ""}
+		}
+		ends[where][1] = n.Name
 		grp.Name = alike(grp.Name, n.Name)
 		grp.States[n.State]++
 		grp.State = Telling(grp.States)
 	}
 	for i := range out.Nodes {
 		if n := &out.Nodes[i]; n.Group != "" {
-			n.Name, n.Detail = groupName(n.Name, n.Detail)
+			n.Name, n.Detail = groupName(n.Name, n.Detail, *ends[i])
 		}
 	}
 	seen := map[[2]int]bool{}
@@ -82,9 +86,14 @@ func alike(a, b string) string {
 }
 
 // groupName is what a group is called: how its members' names begin, if that
-// says anything, else what does them.
-func groupName(begin, detail string) (name, second string) {
+// says anything, else what does them. Groups whose names begin alike are told
+// apart by how their ends go on.
+func groupName(begin, detail string, ends [2]string) (name, second string) {
 	if begin = strings.TrimRight(begin, "_-.0123456789"); len(begin) > 2 {
+		from, to := strings.TrimLeft(ends[0][len(begin):], "_-."), strings.TrimLeft(ends[1][len(begin):], "_-.")
+		if from != "" && to != "" && len(from) <= 8 && len(to) <= 8 {
+			detail = strings.TrimSpace(detail + " " + from + "–" + to)
+		}
 		return begin, detail
 	}
 	if detail == "" {

@@ -116,10 +116,13 @@ func pretty(v any) string {
 		raw, ok = m, true
 	}
 	if !ok {
-		var err error
-		if raw, err = json.Marshal(v); err != nil {
+		var text bytes.Buffer
+		e := json.NewEncoder(&text)
+		e.SetEscapeHTML(false) // the page does that
+		if err := e.Encode(v); err != nil {
 			return err.Error()
 		}
+		raw = text.Bytes()
 	}
 	var out bytes.Buffer
 	if json.Indent(&out, raw, "", "  ") != nil {

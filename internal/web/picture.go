@@ -97,7 +97,22 @@ func node(b *strings.Builder, n *graph.Node, r graph.Rect, l *links) {
 	for _, s := range segments(n.States) {
 		fmt.Fprintf(b, `<rect class="seg s-%s" x="%.1f" y="%.1f" width="%.1f" height="3"><title>%d %s</title></rect>`, s.State, r.X+8+(r.W-16)*s.X/100, r.Y+r.H-4, (r.W-16)*s.Width/100, s.Count, s.State)
 	}
+	if done := l.progress(n); done > 0 {
+		fmt.Fprintf(b, `<rect class="seg s-pending" x="%.1f" y="%.1f" width="%.1f" height="3"/>`, r.X+8, r.Y+r.H-4, r.W-16)
+		fmt.Fprintf(b, `<rect class="seg s-running" data-progress="%.0f" x="%.1f" y="%.1f" width="%.1f" height="3"/>`, done, r.X+8, r.Y+r.H-4, (r.W-16)*done/100)
+	}
 	b.WriteString(`</a>`)
+}
+
+// progress is how far a running task says it is, in percent; 0 when it does not.
+func (l *links) progress(n *graph.Node) float64 {
+	if l == nil || len(n.States) > 0 {
+		return 0
+	}
+	if t := l.model.tasks[n.Path]; t.State == run.TaskRunning {
+		return min(max(t.Progress, 0), 100)
+	}
+	return 0
 }
 
 // spoken is what those hear of a node who cannot see it: what stands on it, and
@@ -129,8 +144,8 @@ func (l *links) right(n *graph.Node) string {
 	if !ok || t.Started == 0 {
 		return ""
 	}
-	if t.State == run.TaskRunning && t.Progress > 0 {
-		return fmt.Sprintf("%.0f %%", t.Progress)
+	if done := l.progress(n); done > 0 {
+		return fmt.Sprintf("%.0f %%", done)
 	}
 	text := took(t.Started, t.Ended, time.Now())
 	if t.Attempt > 1 {

@@ -25,8 +25,37 @@ const placeOf = (svg) => {
   return places.get(key)
 }
 const apply = (svg) => {
-  const p = placeOf(svg)
+  const p = placeOf(svg), view = svg.parentElement.querySelector('.mini .view')
   svg.querySelector('[data-scene]').setAttribute('transform', `translate(${p.x} ${p.y}) scale(${p.k})`)
+  if (!view) return
+  const box = svg.parentElement.getBoundingClientRect(), w = +svg.getAttribute('width'), h = +svg.getAttribute('height')
+  const [x, y, right, bottom] = [Math.max(0, -p.x / p.k), Math.max(0, -p.y / p.k), Math.min(w, (box.width - p.x) / p.k), Math.min(h, (box.height - p.y) / p.k)]
+  for (const [name, v] of Object.entries({ x, y, width: Math.max(0, right - x), height: Math.max(0, bottom - y) })) view.setAttribute(name, v)
+  view.ownerSVGElement.style.display = x <= 0 && y <= 0 && right >= w && bottom >= h ? 'none' : ''
+}
+// The map: all cards, small, and what of them is in view; there unless all is.
+const chart = (canvas, svg) => {
+  const w = +svg.getAttribute('width'), h = +svg.getAttribute('height'), k = Math.min(220 / w, 110 / h)
+  const make = (name, set, into) => {
+    const el = document.createElementNS(svg.namespaceURI, name)
+    for (const [a, v] of Object.entries(set)) el.setAttribute(a, v)
+    return into.appendChild(el)
+  }
+  const mini = make('svg', { class: 'mini', 'aria-hidden': 'true', viewBox: `0 0 ${w} ${h}`, preserveAspectRatio: 'none', width: w * k, height: Math.max(h * k, 20) }, canvas)
+  for (const card of svg.querySelectorAll('.node:not(.frame) .card')) {
+    make('rect', { class: card.parentElement.getAttribute('class').replace('node', ''), x: card.getAttribute('x'), y: card.getAttribute('y'), width: card.getAttribute('width'), height: card.getAttribute('height') }, mini)
+  }
+  make('rect', { class: 'view' }, mini)
+  const go = (e) => {
+    if (!(e.buttons & 1)) return
+    e.stopPropagation()
+    const box = mini.getBoundingClientRect(), all = canvas.getBoundingClientRect(), p = placeOf(svg)
+    p.x = all.width / 2 - (e.clientX - box.left) / box.width * w * p.k
+    p.y = all.height / 2 - (e.clientY - box.top) / box.height * h * p.k
+    apply(svg)
+  }
+  mini.addEventListener('pointerdown', go)
+  mini.addEventListener('pointermove', go)
 }
 const fit = (svg) => {
   const p = placeOf(svg), box = svg.parentElement.getBoundingClientRect()
@@ -49,6 +78,7 @@ const enliven = (canvas) => {
   if (!svg || canvas.classList.contains('alive')) return
   canvas.classList.add('alive')
   svg.removeAttribute('viewBox')
+  chart(canvas, svg)
   if (placeOf(svg).k) apply(svg); else fit(svg)
   canvas.addEventListener('wheel', (e) => {
     e.preventDefault()
