@@ -311,7 +311,9 @@ func TestALargeRunIsSeen(t *testing.T) {
 	id := s.Ended("large", nil)
 	begin := time.Now()
 	b.ready("/runs/" + id)
-	t.Logf("the page was ready after %v", time.Since(begin))
+	t.Logf("the page was ready after %v; its answer came after %v ms, was read after %v ms and has %v bytes", time.Since(begin),
+		eval[float64](b, `performance.getEntriesByType('navigation')[0].responseStart`), eval[float64](b, `performance.getEntriesByType('navigation')[0].responseEnd`),
+		eval[float64](b, `performance.getEntriesByType('navigation')[0].transferSize`))
 	nodes := eval[int](b, `document.querySelectorAll('[data-node]').length`)
 	if nodes < 3 || nodes > 600 {
 		t.Errorf("%d nodes are drawn", nodes)
