@@ -179,15 +179,15 @@ func shapeOfInputs(list []Input) *Shape {
 	return s
 }
 
-// checkContracts holds jobs against what is known of their handlers, and what
-// expressions read against what the handlers give.
-func (d *draft) checkContracts(c Contracts) {
-	if len(c.Handlers) == 0 && !c.Complete {
-		return
-	}
-	outputs := map[string]*Shape{}
+// checkContracts holds jobs against what is known of their handlers, and
+// returns what is known of the jobs' results.
+func (d *draft) checkContracts(c Contracts) map[string]*Shape {
+	outputs := make(map[string]*Shape)
 	for i := range d.flow.Jobs {
 		j, jd := &d.flow.Jobs[i], &d.jobs[i]
+		if j.Handler == "transform" {
+			outputs[j.Name] = transformed(j, jd)
+		}
 		if j.Handler == "" || j.Handler == "transform" {
 			continue
 		}
@@ -200,18 +200,39 @@ func (d *draft) checkContracts(c Contracts) {
 			d.checkGivenInputs(j, jd, known.Inputs)
 			outputs[j.Name] = known.Outputs
 		}
-		if pick := keyOf(jd, "iteratePick"); j.IteratePick != "" && there {
-			d.checkPath(pick, splitDots(j.IteratePick), known.Outputs, "handler "+j.Handler)
+	}
+	return outputs
+}
+
+// checkResults holds what expressions read of jobs against what is known of
+// their results.
+func (d *draft) checkResults(outputs map[string]*Shape) {
+	if len(outputs) == 0 {
+		return
+	}
+	for i := range d.flow.Jobs {
+		j, jd := &d.flow.Jobs[i], &d.jobs[i]
+		if j.IteratePick == "" {
+			continue
 		}
+		what := "handler " + j.Handler
+		if j.Handler == "" {
+			what = "flow " + j.Name
+		}
+		d.checkPath(keyOf(jd, "iteratePick"), splitDots(j.IteratePick), outputs[j.Name], what)
+	}
+	at := make(map[string]int, len(d.flow.Jobs))
+	for i := range d.flow.Jobs {
+		at[d.flow.Jobs[i].Name] = i
 	}
 	for i := range d.jobs {
 		for _, u := range d.jobs[i].uses {
-			d.checkReads(references(u), outputs)
+			d.checkReads(references(u), outputs, at)
 		}
 	}
 	for i, k := range d.root.keys {
 		if k.text == "outputs" {
-			d.checkReads(references(use{v: d.root.items[i]}), outputs)
+			d.checkReads(references(use{v: d.root.items[i]}), outputs, at)
 		}
 	}
 }
@@ -286,15 +307,15 @@ func (d *draft) checkConstant(v *value, want *Shape, name, handler string) {
 	}
 }
 
-// checkReads looks at what expressions read of jobs.
-func (d *draft) checkReads(refs []place, outputs map[string]*Shape) {
+// checkReads looks at what expressions read of jobs; index finds these by name.
+func (d *draft) checkReads(refs []place, outputs map[string]*Shape, index map[string]int) {
 	for _, ref := range refs {
 		if len(ref.Path) < 4 || ref.Path[0] != "jobs" || ref.Path[2] != "outputs" || ref.Guarded {
 			continue
 		}
 		shape := outputs[ref.Path[1]]
-		at := slices.IndexFunc(d.flow.Jobs, func(j Job) bool { return j.Name == ref.Path[1] })
-		if at < 0 || d.flow.Jobs[at].IteratePick != "" {
+		at, there := index[ref.Path[1]]
+		if shape == nil || !there || d.flow.Jobs[at].IteratePick != "" {
 			continue
 		}
 		path := ref.Path[3:]

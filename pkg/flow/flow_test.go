@@ -124,7 +124,7 @@ func TestTheFirstOrchisIterationIsRead(t *testing.T) {
 jobs:
   fade:
     job: runWorkflow
-    workflowPath: "./flows/cut.yaml"
+    workflowPath: "./flows/fade.yaml"
     iterate: ["https://example.org/a.mp4", "https://example.org/b.mp4"]
     iteratePick: fadedFile
     inputs:
@@ -132,10 +132,10 @@ jobs:
       seconds: 120
 `)
 	j := b.RootFlow().Jobs[0]
-	if j.Flow != "flows/cut.yaml" || j.Handler != "" || j.IteratePick != "fadedFile" || j.Iterate == nil || !j.FailFast {
+	if j.Flow != "flows/fade.yaml" || j.Handler != "" || j.IteratePick != "fadedFile" || j.Iterate == nil || !j.FailFast {
 		t.Errorf("job is %+v", j)
 	}
-	if b.Flows["flows/cut.yaml"] == nil {
+	if b.Flows["flows/fade.yaml"] == nil {
 		t.Errorf("the bundle has %v", slices.Sorted(maps.Keys(b.Flows)))
 	}
 }

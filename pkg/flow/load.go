@@ -356,9 +356,11 @@ func (ld *loading) load(file string, text []byte, up above) string {
 	}
 	ld.priorities(d, up)
 	d.check()
-	d.checkContracts(ld.l.contracts)
+	outputs := d.checkContracts(ld.l.contracts)
 	ld.stack = append(ld.stack, file)
 	ld.calls(d, key)
+	ld.flowResults(d, outputs)
+	d.checkResults(outputs)
 	ld.hooks(d, key)
 	ld.stack = ld.stack[:len(ld.stack)-1]
 	return key
