@@ -133,6 +133,45 @@ func Handle[In, Out any](r *Registry, name string, fn Func[In, Out], options ...
 	}
 }
 
+// namesOf are the names under which the fields of a struct stand in JSON; nil
+// for what is no struct, or reads JSON by itself.
+func namesOf(t reflect.Type) []string {
+	if t.Kind() != reflect.Struct || reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) {
+		return nil
+	}
+	var names []string
+	for _, f := range reflect.VisibleFields(t) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch {
+		case !f.IsExported() || f.Anonymous && name == "" || f.Tag.Get("json") == "-":
+		case name == "":
+			names = append(names, f.Name)
+		default:
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// byCase refuses names that are those of a field but for the case of letters,
+// with which encoding/json is content. Two spellings of a name would be one
+// input, of which the last one counts.
+func byCase(inputs json.RawMessage, names []string) error {
+	var given map[string]json.RawMessage
+	if len(names) == 0 || len(inputs) <= len("{}") || json.Unmarshal(inputs, &given) != nil {
+		return nil //nolint:nilerr // there are no names
+	}
+	for name := range given {
+		if slices.Contains(names, name) {
+			continue
+		}
+		if i := slices.IndexFunc(names, func(known string) bool { return strings.EqualFold(known, name) }); i >= 0 {
+			return fmt.Errorf("unknown field %q (its name is %q)", name, names[i])
+		}
+	}
+	return nil
+}
+
 func schemaOf[T any]() json.RawMessage {
 	s, err := jsonschema.For[T](&jsonschema.ForOptions{IgnoreInvalidTypes: true})
 	if err != nil {
@@ -148,13 +187,18 @@ func schemaOf[T any]() json.RawMessage {
 // typed decodes inputs strictly: a name the handler does not know is an error
 // of the flow, which no retry can help.
 func typed[In, Out any](fn Func[In, Out]) HandlerFunc {
+	names := namesOf(reflect.TypeFor[In]())
 	return func(ctx context.Context, inputs json.RawMessage) (json.RawMessage, error) {
 		var in In
 		d := json.NewDecoder(bytes.NewReader(inputs))
 		if t := reflect.TypeFor[In](); t.Kind() == reflect.Struct {
 			d.DisallowUnknownFields()
 		}
-		if err := d.Decode(&in); err != nil {
+		err := d.Decode(&in)
+		if err == nil {
+			err = byCase(inputs, names)
+		}
+		if err != nil {
 			text := strings.TrimPrefix(err.Error(), "json: ")
 			return nil, Permanent(Code(fmt.Errorf("the inputs do not fit: %s", text), "badInput"))
 		}
