@@ -166,6 +166,10 @@ func (s *source) syntax(err error) {
 		}
 		text = strings.TrimPrefix(text, m[0])
 	}
+	if f := s.faultOf(text); f != nil {
+		s.report(SeverityError, "E002", f.line, f.column, 1, "this is not YAML: "+f.message, f.hint)
+		return
+	}
 	hint := ""
 	for i := max(0, line-2); i < min(line+2, len(s.lines)); i++ {
 		_, inside, found := strings.Cut(s.lines[i], "${")
