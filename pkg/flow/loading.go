@@ -1,0 +1,142 @@
+package flow
+
+import (
+	"bytes"
+	"path"
+	"regexp"
+	"strings"
+)
+
+// loading is one definition being put together.
+type loading struct {
+	l      *Loader
+	bundle *Bundle
+	out    Diagnostics
+	stack  []string
+}
+
+// above is what a flow takes over from the definition that calls it.
+type above struct {
+	defaults defaults
+	priority int
+	key      string // "" when nothing is taken over
+}
+
+func (ld *loading) finish(key string, text []byte) (*Bundle, Diagnostics) {
+	ld.load(key, text, above{priority: -1})
+	ld.bundle.Root = key
+	diags := ld.out.inOrder()
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	ld.takeEnv()
+	return ld.bundle, diags
+}
+
+var envRead = regexp.MustCompile(`\benv\.([A-Za-z_][A-Za-z0-9_]*)`)
+
+// takeEnv freezes what the definition reads of the installation's environment.
+// A name that is computed could be any, so all are taken then.
+func (ld *loading) takeEnv() {
+	if len(ld.l.o.Env) == 0 {
+		return
+	}
+	text, err := ld.bundle.Encode()
+	if err != nil {
+		return
+	}
+	if bytes.Contains(text, []byte("env(")) || bytes.Contains(text, []byte("env[")) {
+		ld.bundle.Env = ld.l.o.Env
+		return
+	}
+	for _, m := range envRead.FindAllSubmatch(text, -1) {
+		name := string(m[1])
+		if value, there := ld.l.o.Env[name]; there {
+			if ld.bundle.Env == nil {
+				ld.bundle.Env = map[string]string{}
+			}
+			ld.bundle.Env[name] = value
+		}
+	}
+}
+
+// load reads one file and what it calls, and returns its key in the bundle.
+func (ld *loading) load(file string, text []byte, up above) string {
+	key := file
+	if up.key != "" {
+		key = file + "#" + up.key
+	}
+	if _, there := ld.bundle.Flows[key]; there {
+		return key
+	}
+	o := ld.l.o
+	base := path.Base(file)
+	f := &Flow{Path: file, Name: strings.TrimSuffix(base, path.Ext(base)), Jobs: []Job{}}
+	ld.bundle.Flows[key] = f
+	d := &draft{source: &source{file: file, out: &ld.out}, flow: f, named: map[string]bool{}}
+	v := d.parse(text, o)
+	if v == nil {
+		return key
+	}
+	d.takeDefaults(v, up, o)
+	d.define(v, o)
+	if v.kind != mapValue {
+		return key
+	}
+	ld.priorities(d, up)
+	d.check()
+	outputs := d.checkContracts(ld.l.contracts)
+	ld.stack = append(ld.stack, file)
+	ld.calls(d, key)
+	ld.flowResults(d, outputs)
+	d.checkResults(outputs)
+	ld.hooks(d, key)
+	ld.stack = ld.stack[:len(ld.stack)-1]
+	return key
+}
+
+// calls loads the flows that the jobs of a definition start.
+func (ld *loading) calls(d *draft, key string) {
+	for i := range d.jobs {
+		if d.jobs[i].calls != nil && i < len(d.flow.Jobs) {
+			ld.call(d, i, key)
+		}
+	}
+}
+
+// takeDefaults starts with the defaults of the caller, and reads the file's
+// own over them before any job is read.
+func (d *draft) takeDefaults(v *value, up above, o Options) {
+	d.defaults = up.defaults
+	d.defaults.envValue = nil
+	for i, k := range v.keys {
+		if k.text != "defaults" {
+			continue
+		}
+		quiet := *d.source
+		quiet.out = &Diagnostics{}
+		scratch := &draft{source: &quiet, flow: d.flow, defaults: d.defaults}
+		scratch.readDefaults(o)(k, v.items[i])
+		d.defaults = scratch.defaults
+	}
+}
+
+// priorities fills in the priority of the flow and of jobs that do not say.
+func (ld *loading) priorities(d *draft, up above) {
+	f := d.flow
+	if f.Priority < 0 {
+		f.Priority = up.priority
+	}
+	if f.Priority < 0 {
+		f.Priority = PriorityNormal
+	} else {
+		d.hasPrio = true
+	}
+	for i := range f.Jobs {
+		if f.Jobs[i].Priority < 0 {
+			f.Jobs[i].Priority = f.Priority
+		} else if f.Jobs[i].Priority != f.Priority {
+			d.hasPrio = true
+		}
+	}
+}
