@@ -264,6 +264,10 @@ func (d *draft) readContract(v *value) []Input {
 	var out []Input
 	for i, k := range v.keys {
 		item := v.items[i]
+		if item.kind == listValue {
+			d.wrongType(item, "output "+strconv.Quote(k.text), "a type or a declaration")
+			continue
+		}
 		if item.kind == scalarValue {
 			item = &value{
 				kind: mapValue, line: item.line, column: item.column,

@@ -13,7 +13,9 @@ type Kind string
 const (
 	KindRecipe Kind = "recipe" // has flows; what people submit
 	KindFlow   Kind = "flow"   // has jobs
-	KindHook   Kind = "hook"   // the jobs of a hook, part of a recipe or flow
+	// KindContract is a file of jobs/ that says what a handler takes and gives.
+	KindContract Kind = "contract"
+	KindHook     Kind = "hook" // the jobs of a hook, part of a recipe or flow
 )
 
 // Bundle is a definition frozen for execution: one recipe or flow together

@@ -265,13 +265,43 @@ func object(doc string, keys []Key, required ...string) map[string]any {
 	return o
 }
 
-// Schema returns the JSON Schema (draft 2020-12) of recipes or flows, for
-// editors. What it cannot say, such as dependencies and expressions, only
-// reading the definition finds.
-func Schema(kind Kind) ([]byte, error) {
-	if kind != KindRecipe && kind != KindFlow {
-		return nil, fmt.Errorf("there is no schema %q: write recipe or flow", kind)
+// ContractKeys returns what is known of the keys of a contract in jobs/.
+func ContractKeys() []Key {
+	return []Key{
+		{"handler", "The handler; the file's name when it is missing.", typed("string")},
+		{"description", "Shown to people.", typed("string")},
+		{"version", "Names the code: cached results of other versions are not used again.", map[string]any{"type": []string{"string", "number"}, "minLength": 1}},
+		{"inputs", "What the handler takes, by name.", mapOf(one(ref("input"), ref("constant")))},
+		{"outputs", "What it gives: names and types.", mapOf(one(ref("type"), ref("input")))},
 	}
+}
+
+// Schema returns the JSON Schema (draft 2020-12) of recipes, flows or
+// contracts, for editors. What it cannot say, such as dependencies and
+// expressions, only reading the definition finds.
+func Schema(kind Kind) ([]byte, error) {
+	var s map[string]any
+	switch kind {
+	case KindRecipe, KindFlow:
+		s = object("", definitionKeys())
+		s["patternProperties"] = map[string]any{"^x-": anything()}
+		if s["required"] = []string{"jobs"}; kind == KindRecipe {
+			delete(s, "required")
+			s["oneOf"] = []any{map[string]any{"required": []string{"flows"}}, map[string]any{"required": []string{"jobs"}}}
+		}
+	case KindContract:
+		s = object("", ContractKeys())
+	default:
+		return nil, fmt.Errorf("there is no schema %q: write recipe, flow or contract", kind)
+	}
+	s["$schema"], s["$id"] = "https://json-schema.org/draft/2020-12/schema", "https://orchis.run/schemas/"+string(kind)+".schema.json"
+	s["title"], s["$defs"] = "Orchis "+string(kind), schemaDefs()
+	text, err := json.MarshalIndent(s, "", "  ")
+	return append(text, '\n'), err
+}
+
+// schemaDefs are the schemas to which others refer.
+func schemaDefs() map[string]any {
 	types := make([]string, 0, len(InputTypes()))
 	types = append(types, InputTypes()...)
 	slices.Sort(types)
@@ -304,15 +334,5 @@ func Schema(kind Kind) ([]byte, error) {
 		}
 		defs[part].(map[string]any)["dependentRequired"] = with
 	}
-	s := object("", definitionKeys())
-	s["$schema"], s["$id"] = "https://json-schema.org/draft/2020-12/schema", "https://orchis.run/schemas/"+string(kind)+".schema.json"
-	s["title"], s["$defs"] = "Orchis "+string(kind), defs
-	s["patternProperties"] = map[string]any{"^x-": anything()}
-	s["required"] = []string{"jobs"}
-	if kind == KindRecipe {
-		delete(s, "required")
-		s["oneOf"] = []any{map[string]any{"required": []string{"flows"}}, map[string]any{"required": []string{"jobs"}}}
-	}
-	text, err := json.MarshalIndent(s, "", "  ")
-	return append(text, '\n'), err
+	return defs
 }

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,7 +21,7 @@ import (
 // TestSchemasAreWritten holds schemas/ equal to the language; -update writes.
 func TestSchemasAreWritten(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []Kind{KindRecipe, KindFlow} {
+	for _, kind := range []Kind{KindRecipe, KindFlow, KindContract} {
 		want, err := Schema(kind)
 		if err != nil {
 			t.Fatal(err)
@@ -42,13 +43,20 @@ func TestSchemasAreWritten(t *testing.T) {
 // are read, in every part.
 func TestTheTableOfKeysIsTheParsers(t *testing.T) {
 	t.Parallel()
-	for part, text := range map[string]string{
+	wrong := map[string]string{
+		"artifacts": "jobs: {a: {job: x, artifacts: {zzqqxx: 1}}}\n", "delay": "jobs: {a: {delay: {zzqqxx: 1}}}\n",
+		"retention":  "retention: {zzqqxx: 1}\njobs: {a: {job: x}}\n",
 		"definition": "zzqqxx: 1\njobs: {a: {job: x}}\n", "job": "jobs: {a: {job: x, zzqqxx: 1}}\n", "step": "flows: {a: {zzqqxx: 1}}\n",
 		"retries": "jobs: {a: {job: x, retries: {zzqqxx: 1}}}\n", "input": "inputs: {a: {zzqqxx: 1}}\njobs: {a: {job: x}}\n",
 		"defaults": "defaults: {zzqqxx: 1}\njobs: {a: {job: x}}\n", "concurrency": "concurrency: {group: g, zzqqxx: 1}\njobs: {a: {job: x}}\n",
 		"rateLimit": "jobs: {a: {job: x, rateLimit: {key: k, limit: 1, zzqqxx: 1}}}\n", "cache": "jobs: {a: {job: x, cache: {zzqqxx: 1}}}\n", "approval": "jobs: {a: {approval: {zzqqxx: 1}}}\n",
 		"waitFor": "jobs: {a: {waitFor: {signal: s, zzqqxx: 1}}}\n", "schedule": "schedule: {cron: '@daily', zzqqxx: 1}\njobs: {a: {job: x}}\n",
-	} {
+	}
+	if diff := cmp.Diff(slices.DeleteFunc(Parts(), func(p string) bool { return p == "range" }), slices.Sorted(maps.Keys(wrong))); diff != "" {
+		// A range with another key is a map that is iterated over.
+		t.Errorf("not all parts are looked at:\n%s", diff)
+	}
+	for part, text := range wrong {
 		_, diags := loadText(t, text)
 		at := slices.IndexFunc(diags, func(d Diagnostic) bool { return d.Code == "E102" })
 		if at < 0 {
@@ -227,5 +235,77 @@ func TestTheSchemaAgreesWithTheParser(t *testing.T) {
 	t.Logf("%d definitions refused by both, %d taken by the schema", refused, taken)
 	if refused < 500 || taken < 100 {
 		t.Error("the corpus is too small to mean anything")
+	}
+}
+
+// TestContractsAreKnownToEditors: the schema of contracts has the keys that are
+// read, agrees with what is refused, and each key is described.
+func TestContractsAreKnownToEditors(t *testing.T) {
+	t.Parallel()
+	raw, err := Schema(KindContract)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("contract.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := c.Compile("contract.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "jobs"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	l, err := NewLoader(Options{Root: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	whole := map[string]any{
+		"handler": "probe", "description": "Measures a film", "version": 2,
+		"inputs":  map[string]any{"file": map[string]any{"type": "file"}, "deep": map[string]any{"type": "boolean", "default": false}},
+		"outputs": map[string]any{"width": "integer", "height": map[string]any{"type": "integer"}},
+	}
+	all := map[string]any{"whole": whole, "nothing": map[string]any{}}
+	mutate("", whole, func(name string, m any) { all[name] = m })
+	taken, refused := 0, 0
+	for name, v := range all {
+		text, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "jobs", "probe.yaml"), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, diags := l.FileContracts()
+		bySchema := schema.Validate(v)
+		if (bySchema != nil) != diags.HasErrors() && !slices.ContainsFunc(diags, func(d Diagnostic) bool { return beyond.MatchString(d.Message) }) {
+			t.Errorf("%s: the schema says %v, reading it %v", name, bySchema, diags.Err())
+		}
+		if bySchema == nil {
+			taken++
+		} else {
+			refused++
+		}
+	}
+	if taken < 5 || refused < 15 {
+		t.Errorf("%d were taken and %d refused", taken, refused)
+	}
+	page, err := os.ReadFile("../../docs/recipes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "\n## Contracts\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, k := range ContractKeys() {
+		if !strings.Contains(section, "`"+k.Name+"`") || !strings.HasSuffix(k.Doc, ".") {
+			t.Errorf("%s is not described", k.Name)
+		}
 	}
 }
