@@ -32,7 +32,7 @@ func mutants() []mutant {
 		{"a restored job waits for one dependency only", "internal/engine/restore.go", "s.nodes[d].waiting--", "s.nodes[d].waiting = 0", engine, ""},
 		{"a failure blocks nothing", "internal/engine/view.go", "if other.broken() {\n				return isBlocked\n			}\n			count := &named", "count := &named", engine, ""},
 		{"what is read counts as if it were waited for", "internal/engine/view.go", "if d.implied {", "if false {", "./pkg/flowtest", "Examples"},
-		{"artifacts of runs are removed", "internal/redisstore/artifacts.go", "if keep == \"\" || !run.State(state).Final() {", "if false {", store, "Artifacts"},
+		{"artifacts of runs are removed", "internal/redisstore/artifacts.go", "!run.State(state).Final() {\n			return true, nil", "!run.State(state).Final() {\n			continue", store, "Artifacts"},
 		{"the files of another Redis are removed", "internal/orchestrator/artifacts.go", "} else if owner != epoch {", "} else if false {", orch, "OnlyTheOwner"},
 		{"parallelism is no limit", "internal/engine/units.go", "limit > 0 && s.active >= limit {\n			s.waiters", "limit > 0 && s.active > limit {\n			s.waiters", engine, ""},
 		{"a freed place wakes nobody", "internal/engine/units.go", "next.woken = true\n				r.laterUnit(next)", "next.woken = true", engine, ""},
@@ -64,17 +64,17 @@ func mutants() []mutant {
 		{"submissions of the dead wait for silence", "internal/orchestrator/submissions.go", "len(subs) == 0 || o.clock()", "len(subs) == 0 || false && o.clock()", orch, "LeftBehind"},
 		{"a ticket that nobody waits for stays", "internal/orchestrator/reaper.go", "task.Pub == t.Pub {", "task.Pub == t.Pub || true {", orch, "NobodyWaits"},
 		{"a definition goes while somebody begins with it", "internal/redisstore/retention.go", "[]string{def, def + \":runs\"}, id, 0)", "[]string{def, def + \":others\"}, id, 0)", store, "DefinitionStays"},
-		{"what is left after a failed commit is believed", "internal/orchestrator/partition.go", "			clear(pt.runs) // nobody knows what was committed\n", "", orch, "Simulation$"},
+		{"what is left after a failed commit is believed", "internal/orchestrator/drive.go", "			clear(pt.runs) // nobody knows what was committed\n", "", orch, "Simulation$"},
 		{"a large value is not kept", "internal/redisstore/transaction.go", "		t.pipe.Persist(t.ctx, blob)\n", "", store, "LargeValues"},
 		{"a large value goes with its first run", "internal/redisstore/scripts/release.lua", "if redis.call('SCARD', KEYS[2]) == 0 then", "if true then", store, "LargeValues"},
-		{"an answer to another question counts", "internal/engine/gates.go", `u.rec.Wait.Ask == "" || u.rec.Wait.Ask != ev.Pub`, `u.rec.Wait.Ask == ""`, engine + " " + orch, "Transcripts|EveryRun|Fence|Answer|Simulation$"},
+		{"an answer to another question counts", "internal/engine/gates.go", `u.rec.Wait.Ask == "" || u.rec.Wait.Ask != ev.Pub`, `u.rec.Wait.Ask == ""`, engine + " " + orch, "Transcripts|EveryRun|Fence|Cache|Simulation$"},
 		{"slots are not given back", "internal/engine/groups.go", "	u.rec.Slots = nil\n", "	u.rec.Slots, r.fx.Frees = nil, nil\n", engine + " " + orch, "Transcripts|Simulation$"},
 		{"nobody looks for slots that were left behind", "internal/orchestrator/groups.go", "			if known {\n				continue", "			if true || known {\n				continue", orch, "Simulation$"},
 		{"questions are asked once only", "internal/orchestrator/sweeper.go", "len(asks) > 0 {", "len(asks) > 0 && false {", orch, "Simulation$"},
 		{"a group gives more slots than it has", "internal/redisstore/scripts/group.lua", "redis.call('ZCARD', holders) < limit do", "redis.call('ZCARD', holders) <= limit do", orch, "Groups"},
 		{"a hook runs after everything else", "internal/engine/units.go", "n.state() == run.TaskFailed && n.step.hook != nil", "false && n.step.hook != nil", engine, "Transcripts"},
 		{"a paused run goes on", "internal/engine/work.go", "	if r.rec.Paused != nil {\n		return", "	if false {\n		return", engine, "Transcripts"},
-		{"anybody may approve", "internal/engine/waits.go", "len(a.By) > 0 && !slices.Contains(a.By, ev.By)", "false", engine, "Transcripts"},
+		{"anybody may approve", "internal/engine/wishes.go", "len(a.By) > 0 && !slices.Contains(a.By, ev.By)", "false", engine, "Transcripts"},
 		{"a schedule fires for each orchestrator", "internal/orchestrator/scheduler.go", `ID: e.key + "-" + at.UTC()`, `ID: e.key + o.cfg.Name + "-" + at.UTC()`, orch, "FiresOnce"},
 		{"a revoked ticket is worked on", "pkg/worker/upkeep.go", "a.cancel(ErrRevoked)", "_ = a", work, "TakenBack"},
 		{"work goes on without Redis", "pkg/worker/upkeep.go", "a.cancel(ErrLeaseLost)", "_ = a", work, "GoneForTooLong"},
@@ -131,7 +131,7 @@ func kill(t *testing.T, root, path string, m mutant, text string) {
 	if err := os.WriteFile(overlay, list, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := append([]string{"test", "-count=1", "-failfast", "-vet=off", "-timeout", "60s", "-overlay", overlay, "-run", m.Run}, strings.Fields(m.Packages)...)
+	args := append([]string{"test", "-count=1", "-failfast", "-vet=off", "-timeout", "240s", "-overlay", overlay, "-run", m.Run}, strings.Fields(m.Packages)...)
 	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()
