@@ -96,8 +96,8 @@ bench: ## Measure our processes beside the bare minimum and others; BENCH=full f
 	cd bench && $(GO) build -o ../$(BIN)/bench . && ../$(BIN)/bench $(if $(filter full,$(BENCH)),-full -rounds 5 -most 10m -page ../docs/performance.md)
 
 .PHONY: large
-large: ## Measure flows of 100,000 jobs, 10,000 runs at once, a million in the history, 200 workers, a Cluster; ONLY=flows,fair for some
-	cd bench && $(GO) run ./large -only "$(ONLY)"
+large: ## Measure flows of 100,000 jobs, 10,000 runs at once, a million in the history, 200 workers, a Cluster, and write docs/performance.md; ONLY=flows,fair for some
+	cd bench && $(GO) run ./large -only "$(ONLY)" $(if $(ONLY),,-report ../docs/performance.md)
 
 .PHONY: microbench
 microbench: ## Run the benchmarks of the engine, the language, expressions and the commit

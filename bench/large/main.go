@@ -10,9 +10,11 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 func main() {
@@ -98,5 +100,6 @@ func (b *bench) write(file string) error {
 	if !ok || !ok2 {
 		return fmt.Errorf("%s has no part between %s and %s", file, strings.TrimSpace(from), to)
 	}
-	return os.WriteFile(file, []byte(before+from+strings.Join(b.lines, "\n")+"\n"+to+after), 0o600)
+	when := fmt.Sprintf("%s, %d processors:\n\n```text\n", time.Now().Format("2 January 2006"), runtime.NumCPU())
+	return os.WriteFile(file, []byte(before+from+when+strings.Join(b.lines, "\n")+"\n```\n"+to+after), 0o644) //nolint:gosec // a page to be read
 }
