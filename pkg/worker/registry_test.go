@@ -49,8 +49,8 @@ func TestTheRegistrySaysSoonHowBusyAWorkerIs(t *testing.T) {
 	busy(0, 20*time.Second)
 	for range 2 {
 		b.publish(wire.Ticket{Handler: "waits"})
-		busy(1, 2*time.Second)
+		busy(1, 2800*time.Millisecond)
 		gate <- struct{}{}
-		busy(0, 2*time.Second)
+		busy(0, 2800*time.Millisecond)
 	}
 }
