@@ -140,9 +140,16 @@ func (h *house) env(name string) []string {
 
 func (h *house) start(name, program string, settings ...string) {
 	h.t.Helper()
-	p := &process{cmd: exec.Command(filepath.Join(bin, program)), log: &logbook{}}
-	p.cmd.Env, p.cmd.Dir = append(h.env(name), settings...), h.t.TempDir()
-	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	cmd := exec.Command(filepath.Join(bin, program))
+	cmd.Dir = h.t.TempDir()
+	h.launch(name, cmd, settings...)
+}
+
+// launch starts a program that belongs to the house.
+func (h *house) launch(name string, cmd *exec.Cmd, settings ...string) {
+	h.t.Helper()
+	p := &process{cmd: cmd, log: &logbook{}}
+	cmd.Env, cmd.Stdout, cmd.Stderr = append(h.env(name), settings...), p.log, p.log
 	if err := p.cmd.Start(); err != nil {
 		h.t.Fatal(err)
 	}

@@ -85,20 +85,9 @@ handle("jsTell", (job) => {
 run();
 `)
 	for name, command := range map[string][]string{"py": {"python3", "worker.py"}, "js": {"node", "worker.mjs"}} {
-		p := &process{cmd: exec.Command(command[0], command[1]), log: &logbook{}}
-		p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = dir, p.log, p.log
-		p.cmd.Env = append(h.env(name), "ORCHIS_QUEUES=others", "ORCHIS_SLOTS=1", "PYTHONPATH="+filepath.Join(workers, "python"))
-		if err := p.cmd.Start(); err != nil {
-			h.t.Fatal(err)
-		}
-		h.procs[name] = p
-		h.t.Cleanup(func() {
-			_ = p.cmd.Process.Kill()
-			_ = p.cmd.Wait()
-			if h.t.Failed() {
-				h.t.Logf("log of %s:\n%s", name, p.log)
-			}
-		})
+		cmd := exec.Command(command[0], command[1])
+		cmd.Dir = dir
+		h.launch(name, cmd, "ORCHIS_QUEUES=others", "ORCHIS_SLOTS=1", "PYTHONPATH="+filepath.Join(workers, "python"))
 	}
 }
 
