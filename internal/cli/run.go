@@ -163,7 +163,7 @@ func (a *app) locally(ctx context.Context, jobs *job.Registry, workers int, do f
 		return &exit{exitUnreachable, err}
 	}
 	defer func() { _ = store.Close() }()
-	hurry, calm := impatience()
+	hurry, calm := impatience(ctx)
 	defer calm()
 	alive, stop := context.WithCancel(executable.WithAtOnce(context.WithoutCancel(ctx), hurry))
 	defer stop()
@@ -178,13 +178,13 @@ func (a *app) locally(ctx context.Context, jobs *job.Registry, workers int, do f
 
 // impatience is a context that ends with the second signal that wants the
 // command to stop.
-func impatience() (hurry context.Context, end func()) {
-	hurry, end = context.WithCancel(context.Background())
+func impatience(ctx context.Context) (hurry context.Context, end func()) {
+	hurry, end = context.WithCancel(context.WithoutCancel(ctx))
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		defer signal.Stop(signals)
-		for n := 0; n < 2; n++ {
+		for range 2 {
 			select {
 			case <-signals:
 			case <-hurry.Done():
