@@ -62,7 +62,7 @@ func (p *plain) aboutRun(c run.Change) string {
 	text := fmt.Sprintf("%s: run %s %s", p.options.Recipe, p.options.Run, c.Run)
 	switch {
 	case c.Op != "":
-		return strings.TrimSpace(fmt.Sprintf("%s: %s, asked by %s %s", p.options.Recipe, c.Op, c.By, c.Reason))
+		return p.options.Recipe + ": " + wished(c.Op+", asked", c)
 	case c.Run == "" && c.By != "":
 		return strings.TrimSpace(fmt.Sprintf("%s: %s, asked by %s", p.options.Recipe, c.Reason, c.By))
 	case c.Run == "":
@@ -81,12 +81,20 @@ func (p *plain) aboutTask(r *row, c run.Change, before run.TaskState) string {
 		return p.aboutItems(r)
 	}
 	if c.Op != "" {
-		return strings.TrimSpace(fmt.Sprintf("%s %s by %s %s", c.Task, c.Op, c.By, c.Reason))
+		return c.Task + " " + wished(c.Op, c)
 	}
 	if c.State == "" || c.State == run.TaskQueued || c.State == run.TaskRunning && before == run.TaskRunning {
 		return ""
 	}
 	return c.Task + " " + taskText(c)
+}
+
+// wished says who did what, and why.
+func wished(what string, c run.Change) string {
+	if what += " by " + c.By; c.Reason != "" {
+		what += ": " + c.Reason
+	}
+	return what
 }
 
 // aboutItems says how far an iterated job is, once for each tenth of it.
