@@ -95,7 +95,6 @@ func appendAt(b []byte, v any, depth int) ([]byte, bool) {
 	if depth > 100 {
 		return nil, false
 	}
-	ok := true
 	switch v := v.(type) {
 	case nil:
 		return append(b, "null"...), true
@@ -114,6 +113,7 @@ func appendAt(b []byte, v any, depth int) ([]byte, bool) {
 			if i > 0 {
 				b = append(b, ',')
 			}
+			var ok bool
 			if b, ok = appendAt(b, x, depth+1); !ok {
 				return nil, false
 			}
