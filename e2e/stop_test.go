@@ -66,7 +66,7 @@ func TestNoProgramOutlivesTheSecondInterrupt(t *testing.T) {
 				if err != nil {
 					return false
 				}
-				for _, word := range strings.Fields(string(text)) {
+				for word := range strings.FieldsSeq(string(text)) {
 					pid, err := strconv.Atoi(word)
 					if err != nil {
 						t.Fatal(err)
