@@ -116,24 +116,24 @@ func TestASmallRunOvertakesALargeOne(t *testing.T) {
 		if err := pt.deal(t.Context(), events); err != nil {
 			t.Fatal(err)
 		}
-		got := ""
+		var got []string
 		for _, c := range store.calls {
-			got += fmt.Sprintf("%s..%s ", c[0], c[len(c)-1])
+			got = append(got, c[0]+".."+c[len(c)-1])
 		}
-		if got != want {
-			t.Errorf("dealt with %s, want %s", got, want)
+		if text := strings.Join(got, " "); text != want {
+			t.Errorf("dealt with %s, want %s", text, want)
 		}
 	}
-	deal("small-0..small-0 large-0..large-49 ", append(numbered("large", 0, 500), numbered("small", 0, 1)...)...)
-	deal("small-1..small-1 large-50..large-99 ", append(numbered("large", 500, 501), numbered("small", 1, 2)...)...)
-	deal("large-100..large-299 ", numbered("other", 0, 300)...)
+	deal("small-0..small-0 large-0..large-49", append(numbered("large", 0, 500), numbered("small", 0, 1)...)...)
+	deal("small-1..small-1 large-50..large-99", append(numbered("large", 500, 501), numbered("small", 1, 2)...)...)
+	deal("large-100..large-299", numbered("other", 0, 300)...)
 	if left := pt.behind.without(append(numbered("large", 299, 302), numbered("small", 2, 3)...)); len(left) != 2 || left[0].ID != "large-299" || left[1].ID != "small-2" {
 		t.Errorf("left behind by others are %v", left)
 	}
-	deal("other-0..other-199 ")
-	deal("large-300..large-499 ")
-	deal("other-200..other-299 ")
-	deal("large-500..large-500 ")
+	deal("other-0..other-199")
+	deal("large-300..large-499")
+	deal("other-200..other-299")
+	deal("large-500..large-500")
 	deal("")
 	if pt.behind.events != 0 || len(pt.behind.order) != 0 {
 		t.Errorf("%d events are left of %d runs", pt.behind.events, len(pt.behind.order))
