@@ -63,7 +63,7 @@ func mutants() []mutant {
 		{"an unreadable run holds up the others", "internal/orchestrator/broken.go", "case err != nil && pt.o.store.Retryable(err):", "case err != nil:", orch, "Unreadable"},
 		{"submissions of the dead wait for silence", "internal/orchestrator/submissions.go", "len(subs) == 0 || o.clock()", "len(subs) == 0 || false && o.clock()", orch, "LeftBehind"},
 		{"a ticket that nobody waits for stays", "internal/orchestrator/reaper.go", "task.Pub == t.Pub {", "task.Pub == t.Pub || true {", orch, "NobodyWaits"},
-		{"a definition goes while somebody begins with it", "internal/redisstore/retention.go", "[]string{def, def + \":runs\"}, id, 0)", "[]string{def, def + \":others\"}, id, 0)", store, "DefinitionStays"},
+		{"a definition goes while somebody begins with it", "internal/redisstore/delete.go", `[]string{def, def + ":runs"}`, `[]string{def, def + ":others"}`, store, "DefinitionStays"},
 		{"what is left after a failed commit is believed", "internal/orchestrator/drive.go", "			clear(pt.runs) // nobody knows what was committed\n", "", orch, "Simulation$"},
 		{"a large value is not kept", "internal/redisstore/transaction.go", "		t.pipe.Persist(t.ctx, blob)\n", "", store, "LargeValues"},
 		{"a large value goes with its first run", "internal/redisstore/scripts/release.lua", "if redis.call('SCARD', KEYS[2]) == 0 then", "if true then", store, "LargeValues"},

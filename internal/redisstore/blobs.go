@@ -173,7 +173,7 @@ func (s *Store) releaseBlobs(ctx context.Context, p int, id string) error {
 	release := redis.NewScript(releaseSource)
 	for _, d := range digests {
 		blob := s.blob(p, d)
-		if err := release.Run(ctx, s.client, []string{blob, blob + ":runs"}, id, int(blobStays.Seconds())).Err(); err != nil {
+		if err := release.Run(ctx, s.client, []string{blob, blob + ":runs"}, int(blobStays.Seconds()), id).Err(); err != nil {
 			return fmt.Errorf("release the large values of run %s: %w", id, err)
 		}
 	}

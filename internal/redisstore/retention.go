@@ -69,64 +69,11 @@ func (s *Store) endedBefore(ctx context.Context, p int, before time.Time, limit 
 	return ids, nil
 }
 
-// DeleteRuns deletes everything of runs, and definitions that nobody uses any
-// more.
-func (s *Store) DeleteRuns(ctx context.Context, p int, ids []string) error {
-	for _, id := range ids {
-		facts, err := s.client.HMGet(ctx, s.run(p, id), "definition", "recipe", "state").Result()
-		if err != nil {
-			return fmt.Errorf("delete run %s: %w", id, err)
-		}
-		digest, _ := facts[0].(string)
-		recipe, _ := facts[1].(string)
-		state, _ := facts[2].(string)
-		keys, err := s.keysOfRun(ctx, p, id)
-		if err != nil {
-			return fmt.Errorf("delete run %s: %w", id, err)
-		}
-		if err := errors.Join(s.releaseBlobs(ctx, p, id), s.releaseArtifacts(ctx, p, id)); err != nil {
-			return err
-		}
-		// The record goes with the last of them: until then it is tried again.
-		if err := s.unlink(ctx, keys[runKeys:]); err != nil {
-			return fmt.Errorf("delete run %s: %w", id, err)
-		}
-		if err := s.releaseDefinition(ctx, p, digest, id); err != nil {
-			return err
-		}
-		pipe := s.client.TxPipeline()
-		pipe.Unlink(ctx, keys[:runKeys]...)
-		for _, index := range doneIndexes(recipe, state) {
-			pipe.ZRem(ctx, s.base(p)+index, id)
-		}
-		pipe.ZRem(ctx, s.begun(p), id)
-		pipe.ZRem(ctx, s.done(p), id)
-		pipe.ZRem(ctx, s.retained(p), id)
-		pipe.HDel(ctx, s.doneBytes(p), id)
-		pipe.ZRem(ctx, s.active(p), id)
-		if _, err := pipe.Exec(ctx); err != nil {
-			return fmt.Errorf("delete run %s: %w", id, err)
-		}
-	}
-	return nil
+// ownKeys are those that every run may have; those of what its tasks wrote
+// come beside them.
+func (s *Store) ownKeys(p int, id string) []string {
+	return []string{s.run(p, id), s.runTasks(p, id), s.runOutputs(p, id), s.runLog(p, id), s.runWrote(p, id), s.runBlobs(p, id), s.runSeeds(p, id), s.runArtifacts(p, id)}
 }
-
-// releaseDefinition deletes a definition with its last run. It is one script:
-// a run that begins with it in between would lose it.
-func (s *Store) releaseDefinition(ctx context.Context, p int, digest, id string) error {
-	if digest == "" {
-		return nil
-	}
-	def := s.definition(p, digest)
-	if err := redis.NewScript(releaseSource).Run(ctx, s.client, []string{def, def + ":runs"}, id, 0).Err(); err != nil {
-		return fmt.Errorf("delete definition %s: %w", digest, err)
-	}
-	return nil
-}
-
-// runKeys is the number of keys that each run may have; those of what its
-// tasks wrote come after them.
-const runKeys = 8
 
 // keysOfRun lists the keys that belong to a run alone.
 func (s *Store) keysOfRun(ctx context.Context, p int, id string) ([]string, error) {
@@ -134,7 +81,7 @@ func (s *Store) keysOfRun(ctx context.Context, p int, id string) ([]string, erro
 	if err != nil {
 		return nil, err
 	}
-	keys := []string{s.run(p, id), s.runTasks(p, id), s.runOutputs(p, id), s.runLog(p, id), s.runWrote(p, id), s.runBlobs(p, id), s.runSeeds(p, id), s.runArtifacts(p, id)}
+	keys := s.ownKeys(p, id)
 	for _, task := range wrote {
 		keys = append(keys, s.runLines(p, id, task))
 	}
