@@ -60,8 +60,17 @@ func (b *backlog) add(t *todo) {
 func (b *backlog) count(events []wire.Event, sign int) {
 	b.events += sign * len(events)
 	for i := range events {
-		b.bytes += sign * len(events[i].Result)
+		b.bytes += sign * sizeOf(&events[i])
 	}
+}
+
+// sizeOf is about what an event takes of memory.
+func sizeOf(ev *wire.Event) int {
+	n := 512 + len(ev.Result) + len(ev.Data) + len(ev.Note) + len(ev.Reason)
+	if ev.Error != nil {
+		n += len(ev.Error.Message)
+	}
+	return n
 }
 
 // take returns up to n events of the run whose turn it is; nil when there are
@@ -110,7 +119,7 @@ func (pt *partition) read(ctx context.Context, block time.Duration) ([]wire.Even
 			break // an error shows again when it lasts
 		}
 		for i := range some {
-			bytes += len(some[i].Result)
+			bytes += sizeOf(&some[i])
 		}
 		block = 0
 	}

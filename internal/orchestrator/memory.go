@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/orchis-run/orchis/internal/engine"
 	"github.com/orchis-run/orchis/internal/resume"
@@ -165,8 +166,12 @@ func (o *Orchestrator) handOver(b *birth, tickets []string) {
 	n.size += l.size
 }
 
+// birthWait is how long a partition waits for a run that is being created with
+// others; then it is loaded, since a report of it says that it is there.
+const birthWait = 100 * time.Millisecond
+
 // takeOver returns a run that was handed over; nil when there is none. It waits
-// for one that is being created.
+// a little for one that is being created.
 func (o *Orchestrator) takeOver(ctx context.Context, p int, id string) *live {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -176,10 +181,13 @@ func (o *Orchestrator) takeOver(ctx context.Context, p int, id string) *live {
 	}
 	if end := n.coming[id]; end != nil {
 		o.mu.Unlock()
+		late := time.NewTimer(birthWait)
 		select {
 		case <-end:
+		case <-late.C:
 		case <-ctx.Done():
 		}
+		late.Stop()
 		o.mu.Lock()
 	}
 	if n.runs[id] == nil {

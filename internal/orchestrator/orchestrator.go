@@ -161,8 +161,8 @@ func (o *Orchestrator) Ready(context.Context) []string {
 	return reasons
 }
 
-// Run works until ctx ends; then it commits what it has read and gives its
-// partitions back. It returns an error only when waiting cannot help.
+// Run works until ctx ends; then it commits what it is at and gives its
+// partitions back; what it has read beyond that is left to the next owner. It returns an error only when waiting cannot help.
 func (o *Orchestrator) Run(ctx context.Context) error {
 	defer func() { _ = o.loader.Close() }()
 	o.setClock(ctx)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+	"go.uber.org/zap"
 
 	"github.com/orchis-run/orchis/internal/redisstore"
 	"github.com/orchis-run/orchis/internal/redistest"
@@ -287,5 +288,39 @@ func TestRunIDsFollowFromTheirSubmission(t *testing.T) {
 	}
 	if RunID("1795507905760-0") == RunID("1795507905760-1") {
 		t.Error("two submissions have one id")
+	}
+}
+
+// refusing lets the first commit come to nothing.
+type refusing struct {
+	Store
+
+	calls *atomic.Int64
+}
+
+// Commit refuses once.
+func (r refusing) Commit(ctx context.Context, p int, changes []wire.Commit) ([]wire.CommitResult, error) {
+	if r.calls.Add(1) > 1 {
+		return r.Store.Commit(ctx, p, changes)
+	}
+	res := make([]wire.CommitResult, len(changes)) // as when a large value has expired
+	for i := range res {
+		res[i].Err = wire.ErrConflict
+	}
+	return res, nil
+}
+
+// TestNothingIsAcceptedThatIsNotThere: a refused creation is no run.
+func TestNothingIsAcceptedThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, redistest.Embedded(t))
+	o, err := New(refusing{s.open(), &atomic.Int64{}}, s.config("o"), zap.NewNop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.start(o.Run)
+	id := s.submit("jobs: {a: {job: work}}")
+	if _, err := s.store.Run(t.Context(), id); err != nil {
+		t.Errorf("run %s was accepted: %v", id, err)
 	}
 }

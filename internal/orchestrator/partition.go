@@ -167,7 +167,7 @@ type todo struct {
 }
 
 // process steps the runs that events and timers are about and commits what
-// follows, all runs in one call. Runs that somebody else changed in between
+// follows, some runs at a time. Runs that somebody else changed in between
 // are loaded and stepped again.
 func (pt *partition) process(ctx context.Context, events []wire.Event, timers []wire.Timer) error {
 	order := byRun(events, timers)

@@ -142,10 +142,10 @@ func (o *Orchestrator) settle(ctx context.Context, born []*birth) ([]wire.Answer
 			continue
 		}
 		for i, b := range parts[p] {
-			if results[i].Err == nil {
+			if err = results[i].Err; err == nil {
 				err = newPartition(o, p).replied(ctx, b.id, b.fx)
-			} else if !errors.Is(results[i].Err, wire.ErrConflict) { // else it is there
-				err = results[i].Err
+			} else if errors.Is(err, wire.ErrConflict) { // it is there already, unless a value that it refers to has expired
+				_, err = o.store.Run(ctx, b.id)
 			}
 			if err != nil {
 				errs = errors.Join(errs, err)

@@ -71,12 +71,12 @@ func (s *Store) commitSome(ctx context.Context, p int, changes []wire.Commit) ([
 		}
 		return results, err
 	}
-	results := make([]wire.CommitResult, len(changes))
-	for i := range results {
-		results[i].Err = wire.ErrConflict // nothing was written
-	}
-	return results, nil
+	return nil, errContended
 }
+
+// errContended says that nothing was written and nothing is known of the runs:
+// it is no conflict. Waiting helps.
+var errContended = errors.New("TRYAGAIN what a commit depends on keeps being changed")
 
 // try is one attempt of a transaction; redis.TxFailedErr when somebody else was
 // faster, and nothing was written.
@@ -84,6 +84,7 @@ func (s *Store) try(ctx context.Context, conn *redis.Conn, p int, changes []wire
 	results := make([]wire.CommitResult, len(changes))
 	found, err := s.watch(ctx, conn, p, changes)
 	if err != nil {
+		_ = conn.Do(ctx, "UNWATCH").Err() // the connection is another's next
 		return nil, err
 	}
 	tx := transaction{Store: s, ctx: ctx, p: p, pipe: conn.TxPipeline(), members: map[grouped][]any{}, known: map[string]bool{}}
@@ -101,7 +102,13 @@ func (s *Store) try(ctx context.Context, conn *redis.Conn, p int, changes []wire
 		return results, conn.Do(ctx, "UNWATCH").Err()
 	}
 	tx.finish()
-	if _, err := tx.pipe.Exec(ctx); err != nil {
+	if cmds, err := tx.pipe.Exec(ctx); err != nil {
+		err = cause(cmds, err)
+		if strings.HasPrefix(err.Error(), "READONLY") {
+			// This is no master any more. The client drops the connection when a
+			// command of its own is told so.
+			_ = conn.Persist(ctx, s.events(p)).Err()
+		}
 		return nil, err
 	}
 	for i := range changes {
@@ -114,6 +121,19 @@ func (s *Store) try(ctx context.Context, conn *redis.Conn, p int, changes []wire
 		}
 	}
 	return results, nil
+}
+
+// cause is why a transaction was refused: EXECABORT says only that it was.
+func cause(cmds []redis.Cmder, err error) error {
+	if !strings.HasPrefix(err.Error(), "EXECABORT") {
+		return err
+	}
+	for _, c := range cmds {
+		if e := c.Err(); e != nil && !strings.HasPrefix(e.Error(), "EXECABORT") {
+			return e
+		}
+	}
+	return err
 }
 
 // found is what stands in Redis of what changes depend on.
@@ -177,7 +197,10 @@ func (s *Store) watch(ctx context.Context, conn *redis.Conn, p int, changes []wi
 func (f *found) conflict(c *wire.Commit) bool {
 	version, changed := f.changed[c.Run]
 	if !changed {
-		version = number(f.versions[c.Run].Val())
+		text := f.versions[c.Run].Val()
+		if version = number(text); text != "" && text != strconv.FormatInt(version, 10) {
+			return true // of somebody else's making
+		}
 	}
 	if version != c.Version {
 		return true

@@ -86,7 +86,7 @@ func (h errorHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		err := next(ctx, cmds)
 		if err != nil {
-			h.note(err)
+			h.note(cause(cmds, err))
 		}
 		return err
 	}

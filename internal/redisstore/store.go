@@ -196,7 +196,7 @@ func IsRetryable(err error) bool {
 	if errors.As(err, &n) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, redis.ErrPoolTimeout) {
 		return true
 	}
-	if isRedirect(err) {
+	if isRedirect(err) || errors.Is(err, redis.TxFailedErr) {
 		return true
 	}
 	text := err.Error()

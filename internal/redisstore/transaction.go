@@ -23,7 +23,8 @@ type transaction struct {
 	pipe redis.Pipeliner
 	// What several runs have in common is written by one command: members of
 	// sets and sorted sets by key, in the order of the keys, and events that
-	// are done with.
+	// are done with. No two changes of a commit say different things of one
+	// member: a run has one of them.
 	order   []grouped
 	members map[grouped][]any
 	events  []any

@@ -17,7 +17,8 @@ const Version = "1"
 
 // Errors that callers decide by.
 var (
-	// ErrConflict says that a run has changed since it was read.
+	// ErrConflict says that a run has changed since it was read, or that a large
+	// value it refers to is gone.
 	ErrConflict = errors.New("the run was changed by somebody else")
 	// ErrNotFound says that there is no such run, or no longer.
 	ErrNotFound = errors.New("not found")
