@@ -174,7 +174,7 @@ func TestAWatchGoesWithItsCommit(t *testing.T) {
 	srv.Do(t, "CONFIG", "SET", "busy-reply-threshold", "1")
 	var slow sync.WaitGroup
 	slow.Go(func() { _ = other.Client().Eval(context.WithoutCancel(ctx), "while true do end", nil).Err() })
-	redistest.Until(t, "Redis is busy", func() bool { return redisstore.Class(s.Client().Ping(ctx).Err()) == "busy" })
+	redistest.Until(t, "Redis is busy", func() bool { return redisstore.Class(s.Client().Exists(ctx, "orchis:meta").Err()) == "busy" })
 	_, err := s.Commit(ctx, 0, []wire.Commit{{Run: "r", Version: 1}})
 	if err == nil || !strings.Contains(err.Error(), "BUSY") {
 		t.Errorf("the commit gives %v", err)
