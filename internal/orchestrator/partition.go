@@ -85,7 +85,9 @@ func (pt *partition) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if o.clock().Sub(pt.claimed) > o.cfg.Ownership {
+	// What waits here looks as if somebody had left it behind, and would hide
+	// what somebody has.
+	if pt.behind.events < batch && o.clock().Sub(pt.claimed) > o.cfg.Ownership {
 		pt.claimed = o.clock()
 		left, err := o.store.ClaimEvents(ctx, pt.p, o.cfg.Name, o.cfg.Ownership, batch)
 		if err != nil {
