@@ -12,7 +12,7 @@ type quick struct {
 	at   int
 }
 
-// How deep quick goes, and how many digits a number may have that fits an int
+// How deep quick goes, and appendJSON, and how many digits a number may have that fits an int
 // for certain.
 const (
 	quickDepth  = 100

@@ -66,7 +66,7 @@ func plain(v any) any {
 // Encode writes a value as compact JSON with sorted keys and without escapes
 // for HTML. Numbers that JSON does not know are an error.
 func Encode(v any) ([]byte, error) {
-	if b, ok := appendJSON(make([]byte, 0, 128), v); ok {
+	if b, ok := appendJSON(make([]byte, 0, 128), v, 0); ok {
 		return b, nil
 	}
 	return encodeOther(v)
@@ -89,10 +89,8 @@ func encodeOther(v any) ([]byte, error) {
 // appendJSON writes what values mostly are: encoding/json took a twelfth of an
 // orchestrator's time with it. It gives up on everything else, and at any depth
 // that only a cycle has. A test holds the two to the same bytes.
-func appendJSON(b []byte, v any) ([]byte, bool) { return appendAt(b, v, 0) }
-
-func appendAt(b []byte, v any, depth int) ([]byte, bool) {
-	if depth > 100 {
+func appendJSON(b []byte, v any, depth int) ([]byte, bool) {
+	if depth > quickDepth {
 		return nil, false
 	}
 	switch v := v.(type) {
@@ -114,7 +112,7 @@ func appendAt(b []byte, v any, depth int) ([]byte, bool) {
 				b = append(b, ',')
 			}
 			var ok bool
-			if b, ok = appendAt(b, x, depth+1); !ok {
+			if b, ok = appendJSON(b, x, depth+1); !ok {
 				return nil, false
 			}
 		}
@@ -144,7 +142,7 @@ func appendMap(b []byte, m map[string]any, depth int) ([]byte, bool) {
 		if b, ok = appendString(b, k); !ok {
 			return nil, false
 		}
-		if b, ok = appendAt(append(b, ':'), m[k], depth+1); !ok {
+		if b, ok = appendJSON(append(b, ':'), m[k], depth+1); !ok {
 			return nil, false
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"github.com/orchis-run/orchis/internal/wire"
 )
 
+// turns say whose events are dealt with when.
+//
 // A large run has thousands of tickets under way, whose reports may all stand
 // in the event stream before the one report that a small run waits for. So more
 // is read than can be dealt with at once, and what belongs to runs with much to
