@@ -68,22 +68,28 @@ func TestTheModelIsLikeRedis(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
 		for seed := range uint64(20) {
-			store, err := redisstore.Open(t.Context(), redisstore.Config{URL: srv.URL, Prefix: fmt.Sprint("s", seed)})
-			if err != nil {
-				t.Fatal(err)
+			var stores [2]*redisstore.Store // of which each knows what it did itself
+			for i := range stores {
+				var err error
+				if stores[i], err = redisstore.Open(t.Context(), redisstore.Config{URL: srv.URL, Prefix: fmt.Sprint("s", seed)}); err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = stores[i].Close() }()
 			}
-			defer func() { _ = store.Close() }()
-			if err := store.Ensure(t.Context(), []string{"default"}); err != nil {
+			if err := stores[0].Ensure(t.Context(), []string{"default"}); err != nil {
 				t.Fatal(err)
 			}
 			w := newWorld()
 			w.committed = nil
 			still := &actor{w: w, yield: func(struct{}) bool { return true }}
 			one := &twin{s: modelled{&view{model: w.model, a: still}}, versions: map[string]int64{}}
-			two := &twin{s: store, versions: map[string]int64{}}
+			two := &twin{s: stores[0], versions: map[string]int64{}}
 			choose, history := rand.New(rand.NewPCG(seed, 3)), ""
 			for range 120 {
 				what, a, b := choose.IntN(20), choose.IntN(1000), choose.IntN(1000)
+				if choose.IntN(4) == 0 {
+					two.s = stores[choose.IntN(2)]
+				}
 				got, want := one.ask(t.Context(), what, a, b), two.ask(t.Context(), what, a, b)
 				history += want + "\n"
 				if diff := cmp.Diff(want, got); diff != "" {

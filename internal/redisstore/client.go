@@ -24,9 +24,9 @@ func (t *target) partitions() int {
 }
 
 // poolSize is the number of connections (to each node): two readers may wait in
-// each partition, a worker's or an orchestrator's, and others must not have to
-// wait for them.
-func poolSize(partitions int) int { return 32 + 2*partitions }
+// each partition, a worker's or an orchestrator's, one watches its mark, and
+// others must not have to wait for them.
+func poolSize(partitions int) int { return 32 + 3*partitions }
 
 // connect makes a client. A command that the client sends again could count
 // twice, so it never does; callers retry what they know to be harmless.

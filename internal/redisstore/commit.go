@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -47,20 +48,37 @@ func (s *Store) Commit(ctx context.Context, p int, changes []wire.Commit) ([]wir
 
 func weight(c *wire.Commit) int { return 1 + len(c.Tasks)/2 + len(c.Tickets) + len(c.Revokes) }
 
-// commitSome applies changes in one transaction. Its first half watches what
-// the changes depend on, the versions of the runs above all, and reads it; the
-// second writes, and Redis refuses it when anything watched has changed. Both
-// go through one connection: one that breaks takes its watch with it, and is
-// not replaced.
+// commitSome applies changes in one transaction. What they depend on, the
+// versions of the runs above all, is watched from before they are made: Redis
+// refuses the transaction when anything of it has changed since. All goes
+// through one connection: one that breaks takes its watch with it, and is not
+// replaced.
 func (s *Store) commitSome(ctx context.Context, p int, changes []wire.Commit) ([]wire.CommitResult, error) {
-	node := ""
+	m, creates := &s.marks[p], onlyNew(changes)
+	if !creates {
+		m.turn.Lock()
+		defer m.turn.Unlock()
+	}
+	era, node := m.now(), ""
 	for range commitTries {
-		conn, err := s.connection(ctx, s.events(p), node)
+		a, err := s.attempt(ctx, p, creates, node)
 		if err != nil {
 			return nil, err
 		}
-		results, err := s.try(ctx, conn, p, changes)
-		_ = conn.Close()
+		results, err := a.try(ctx, changes)
+		switch {
+		case creates:
+			letGo(ctx, a.conn)
+			m.born(era, a.made)
+		case err == nil && a.unchanged:
+			m.keep(a.conn, a.watched, a.made)
+		default:
+			m.forget()
+			letGo(ctx, a.conn)
+		}
+		if err == nil {
+			return results, s.undo(ctx, p, a.made)
+		}
 		if errors.Is(err, redis.TxFailedErr) {
 			continue
 		}
@@ -69,58 +87,144 @@ func (s *Store) commitSome(ctx context.Context, p int, changes []wire.Commit) ([
 			node = to // nothing was written here
 			continue
 		}
-		return results, err
+		return nil, err
 	}
 	return nil, errContended
+}
+
+// onlyNew reports whether all changes create runs.
+func onlyNew(changes []wire.Commit) bool {
+	return !slices.ContainsFunc(changes, func(c wire.Commit) bool { return c.Version > 0 })
+}
+
+// letGo gives a connection back without what it watches: that would be held
+// against the next who has it.
+func letGo(ctx context.Context, conn *redis.Conn) {
+	_ = conn.Do(ctx, "UNWATCH").Err()
+	_ = conn.Close()
 }
 
 // errContended says that nothing was written and nothing is known of the runs:
 // it is no conflict. Waiting helps.
 var errContended = errors.New("TRYAGAIN what a commit depends on keeps being changed")
 
-// try is one attempt of a transaction; redis.TxFailedErr when somebody else was
-// faster, and nothing was written.
-func (s *Store) try(ctx context.Context, conn *redis.Conn, p int, changes []wire.Commit) ([]wire.CommitResult, error) {
+// attempt is one try of a transaction.
+type attempt struct {
+	*Store
+
+	p    int
+	conn *redis.Conn
+	// creates says that no run is changed that was there, and so the mark is not;
+	// watched that the connection has watched it since our commit before.
+	creates, watched bool
+	// made is what was written, unchanged whether nobody else has changed the
+	// mark since.
+	made      []*written
+	unchanged bool
+}
+
+// written is a change in a transaction, with the places of its replies.
+type written struct {
+	run     string
+	version int64 // that it makes
+	result  *wire.CommitResult
+	tickets []wire.Ticket
+	// record is the place of the reply to writing the run's record, fields how
+	// many fields that were; ids are the places of the tickets' ids.
+	record, fields int
+	ids            []int
+	vanished       bool
+}
+
+// attempt finds a connection: that which watches the mark, if there is one.
+func (s *Store) attempt(ctx context.Context, p int, creates bool, node string) (*attempt, error) {
+	a := &attempt{Store: s, p: p, creates: creates}
+	if !creates {
+		a.conn = s.marks[p].take(ctx)
+	}
+	if a.watched = a.conn != nil; a.watched {
+		return a, nil
+	}
+	var err error
+	a.conn, err = s.connection(ctx, s.events(p), node)
+	return a, err
+}
+
+// try writes; redis.TxFailedErr when somebody else was faster, and nothing was
+// written.
+func (a *attempt) try(ctx context.Context, changes []wire.Commit) ([]wire.CommitResult, error) {
 	results := make([]wire.CommitResult, len(changes))
-	found, err := s.watch(ctx, conn, p, changes)
+	found, err := a.watch(ctx, changes)
 	if err != nil {
-		_ = conn.Do(ctx, "UNWATCH").Err() // the connection is another's next
 		return nil, err
 	}
-	tx := transaction{Store: s, ctx: ctx, p: p, pipe: conn.TxPipeline(), members: map[grouped][]any{}, known: map[string]bool{}}
-	left := 0
-	tickets := make([][]*redis.Cmd, len(changes))
+	tx := newTransaction(ctx, a)
 	for i := range changes {
 		if found.conflict(&changes[i]) {
 			results[i].Err = wire.ErrConflict
 			continue
 		}
-		left++
-		tickets[i] = tx.commit(&changes[i], found)
+		w := tx.commit(&changes[i], found)
+		w.result = &results[i]
+		a.made = append(a.made, w)
 	}
-	if left == 0 {
-		return results, conn.Do(ctx, "UNWATCH").Err()
+	switch {
+	case len(a.made) == 0 && a.watched: // by what is known, which Redis has not confirmed
+		return nil, redis.TxFailedErr
+	case len(a.made) == 0:
+		return results, nil
 	}
-	tx.finish()
-	if cmds, err := tx.pipe.Exec(ctx); err != nil {
-		err = cause(cmds, err)
+	replies, err := tx.exec()
+	if err != nil {
+		a.made = nil
 		if strings.HasPrefix(err.Error(), "READONLY") {
 			// This is no master any more. The client drops the connection when a
 			// command of its own is told so.
-			_ = conn.Persist(ctx, s.events(p)).Err()
+			_ = a.conn.Persist(ctx, a.events(a.p)).Err()
 		}
 		return nil, err
 	}
-	for i := range changes {
-		for _, cmd := range tickets[i] {
-			id, err := cmd.Text()
-			if err != nil {
-				return nil, err
-			}
-			results[i].TicketIDs = append(results[i].TicketIDs, id)
+	for _, w := range a.made {
+		if err := w.hear(replies); err != nil {
+			return nil, err
 		}
 	}
 	return results, nil
+}
+
+// hear takes what concerns a change out of the replies to the transaction.
+func (w *written) hear(replies []any) error {
+	for _, at := range w.ids {
+		id, is := replies[at].(string)
+		if !is {
+			return fmt.Errorf("publish a ticket of run %s: Redis answers %v", w.run, replies[at])
+		}
+		w.result.TicketIDs = append(w.result.TicketIDs, id)
+	}
+	// A record has its version from the beginning: when all fields are new, it
+	// was not there any more.
+	if n, is := replies[w.record].(int64); is && w.version > 1 && n == int64(w.fields) {
+		w.vanished, w.result.Err = true, wire.ErrConflict
+	}
+	return nil
+}
+
+// undo takes back what was written of runs that somebody who knows nothing of
+// marks had deleted.
+func (s *Store) undo(ctx context.Context, p int, made []*written) error {
+	for _, w := range made {
+		if !w.vanished {
+			continue
+		}
+		var refs []wire.TicketRef
+		for i := range w.tickets {
+			refs = append(refs, wire.TicketRef{Queue: w.tickets[i].Queue, Priority: w.tickets[i].Priority, ID: w.result.TicketIDs[i]})
+		}
+		if err := errors.Join(s.DropTickets(ctx, p, refs), s.DeleteRuns(ctx, p, []string{w.run})); err != nil {
+			return fmt.Errorf("take back what was written of run %s, which is gone: %w", w.run, err)
+		}
+	}
+	return nil
 }
 
 // cause is why a transaction was refused: EXECABORT says only that it was.
@@ -134,114 +238,6 @@ func cause(cmds []redis.Cmder, err error) error {
 		}
 	}
 	return err
-}
-
-// found is what stands in Redis of what changes depend on.
-type found struct {
-	versions map[string]*redis.StringCmd // by run
-	changed  map[string]int64            // versions that runs get by the transaction
-	blobs    map[string]*redis.IntCmd    // by digest
-	// held says how long a run keeps an artifact so far, kept how long from now
-	// on; by run and digest.
-	held map[[2]string]*redis.StringCmd
-	kept map[[2]string]string
-}
-
-// watch reads what changes depend on, and has Redis notice when it changes.
-func (s *Store) watch(ctx context.Context, conn *redis.Conn, p int, changes []wire.Commit) (*found, error) {
-	f := &found{
-		versions: make(map[string]*redis.StringCmd, len(changes)), changed: make(map[string]int64, len(changes)),
-		blobs: map[string]*redis.IntCmd{}, held: map[[2]string]*redis.StringCmd{}, kept: map[[2]string]string{},
-	}
-	keys := make([]any, 1, 1+len(changes))
-	keys[0] = "WATCH"
-	for i := range changes {
-		c := &changes[i]
-		keys = append(keys, s.run(p, c.Run))
-		for _, b := range c.Blobs {
-			keys = append(keys, s.blob(p, b))
-		}
-		if len(c.Artifacts) > 0 {
-			keys = append(keys, s.runArtifacts(p, c.Run))
-		}
-	}
-	pipe := conn.Pipeline()
-	watch := pipe.Do(ctx, keys...)
-	for i := range changes {
-		c := &changes[i]
-		f.versions[c.Run] = pipe.HGet(ctx, s.run(p, c.Run), "version")
-		for _, b := range c.Blobs {
-			f.blobs[b] = pipe.Exists(ctx, s.blob(p, b))
-		}
-		for _, a := range c.Artifacts {
-			f.held[[2]string{c.Run, a.Digest}] = pipe.HGet(ctx, s.runArtifacts(p, c.Run), a.Digest)
-		}
-	}
-	cmds, err := pipe.Exec(ctx)
-	if watch.Err() != nil {
-		return nil, watch.Err()
-	}
-	if err == nil {
-		return f, nil
-	}
-	for _, cmd := range cmds {
-		if err := cmd.Err(); err != nil && !errors.Is(err, redis.Nil) {
-			return nil, err
-		}
-	}
-	return f, nil
-}
-
-// conflict reports whether a change was made for another state of its run, or
-// refers to a value that has expired.
-func (f *found) conflict(c *wire.Commit) bool {
-	version, changed := f.changed[c.Run]
-	if !changed {
-		text := f.versions[c.Run].Val()
-		if version = number(text); text != "" && text != strconv.FormatInt(version, 10) {
-			return true // of somebody else's making
-		}
-	}
-	if version != c.Version {
-		return true
-	}
-	for _, b := range c.Blobs {
-		if f.blobs[b].Val() == 0 {
-			return true
-		}
-	}
-	f.changed[c.Run] = version + 1
-	return false
-}
-
-// keep is how long a run keeps an artifact from now on: empty is as long as it
-// is there itself. The longest time counts.
-func (f *found) keep(run string, a *wire.Artifact) string {
-	at := [2]string{run, a.Digest}
-	had, has := f.kept[at]
-	if cmd := f.held[at]; !has && cmd != nil && cmd.Err() == nil {
-		had, has = cmd.Val(), true
-	}
-	keep := ""
-	switch {
-	case !a.Made:
-		keep = had
-	case a.KeepFor > 0:
-		keep = strconv.FormatInt(a.KeepFor, 10)
-	}
-	if has && keep != "" && (had == "" || number(had) > number(keep)) {
-		keep = had
-	}
-	f.kept[at] = keep
-	return keep
-}
-
-func number(text string) int64 {
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n
 }
 
 // begun is when a run that is created was, unless it has ended already.

@@ -134,6 +134,7 @@ func (s *Store) deleteRecords(ctx context.Context, p int, all []doomed) error {
 	for _, key := range []string{s.begun(p), s.done(p), s.retained(p), s.active(p)} {
 		pipe.ZRem(ctx, key, ids...)
 	}
+	pipe.Set(ctx, s.markKey(p), s.sign(), 0)
 	_, err := pipe.Exec(ctx)
 	return err
 }

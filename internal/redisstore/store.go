@@ -46,6 +46,8 @@ type Store struct {
 	redundant  bool // a master can be lost
 	epoch      atomic.Pointer[string]
 	onError    func(class string)
+	marks      []mark // by partition
+	signs      signs
 }
 
 // silence stops the client's own log: what it tells comes back as errors too.
@@ -71,6 +73,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		c.Partitions = t.partitions()
 	}
 	s := &Store{client: t.connect(c.Name, c.Partitions), prefix: c.Prefix, partitions: c.Partitions, redundant: t.single == nil, onError: c.OnError}
+	s.signs.own = uuid.NewString()[:18] + "-"
 	s.tell(c.OnError)
 	err = s.prepare(ctx)
 	if err == nil && s.partitions > c.Partitions { // more will wait for connections
@@ -107,7 +110,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	epoch := meta["epoch"]
 	switch old := s.epoch.Swap(&epoch); {
 	case old == nil:
-		s.partitions = n
+		s.partitions, s.marks = n, make([]mark, n)
 	case n != s.partitions: // others read it all the time
 		s.epoch.Store(old)
 		return fmt.Errorf("there are %d partitions now where there were %d: start this program again", n, s.partitions)

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
@@ -16,39 +17,51 @@ const logLength = 10_000
 
 // transaction is the half of a commit that writes.
 type transaction struct {
-	*Store
+	*attempt
 
 	ctx  context.Context //nolint:containedctx // lives as long as one call
-	p    int
 	pipe redis.Pipeliner
+	sent int // commands so far
 	// What several runs have in common is written by one command: members of
 	// sets and sorted sets by key, in the order of the keys, and events that
 	// are done with. No two changes of a commit say different things of one
 	// member: a run has one of them.
 	order   []grouped
 	members map[grouped][]any
-	events  []any
+	done    []any
 	known   map[string]bool // queues and definitions that are written already
 }
 
 // grouped is a command on a key of which one is enough.
 type grouped struct{ command, key string }
 
-// commit adds one change and returns the commands whose replies are the ids of
-// its tickets.
-func (t *transaction) commit(c *wire.Commit, f *found) []*redis.Cmd {
+func newTransaction(ctx context.Context, a *attempt) *transaction {
+	t := &transaction{attempt: a, ctx: ctx, pipe: a.conn.Pipeline(), members: map[grouped][]any{}, known: map[string]bool{}}
+	_ = t.pipe.Do(ctx, "MULTI")
+	return t
+}
+
+// do adds a command and returns its place among the replies.
+func (t *transaction) do(args ...any) int {
+	_ = t.pipe.Do(t.ctx, args...)
+	t.sent++
+	return t.sent - 1
+}
+
+// commit adds one change.
+func (t *transaction) commit(c *wire.Commit, f *found) *written {
 	key := t.run(t.p, c.Run)
+	w := &written{run: c.Run, version: c.Version + 1, tickets: c.Tickets, fields: len(c.Fields)/2 + 1}
 	t.erase(c, key)
 	t.hash(key+":tasks", c.Tasks)
 	t.hash(key+":outputs", c.Outputs)
-	t.hash(key, c.Fields, "version", strconv.FormatInt(c.Version+1, 10))
+	w.record = t.hash(key, c.Fields, "version", strconv.FormatInt(w.version, 10))
 	t.refer(c, f)
 	t.timersOf(c)
 	t.life(c)
 	if len(c.Log) > 0 {
-		t.pipe.Do(t.ctx, "XADD", key+":log", "MAXLEN", "~", logLength, "*", "c", c.Log)
+		t.do("XADD", key+":log", "MAXLEN", "~", logLength, "*", "c", c.Log)
 	}
-	tickets := make([]*redis.Cmd, len(c.Tickets))
 	for i := range c.Tickets {
 		ticket := &c.Tickets[i]
 		if !t.known[ticket.Queue] {
@@ -57,24 +70,57 @@ func (t *transaction) commit(c *wire.Commit, f *found) []*redis.Cmd {
 		}
 		fields := ticket.Fields()
 		args := append(make([]any, 0, 3+len(fields)), "XADD", t.tickets(t.p, ticket.Queue, ticket.Priority), "*")
-		tickets[i] = t.pipe.Do(t.ctx, append(args, fields...)...)
+		w.ids = append(w.ids, t.do(append(args, fields...)...))
 	}
 	for _, id := range c.Events {
-		t.events = append(t.events, id)
+		t.done = append(t.done, id)
 	}
-	return tickets
+	return w
 }
 
 // finish adds what all changes have in common.
 func (t *transaction) finish() {
 	for _, g := range t.order {
-		t.pipe.Do(t.ctx, append([]any{g.command, g.key}, t.members[g]...)...)
+		t.do(append([]any{g.command, g.key}, t.members[g]...)...)
 	}
-	if len(t.events) > 0 {
-		stream := t.Store.events(t.p)
-		t.pipe.Do(t.ctx, append([]any{"XACK", stream, groupOrchestrators}, t.events...)...)
-		t.pipe.Do(t.ctx, append([]any{"XDEL", stream}, t.events...)...)
+	if len(t.done) > 0 {
+		stream := t.events(t.p)
+		t.do(append([]any{"XACK", stream, groupOrchestrators}, t.done...)...)
+		t.do(append([]any{"XDEL", stream}, t.done...)...)
 	}
+}
+
+// exec carries the transaction out and returns the replies. It replaces the
+// mark and has the connection watch it for the next one, in the same round
+// trip.
+func (t *transaction) exec() ([]any, error) {
+	t.finish()
+	text := ""
+	if !t.creates {
+		text = t.sign()
+		t.do("SET", t.markKey(t.p), text)
+	}
+	exec := t.pipe.Do(t.ctx, "EXEC")
+	var mark *redis.StringCmd
+	if !t.creates {
+		_ = t.pipe.Do(t.ctx, "WATCH", t.markKey(t.p))
+		mark = t.pipe.Get(t.ctx, t.markKey(t.p))
+	}
+	cmds, _ := t.pipe.Exec(t.ctx)
+	replies, err := exec.Slice()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return nil, redis.TxFailedErr
+	case err != nil:
+		return nil, cause(cmds, err)
+	}
+	for _, r := range replies {
+		if err, is := r.(error); is {
+			return nil, err
+		}
+	}
+	t.unchanged = mark != nil && mark.Err() == nil && mark.Val() == text
+	return replies, nil
 }
 
 // group adds members to a command that is sent once for a key.
@@ -86,10 +132,10 @@ func (t *transaction) group(command, key string, members ...any) {
 	t.members[g] = append(t.members[g], members...)
 }
 
-// hash writes fields and values.
-func (t *transaction) hash(key string, pairs []string, more ...string) {
+// hash writes fields and values; it returns the place of the reply.
+func (t *transaction) hash(key string, pairs []string, more ...string) int {
 	if len(pairs)+len(more) == 0 {
-		return
+		return -1
 	}
 	args := append(make([]any, 0, 2+len(pairs)+len(more)), "HSET", key)
 	for _, v := range pairs {
@@ -98,19 +144,24 @@ func (t *transaction) hash(key string, pairs []string, more ...string) {
 	for _, v := range more {
 		args = append(args, v)
 	}
-	t.pipe.Do(t.ctx, args...)
+	return t.do(args...)
 }
 
 // erase takes away what the change forgets or takes back.
 func (t *transaction) erase(c *wire.Commit, key string) {
 	if len(c.Forget) > 0 {
-		t.pipe.HDel(t.ctx, key+":tasks", c.Forget...)
-		t.pipe.HDel(t.ctx, key+":outputs", c.Forget...)
+		for _, hash := range []string{key + ":tasks", key + ":outputs"} {
+			args := []any{"HDEL", hash}
+			for _, task := range c.Forget {
+				args = append(args, task)
+			}
+			t.do(args...)
+		}
 	}
 	for _, r := range c.Revokes {
 		stream := t.tickets(t.p, r.Queue, r.Priority)
-		t.pipe.XAck(t.ctx, stream, groupWorkers, r.ID)
-		t.pipe.XDel(t.ctx, stream, r.ID)
+		t.do("XACK", stream, groupWorkers, r.ID)
+		t.do("XDEL", stream, r.ID)
 	}
 }
 
@@ -118,15 +169,15 @@ func (t *transaction) erase(c *wire.Commit, key string) {
 func (t *transaction) refer(c *wire.Commit, f *found) {
 	for _, b := range c.Blobs {
 		blob := t.blob(t.p, b)
-		t.pipe.Persist(t.ctx, blob)
-		t.pipe.SAdd(t.ctx, blob+":runs", c.Run)
-		t.pipe.SAdd(t.ctx, t.runBlobs(t.p, c.Run), b)
+		t.do("PERSIST", blob)
+		t.do("SADD", blob+":runs", c.Run)
+		t.do("SADD", t.runBlobs(t.p, c.Run), b)
 	}
 	for i := range c.Artifacts {
 		a := &c.Artifacts[i]
 		keep := f.keep(c.Run, a)
-		t.pipe.HSet(t.ctx, t.runArtifacts(t.p, c.Run), a.Digest, keep)
-		t.pipe.HSet(t.ctx, t.artifact(t.p, a.Digest), c.Run, keep)
+		t.do("HSET", t.runArtifacts(t.p, c.Run), a.Digest, keep)
+		t.do("HSET", t.artifact(t.p, a.Digest), c.Run, keep)
 	}
 	if c.Digest == "" {
 		return
@@ -134,17 +185,17 @@ func (t *transaction) refer(c *wire.Commit, f *found) {
 	definition := t.definition(t.p, c.Digest)
 	if !t.known[c.Digest] && len(c.Definition) > 0 {
 		t.known[c.Digest] = true
-		t.pipe.Set(t.ctx, definition, c.Definition, 0)
+		t.do("SET", definition, c.Definition)
 	}
 	t.group("SADD", definition+":runs", c.Run)
 }
 
 func (t *transaction) timersOf(c *wire.Commit) {
 	for _, tm := range c.ClearTimers {
-		t.pipe.ZRem(t.ctx, t.timers(t.p), member(tm))
+		t.do("ZREM", t.timers(t.p), member(tm))
 	}
 	for _, tm := range c.SetTimers {
-		t.pipe.ZAdd(t.ctx, t.timers(t.p), redis.Z{Score: float64(tm.Due), Member: member(tm)})
+		t.do("ZADD", t.timers(t.p), tm.Due, member(tm))
 	}
 }
 
@@ -157,11 +208,11 @@ func (t *transaction) life(c *wire.Commit) {
 		if err != nil {
 			reason = nil
 		}
-		t.pipe.Do(t.ctx, "XADD", t.dead(t.p), "MAXLEN", "~", logLength, "*", "run", d.Run, "task", d.Task, "handler", d.Handler,
+		t.do("XADD", t.dead(t.p), "MAXLEN", "~", logLength, "*", "run", d.Run, "task", d.Task, "handler", d.Handler,
 			"attempt", d.Attempt, "error", reason, "at", d.At)
 	}
 	if c.More {
-		t.pipe.Do(t.ctx, "XADD", t.Store.events(t.p), "*", "v", "1", "type", "continue", "run", c.Run)
+		t.do("XADD", t.events(t.p), "*", "v", "1", "type", "continue", "run", c.Run)
 	}
 	if since := begun(c); since != "" {
 		t.group("ZADD", t.begun(t.p), since, c.Run)
@@ -177,7 +228,7 @@ func (t *transaction) life(c *wire.Commit) {
 	for _, index := range indexes(c) {
 		t.group("ZADD", t.base(t.p)+index, c.Done, c.Run)
 	}
-	t.group("ZADD", t.done(t.p), c.Done, c.Run)
+	t.group("ZADD", t.Store.done(t.p), c.Done, c.Run)
 	if c.RetainFor != 0 {
 		t.group("ZADD", t.retained(t.p), c.Done+c.RetainFor, c.Run)
 	}

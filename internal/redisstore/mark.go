@@ -1,0 +1,142 @@
+package redisstore
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// mark is what a store knows of the versions of a partition's runs.
+//
+// Whoever changes runs that are there, or deletes them, replaces the text of
+// the partition's mark in the same transaction. As long as one connection has
+// watched it from our newest commit on, and our next one is let through, nobody
+// else has done anything in between: the versions are those that we wrote. So
+// who alone drives a partition asks Redis for nothing before it commits, and
+// watches one key in place of one for each run.
+type mark struct {
+	// turn is of the one who changes runs.
+	turn sync.Mutex
+
+	mu   sync.Mutex
+	conn *redis.Conn // watches the mark
+	used time.Time
+	// young and old are versions of runs: what has not been touched for long is
+	// forgotten.
+	young, old map[string]int64
+	// era grows whenever something is forgotten.
+	era uint64
+}
+
+const (
+	// knownRuns is how many runs are in the younger half of what is known.
+	knownRuns = 20_000
+	// watchFor is how long a connection may have been idle: Redis, or somebody
+	// on the way, may have closed it.
+	watchFor = 5 * time.Second
+)
+
+// take returns the connection that watches the mark, for a commit that gives it
+// back; nil when there is none. Then nothing is known.
+func (m *mark) take(ctx context.Context) *redis.Conn {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	conn := m.conn
+	m.conn = nil
+	if conn != nil && time.Since(m.used) > watchFor {
+		letGo(ctx, conn)
+		conn = nil
+	}
+	if conn == nil {
+		m.clear()
+	}
+	return conn
+}
+
+func (m *mark) clear() {
+	m.era++
+	m.young, m.old = nil, nil
+}
+
+// forget says that nothing is known any more.
+func (m *mark) forget() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.clear()
+}
+
+// keep notes the versions that a commit has made. The mark is watched by the
+// connection from then on. What others knew before a watch began is worth
+// nothing: somebody may have come between.
+func (m *mark) keep(conn *redis.Conn, watched bool, made []*written) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !watched {
+		m.clear()
+	}
+	m.conn, m.used = conn, time.Now()
+	for _, w := range made {
+		m.learn(w.run, w.version)
+	}
+}
+
+func (m *mark) learn(run string, version int64) {
+	if len(m.young) >= knownRuns {
+		m.young, m.old = nil, m.young
+		m.era++
+	}
+	if m.young == nil {
+		m.young = map[string]int64{}
+	}
+	m.young[run] = version
+}
+
+// now is the era.
+func (m *mark) now() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.era
+}
+
+// born notes runs that were created, if nothing was forgotten since before
+// that: who changed one of them in the meantime was this store.
+func (m *mark) born(era uint64, made []*written) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, w := range made {
+		if m.era != era {
+			return
+		}
+		if _, known := m.version(w.run); !known && w.result.Err == nil {
+			m.learn(w.run, w.version)
+		}
+	}
+}
+
+// known returns the version of a run, if it is known.
+func (m *mark) known(run string) (int64, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.version(run)
+}
+
+func (m *mark) version(run string) (int64, bool) {
+	if v, is := m.young[run]; is {
+		return v, true
+	}
+	v, is := m.old[run]
+	return v, is
+}
+
+// signs makes texts of marks that no other store makes.
+type signs struct {
+	own  string
+	last atomic.Uint64
+}
+
+// sign returns a new text for a mark.
+func (s *Store) sign() string { return s.signs.own + strconv.FormatUint(s.signs.last.Add(1), 36) }
