@@ -99,6 +99,9 @@ func (r *Run) move(u *unit, to run.TaskState) {
 	case to == run.TaskRetrying:
 		c.Error, c.Due, c.Worker, c.Started = u.rec.Error, u.rec.Due, u.rec.Worker, u.rec.Started
 	}
+	if r.fx.Log == nil {
+		r.fx.Log = make([]run.Change, 0, 2) // one ends, the next begins
+	}
 	r.fx.Log = append(r.fx.Log, c)
 }
 

@@ -116,7 +116,11 @@ func (pt *partition) read(ctx context.Context, block time.Duration) ([]wire.Even
 			return nil, err
 		}
 		pt.o.cfg.Observer.Read(some, false)
-		all = append(all, some...)
+		if len(all) == 0 {
+			all = some
+		} else {
+			all = append(all, some...)
+		}
 		if len(some) < batch {
 			break // an error shows again when it lasts
 		}

@@ -13,7 +13,7 @@ import (
 
 // broken deals with events that cannot be processed. They come again a few
 // times; then the run is failed, visibly.
-func (pt *partition) broken(ctx context.Context, t *todo, cause error) (*wire.Commit, *engine.Effects, error) {
+func (pt *partition) broken(ctx context.Context, t *todo, cause error, c *wire.Commit, fx *engine.Effects) (bool, error) {
 	about := pt.about(t.id)
 	pt.forget(t.id)
 	tries := int64(0)
@@ -22,31 +22,31 @@ func (pt *partition) broken(ctx context.Context, t *todo, cause error) (*wire.Co
 	}
 	pt.o.log.Error("events cannot be processed", append(about, zap.Int64("tries", tries), zap.Error(cause))...)
 	if tries < maxTries && len(t.timers) == 0 {
-		return nil, nil, nil // left pending: they are claimed again
+		return false, nil // left pending: they are claimed again
 	}
 	rec, err := pt.o.store.Run(ctx, t.id)
 	switch {
 	case err != nil && pt.o.store.Retryable(err):
-		return nil, nil, err
+		return false, err
 	case err != nil: // not even that can be written down; the others must go on
 		pt.o.log.Error("a run cannot be read: what happened to it has no effect", fact.Run(t.id), zap.Error(err))
 		pt.unreadable[t.id] = true
-		return nil, nil, pt.dismiss(ctx, t, false)
+		return false, pt.dismiss(ctx, t, false)
 	}
 	now := pt.o.now().UnixMilli()
 	old := rec
 	rec.State, rec.Ended = run.Failed, now
 	rec.Error = &run.Error{Code: run.CodeInternal, Message: firstLine(cause.Error())}
-	fx := engine.Effects{
+	*fx = engine.Effects{
 		Run: rec, RunChanged: true, Log: []run.Change{{At: now, Run: run.Failed, Error: rec.Error}},
 		Dead: []engine.Dead{{Task: "", Error: rec.Error}},
 	}
-	c := toCommit(t.id, old.Version, &old, &fx, now)
+	*c = toCommit(t.id, old.Version, &old, fx, now)
 	for _, ev := range t.events {
 		c.Events = append(c.Events, ev.ID)
 	}
 	c.ClearTimers = append(c.ClearTimers, t.timers...)
-	return &c, &fx, nil
+	return true, nil
 }
 
 // dismiss acknowledges events, and removes timers, that have no effect; perhaps

@@ -72,16 +72,20 @@ type change struct {
 
 // change steps runs.
 func (pt *partition) change(ctx context.Context, order []*todo) (*change, error) {
-	ch := &change{done: make(chan struct{})}
+	n := len(order)
+	ch := &change{done: make(chan struct{}), who: make([]*todo, 0, n), commits: make([]wire.Commit, n), effects: make([]*engine.Effects, 0, n)}
+	effects := make([]engine.Effects, n)
 	for _, t := range order {
-		c, fx, err := pt.step(ctx, t)
+		k := len(ch.who)
+		made, err := pt.step(ctx, t, &ch.commits[k], &effects[k])
 		if err != nil {
 			return nil, err
 		}
-		if c != nil {
-			ch.commits, ch.who, ch.effects = append(ch.commits, *c), append(ch.who, t), append(ch.effects, fx)
+		if made {
+			ch.who, ch.effects = append(ch.who, t), append(ch.effects, &effects[k])
 		}
 	}
+	ch.commits = ch.commits[:len(ch.who)]
 	return ch, nil
 }
 
@@ -125,6 +129,9 @@ func (pt *partition) note(l *live, ch *change, i int) {
 	l.before = fx.Run
 	if c.Active != 0 {
 		l.active = c.Active
+	}
+	for _, tm := range c.SetTimers {
+		pt.expectTimer(tm)
 	}
 	for k, ticket := range c.Tickets {
 		l.tickets[ticket.Pub] = wire.TicketRef{Queue: ticket.Queue, Priority: ticket.Priority, ID: ch.results[i].TicketIDs[k]}

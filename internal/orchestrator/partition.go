@@ -37,6 +37,11 @@ type partition struct {
 	suspects   map[string]time.Time
 	// behind are events that were read and have to wait for their turn.
 	behind backlog
+	// next is when the next timer is due, as far as is known: as of looked, and
+	// of our commits since.
+	next, looked time.Time
+	// events are those of the step that is going on.
+	events []engine.Event
 }
 
 // live is a run in memory, as of its newest commit.
@@ -65,7 +70,7 @@ func (pt *partition) round(ctx context.Context) error {
 		o.sleep(ctx, o.cfg.Ownership/5)
 		return nil
 	}
-	due, next, err := o.store.DueTimers(ctx, pt.p, o.now(), batch)
+	due, err := pt.due(ctx)
 	if err != nil {
 		return err
 	}
@@ -75,8 +80,8 @@ func (pt *partition) round(ctx context.Context) error {
 		}
 	}
 	block := o.cfg.Poll
-	if !next.IsZero() {
-		block = min(block, max(time.Millisecond, next.Sub(o.now())))
+	if !pt.next.IsZero() {
+		block = min(block, max(time.Millisecond, pt.next.Sub(o.now())))
 	}
 	if len(due) == batch || pt.behind.events > 0 {
 		block = 0
@@ -107,6 +112,31 @@ func (pt *partition) round(ctx context.Context) error {
 	return nil
 }
 
+// lookEvery is how often timers are looked for while there is much to do: others
+// set some, too, with the runs that they create.
+const lookEvery = 100 * time.Millisecond
+
+// due returns timers that are due. While none can be, it does not ask.
+func (pt *partition) due(ctx context.Context) ([]wire.Timer, error) {
+	o := pt.o
+	if o.clock().Sub(pt.looked) < lookEvery && (pt.next.IsZero() || o.now().Before(pt.next)) {
+		return nil, nil
+	}
+	pt.looked = o.clock()
+	due, next, err := o.store.DueTimers(ctx, pt.p, o.now(), batch)
+	if pt.next = next; err != nil || len(due) == batch {
+		pt.looked = time.Time{}
+	}
+	return due, err
+}
+
+// expectTimer notes a timer that was set.
+func (pt *partition) expectTimer(t wire.Timer) {
+	if at := time.UnixMilli(t.Due); pt.next.IsZero() || at.Before(pt.next) {
+		pt.next = at
+	}
+}
+
 // renew takes or keeps the partition. Having taken it, the orchestrator goes
 // on with the events its predecessor has left.
 func (pt *partition) renew(ctx context.Context) error {
@@ -125,7 +155,7 @@ func (pt *partition) renew(ctx context.Context) error {
 	}
 	clear(pt.runs)
 	pt.size = 0
-	pt.behind = backlog{}
+	pt.behind, pt.looked = backlog{}, time.Time{}
 	o.forgetNewborn(pt.p)
 	if !has {
 		o.log.Info("partition lost to another orchestrator", zap.Int("partition", pt.p))
@@ -196,9 +226,13 @@ func byRun(events []wire.Event, timers []wire.Timer) []*todo {
 		}
 		return t
 	}
-	for _, ev := range events {
-		t := at(ev.Run)
-		t.events = append(t.events, ev)
+	for i := range events {
+		t := at(events[i].Run)
+		if t.events == nil {
+			t.events = events[i : i+1 : i+1] // mostly the only one
+		} else {
+			t.events = append(t.events, events[i])
+		}
 	}
 	for _, tm := range timers {
 		t := at(tm.Run)
@@ -224,27 +258,26 @@ func (pt *partition) ended(fx *engine.Effects) {
 	pt.o.log.Info("run ended", append(pt.o.about(&fx.Run), zap.String("state", string(fx.Run.State)), zap.Duration("took", took))...)
 }
 
-// step steps one run. It returns no commit when nothing follows; then the
-// events are acknowledged here.
-func (pt *partition) step(ctx context.Context, t *todo) (*wire.Commit, *engine.Effects, error) {
+// step steps one run into c and fx. It reports false when nothing follows; then
+// the events are acknowledged here.
+func (pt *partition) step(ctx context.Context, t *todo, c *wire.Commit, fx *engine.Effects) (bool, error) {
 	l, err := pt.load(ctx, t.id)
 	if errors.Is(err, wire.ErrNotFound) {
-		return nil, nil, pt.dismiss(ctx, t, true)
+		return false, pt.dismiss(ctx, t, true)
 	}
 	if err == nil && l.run.Final() {
 		pt.forget(t.id)
-		return nil, nil, pt.dismiss(ctx, t, true)
+		return false, pt.dismiss(ctx, t, true)
 	}
 	now := pt.o.now().UnixMilli()
-	var fx engine.Effects
 	if err == nil {
-		fx, err = pt.tryStep(l, now, t)
+		*fx, err = pt.tryStep(l, now, t)
 	}
 	switch {
 	case err != nil && pt.o.store.Retryable(err):
-		return nil, nil, err // not the run's fault
+		return false, err // not the run's fault
 	case err != nil:
-		return pt.broken(ctx, t, err)
+		return pt.broken(ctx, t, err, c, fx)
 	}
 	if fx.Stale > 0 {
 		pt.o.log.Debug("stale events have no effect", append(pt.about(t.id), zap.Int("events", fx.Stale))...)
@@ -253,39 +286,39 @@ func (pt *partition) step(ctx context.Context, t *todo) (*wire.Commit, *engine.E
 		fresh, err := pt.fresh(ctx, t.id, l)
 		switch {
 		case err != nil:
-			return nil, nil, err
+			return false, err
 		case fresh:
 			pt.o.cfg.Observer.Stale(fx.Stale)
-			if err := pt.replied(ctx, t.id, &fx); err != nil {
-				return nil, nil, err
+			if err := pt.replied(ctx, t.id, fx); err != nil {
+				return false, err
 			}
-			return nil, nil, pt.dismiss(ctx, t, false)
+			return false, pt.dismiss(ctx, t, false)
 		}
-		return pt.step(ctx, t)
+		return pt.step(ctx, t, c, fx)
 	}
-	c := toCommit(t.id, l.version, &l.before, &fx, now)
+	*c = toCommit(t.id, l.version, &l.before, fx, now)
 	if l.active != 0 && c.Active-l.active < activeEvery.Milliseconds() {
 		c.Active = 0
 	}
-	pt.o.traced(&c, &fx)
+	pt.o.traced(c, fx)
 	for _, r := range fx.Revokes {
 		ref, err := pt.ticket(ctx, l, r)
 		if err != nil {
-			return nil, nil, err
+			return false, err
 		}
 		if ref.ID != "" {
 			c.Revokes = append(c.Revokes, ref)
 		}
 	}
 	for _, tm := range t.timers {
-		if !resets(&fx, tm) {
+		if !resets(fx, tm) {
 			c.ClearTimers = append(c.ClearTimers, tm)
 		}
 	}
 	for _, ev := range t.events {
 		c.Events = append(c.Events, ev.ID)
 	}
-	return &c, &fx, nil
+	return true, nil
 }
 
 // resets reports whether a step sets the timer that fired anew.
@@ -300,7 +333,8 @@ func resets(fx *engine.Effects, tm wire.Timer) bool {
 
 // tryStep steps a run; a panic of the engine is an error of this run alone.
 func (pt *partition) tryStep(l *live, now int64, t *todo) (engine.Effects, error) {
-	var events []engine.Event
+	events := pt.events[:0]
+	defer func() { pt.events = events[:0]; clear(events) }()
 	for i := range t.events {
 		events = append(events, toEngine(&t.events[i]))
 	}

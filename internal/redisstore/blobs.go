@@ -73,6 +73,9 @@ func (s *Store) getBlob(ctx context.Context, p int, digest string) ([]byte, erro
 // offload puts the large values of changes into blobs. The changes themselves
 // stay as they are; what is returned is to be written.
 func (s *Store) offload(ctx context.Context, p int, changes []wire.Commit) ([]wire.Commit, error) {
+	if !slices.ContainsFunc(changes, hasLarge) {
+		return changes, nil
+	}
 	out := slices.Clone(changes)
 	for i := range out {
 		c := &out[i]
@@ -106,6 +109,16 @@ func (s *Store) offload(ctx context.Context, p int, changes []wire.Commit) ([]wi
 		}
 	}
 	return out, nil
+}
+
+// hasLarge reports whether something of a change is not written as it is.
+func hasLarge(c wire.Commit) bool {
+	for k := 1; k < len(c.Outputs); k += 2 {
+		if len(c.Outputs[k]) > inlineResult {
+			return true
+		}
+	}
+	return len(c.Definition) > 0 || slices.ContainsFunc(c.Tickets, func(t wire.Ticket) bool { return len(t.Inputs) > inlineInputs })
 }
 
 // fillOutputs puts large values in the place of their names.

@@ -323,7 +323,7 @@ func (s *Store) ClaimEvents(ctx context.Context, p int, consumer string, idle ti
 }
 
 func (s *Store) parseEvents(ctx context.Context, p int, got []redis.XMessage, deliveries map[string]int64) ([]wire.Event, error) {
-	var out []wire.Event
+	out := make([]wire.Event, 0, len(got))
 	for _, m := range got {
 		e, err := wire.ParseEvent(m.ID, m.Values)
 		if err != nil {

@@ -11,6 +11,9 @@ import (
 	"github.com/orchis-run/orchis/internal/wire"
 )
 
+// entryArgs is about how many arguments an entry of a stream takes.
+const entryArgs = 28
+
 // logLength is about how many entries the log of a run and the dead letters
 // have at most.
 const logLength = 10_000
@@ -68,9 +71,8 @@ func (t *transaction) commit(c *wire.Commit, f *found) *written {
 			t.known[ticket.Queue] = true
 			t.group("SADD", t.queues(t.p), ticket.Queue)
 		}
-		fields := ticket.Fields()
-		args := append(make([]any, 0, 3+len(fields)), "XADD", t.tickets(t.p, ticket.Queue, ticket.Priority), "*")
-		w.ids = append(w.ids, t.do(append(args, fields...)...))
+		args := append(make([]any, 0, entryArgs), "XADD", t.tickets(t.p, ticket.Queue, ticket.Priority), "*")
+		w.ids = append(w.ids, t.do(ticket.Append(args)...))
 	}
 	for _, id := range c.Events {
 		t.done = append(t.done, id)
@@ -138,11 +140,11 @@ func (t *transaction) hash(key string, pairs []string, more ...string) int {
 		return -1
 	}
 	args := append(make([]any, 0, 2+len(pairs)+len(more)), "HSET", key)
-	for _, v := range pairs {
-		args = append(args, v)
+	for i := range pairs {
+		args = append(args, &pairs[i])
 	}
-	for _, v := range more {
-		args = append(args, v)
+	for i := range more {
+		args = append(args, &more[i])
 	}
 	return t.do(args...)
 }

@@ -118,11 +118,15 @@ func (s *Store) OwnTickets(ctx context.Context, p int, queues []string, consumer
 func groupTickets(s *Store, tickets []wire.Ticket) map[string][]string {
 	streams := make(map[string][]string)
 	for i := range tickets {
-		t := &tickets[i]
-		stream := s.tickets(t.Partition, t.Queue, t.Priority)
-		streams[stream] = append(streams[stream], t.ID)
+		stream := s.ticketStream(&tickets[i])
+		streams[stream] = append(streams[stream], tickets[i].ID)
 	}
 	return streams
+}
+
+// ticketStream is where a ticket stands.
+func (s *Store) ticketStream(t *wire.Ticket) string {
+	return s.tickets(t.Partition, t.Queue, t.Priority)
 }
 
 // Heartbeat says that the tickets are still in work. It returns those that are
@@ -173,20 +177,23 @@ type Completion struct {
 // it twice is harmless: the second report is stale.
 func (s *Store) Complete(ctx context.Context, p int, done []Completion) error {
 	pipe := s.client.TxPipeline()
-	var tickets []wire.Ticket
+	streams := map[string][]string{}
 	for i := range done {
-		ev := done[i].Event
+		ev := &done[i].Event
 		if len(ev.Result) > inlineResult {
 			digest, err := s.putBlob(ctx, p, ev.Result)
 			if err != nil {
 				return err
 			}
-			ev.Result, ev.Blob = nil, digest
+			small := *ev
+			small.Result, small.Blob = nil, digest
+			ev = &small
 		}
-		pipe.XAdd(ctx, &redis.XAddArgs{Stream: s.events(p), Values: ev.Fields()})
-		tickets = append(tickets, done[i].Ticket)
+		_ = pipe.Do(ctx, ev.Append(append(make([]any, 0, entryArgs), "XADD", s.events(p), "*"))...)
+		stream := s.ticketStream(&done[i].Ticket)
+		streams[stream] = append(streams[stream], done[i].Ticket.ID)
 	}
-	for stream, ids := range groupTickets(s, tickets) {
+	for stream, ids := range streams {
 		pipe.XAck(ctx, stream, groupWorkers, ids...)
 		pipe.XDel(ctx, stream, ids...)
 	}

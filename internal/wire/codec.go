@@ -27,30 +27,62 @@ func (f *fields) text(name, value string) {
 	}
 }
 
-func (f *fields) number(name string, value int64) {
-	if value != 0 {
-		*f = append(*f, name, strconv.FormatInt(value, 10))
+// at is text that stays where it is: its address needs no memory of its own.
+func (f *fields) at(name string, value *string) {
+	if *value != "" {
+		*f = append(*f, name, value)
 	}
 }
 
-// Fields returns the ticket as the fields of its stream entry.
-func (t *Ticket) Fields() []any {
-	f := fields{"v", Version}
-	f.text("run", t.Run)
-	f.text("task", t.Task)
-	f.text("pub", t.Pub)
+func (f *fields) json(name string, value json.RawMessage) {
+	if len(value) > 0 {
+		*f = append(*f, name, []byte(value))
+	}
+}
+
+func (f *fields) number(name string, value int64) {
+	if value != 0 {
+		*f = append(*f, name, value)
+	}
+}
+
+// texts are fields as they stand in Redis.
+func texts(f []any) []any {
+	for i, v := range f {
+		switch v := v.(type) {
+		case *string:
+			f[i] = *v
+		case []byte:
+			f[i] = string(v)
+		case int64:
+			f[i] = strconv.FormatInt(v, 10)
+		}
+	}
+	return f
+}
+
+// Fields returns the ticket as the fields of its stream entry, all of them text.
+func (t *Ticket) Fields() []any { return texts(t.Append(nil)) }
+
+// Append adds the fields of the ticket's stream entry to the arguments of a
+// command; some are addresses of what is in the ticket.
+func (t *Ticket) Append(args []any) []any {
+	f := append(fields(args), "v", Version)
+	f.at("run", &t.Run)
+	f.at("task", &t.Task)
+	f.at("pub", &t.Pub)
 	f.number("attempt", int64(t.Attempt))
-	f.text("handler", t.Handler)
-	f.text("inputs", string(t.Inputs))
-	f.text("inputsBlob", t.Blob)
-	f.text("env", string(t.Env))
-	f.text("secrets", string(t.Secrets))
+	f.at("handler", &t.Handler)
+	f.json("inputs", t.Inputs)
+	f.at("inputsBlob", &t.Blob)
+	f.json("env", t.Env)
+	f.json("secrets", t.Secrets)
 	f.number("timeout", t.TimeoutMs)
 	f.number("heartbeat", t.HeartbeatMs)
-	f.text("recipe", t.Recipe)
-	f.text("trace", t.Trace)
+	f.at("recipe", &t.Recipe)
+	f.at("trace", &t.Trace)
 	f.number("at", t.PublishedMs)
-	f.text("signature", t.Signature)
+	f.at("signature", &t.Signature)
 	return f
 }
 
@@ -117,18 +149,22 @@ func ParseTicket(id string, values map[string]any) (Ticket, error) {
 	return t, r.err
 }
 
-// Fields returns the event as the fields of its stream entry.
-func (e *Event) Fields() []any {
-	f := fields{"v", Version, "type", string(e.Type)}
-	f.text("run", e.Run)
-	f.text("task", e.Task)
-	f.text("pub", e.Pub)
-	f.text("worker", e.Worker)
-	f.text("handlerVersion", e.HandlerVersion)
+// Fields returns the event as the fields of its stream entry, all of them text.
+func (e *Event) Fields() []any { return texts(e.Append(nil)) }
+
+// Append adds the fields of the event's stream entry to the arguments of a
+// command; some are addresses of what is in the event.
+func (e *Event) Append(args []any) []any {
+	f := append(fields(args), "v", Version, "type", string(e.Type))
+	f.at("run", &e.Run)
+	f.at("task", &e.Task)
+	f.at("pub", &e.Pub)
+	f.at("worker", &e.Worker)
+	f.at("handlerVersion", &e.HandlerVersion)
 	f.number("at", e.At)
 	f.number("started", e.Started)
-	f.text("result", string(e.Result))
-	f.text("resultBlob", e.Blob)
+	f.json("result", e.Result)
+	f.at("resultBlob", &e.Blob)
 	if e.Error != nil {
 		if raw, err := json.Marshal(e.Error); err == nil {
 			f.text("error", string(raw))
@@ -141,16 +177,16 @@ func (e *Event) Fields() []any {
 	if e.Progress != 0 {
 		f.text("progress", strconv.FormatFloat(e.Progress, 'f', -1, 64))
 	}
-	f.text("note", e.Note)
+	f.at("note", &e.Note)
 	if e.Lines {
 		f.text("lines", "1")
 	}
-	f.text("by", e.By)
-	f.text("reason", e.Reason)
-	f.text("from", e.From)
-	f.text("signal", e.Signal)
-	f.text("data", string(e.Data))
-	f.text("reply", e.Reply)
+	f.at("by", &e.By)
+	f.at("reason", &e.Reason)
+	f.at("from", &e.From)
+	f.at("signal", &e.Signal)
+	f.json("data", e.Data)
+	f.at("reply", &e.Reply)
 	if e.Granted {
 		f.text("granted", "1")
 	}
