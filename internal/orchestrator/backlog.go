@@ -111,7 +111,7 @@ func (pt *partition) read(ctx context.Context, block time.Duration) ([]wire.Even
 	var all []wire.Event
 	bytes := pt.behind.bytes
 	for pt.behind.events+len(all) < readAhead && bytes < readBytes {
-		some, err := pt.o.store.ReadEvents(ctx, pt.p, pt.o.cfg.Name, batch, block)
+		some, err := pt.o.store.ReadEvents(ctx, pt.p, pt.o.cfg.Name, readBatch, block)
 		if err != nil && len(all) == 0 {
 			return nil, err
 		}
@@ -121,7 +121,7 @@ func (pt *partition) read(ctx context.Context, block time.Duration) ([]wire.Even
 		} else {
 			all = append(all, some...)
 		}
-		if len(some) < batch {
+		if len(some) < readBatch {
 			break // an error shows again when it lasts
 		}
 		for i := range some {

@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	batch      = 200     // events taken at once
+	batch      = 200     // of what is asked for at once
+	readBatch  = 500     // of new events
 	maxTries   = 5       // deliveries of an event that cannot be processed
 	cacheTasks = 300_000 // tasks of runs kept in memory
 	// activeEvery is how often the progress of a run is noted, at most.

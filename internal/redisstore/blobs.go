@@ -140,6 +140,9 @@ func (s *Store) fillOutputs(ctx context.Context, p int, outputs map[string]strin
 // fillTickets gives tickets their large inputs. One whose inputs are gone
 // becomes a dead letter, and is missed and published again.
 func (s *Store) fillTickets(ctx context.Context, p int, tickets []wire.Ticket) ([]wire.Ticket, error) {
+	if !slices.ContainsFunc(tickets, func(t wire.Ticket) bool { return t.Blob != "" }) {
+		return tickets, nil
+	}
 	out := tickets[:0:0]
 	for _, t := range tickets {
 		if t.Blob != "" {

@@ -64,6 +64,7 @@ func (s *Store) AwaitTickets(ctx context.Context, p int, queues []string, consum
 func (s *Store) parseTickets(ctx context.Context, p int, got []redis.XStream, out []wire.Ticket) ([]wire.Ticket, error) {
 	for _, stream := range got {
 		queue, priority := s.laneOf(p, stream.Stream)
+		out = slices.Grow(out, len(stream.Messages))
 		for _, m := range stream.Messages {
 			if m.Values == nil { // deleted since
 				continue

@@ -75,29 +75,55 @@ func (w *Worker) note(err error) {
 // another worker to have.
 const slotWait = time.Second
 
-// take puts a ticket into the hand and starts on it; a slot is given along, or
-// has to be waited for.
+// taken is an attempt that is to be made; its slot is given along, or has to be
+// waited for.
+type taken struct {
+	a       *attempt
+	hasSlot bool
+}
+
+// take puts a ticket into the hand and starts on it, in a goroutine that has
+// nothing to do any more if there is one: its stack has grown already.
 func (w *Worker) take(ctx context.Context, t wire.Ticket, hasSlot bool) {
 	a := newAttempt(ctx, w, t)
 	w.mu.Lock()
 	w.hand[a], a.heard = true, time.Now()
 	w.mu.Unlock()
-	go func() { //nolint:contextcheck // an attempt lives by its own context
-		var ev *wire.Event
-		if w.isPaused(t.Queue) { // it was read for while the queue was paused
-			ev = a.handBack("paused", "queue "+t.Queue+" is paused")
-		} else if !hasSlot {
-			hasSlot, ev = w.slotFor(a)
-		}
-		if ev == nil && hasSlot {
-			ev = a.perform()
-		}
-		if ev == nil { // the ticket is somebody else's now
-			w.finish(a, hasSlot)
+	select {
+	case w.next <- taken{a, hasSlot}:
+	default:
+		go w.work(ctx, taken{a, hasSlot})
+	}
+}
+
+// work makes attempts, one after the other, until ctx ends.
+func (w *Worker) work(ctx context.Context, k taken) {
+	for {
+		w.attempt(k) //nolint:contextcheck // it lives by its own context
+		select {
+		case k = <-w.next:
+		case <-ctx.Done():
 			return
 		}
-		w.out[t.Partition].put(outcome{a, *ev, hasSlot})
-	}()
+	}
+}
+
+func (w *Worker) attempt(k taken) {
+	a, hasSlot := k.a, k.hasSlot
+	var ev *wire.Event
+	if w.isPaused(a.ticket.Queue) { // it was read for while the queue was paused
+		ev = a.handBack("paused", "queue "+a.ticket.Queue+" is paused")
+	} else if !hasSlot {
+		hasSlot, ev = w.slotFor(a)
+	}
+	if ev == nil && hasSlot {
+		ev = a.perform()
+	}
+	if ev == nil { // the ticket is somebody else's now
+		w.finish(a, hasSlot)
+		return
+	}
+	w.out[a.ticket.Partition].put(outcome{a, *ev, hasSlot})
 }
 
 // slotFor waits for a slot; without one the ticket is handed back.

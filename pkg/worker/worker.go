@@ -140,7 +140,8 @@ type Worker struct {
 
 	mu       sync.Mutex
 	hand     map[*attempt]bool
-	ready    bool // has been connected
+	next     chan taken // to goroutines that have nothing to do
+	ready    bool       // has been connected
 	draining bool
 	paused   map[string]bool // queues from which nothing is taken
 	trouble  error
@@ -166,7 +167,7 @@ func New(cfg Config, jobs *job.Registry) (*Worker, error) {
 	return &Worker{
 		keys: keys, files: kept,
 		cfg: cfg, jobs: jobs, log: cfg.Logger.With(fact.Worker(cfg.Name)),
-		mask: secret.NewMask(cfg.hidden()...), slots: make(chan struct{}, cfg.Slots), hand: map[*attempt]bool{}, kill: make(chan struct{}),
+		mask: secret.NewMask(cfg.hidden()...), slots: make(chan struct{}, cfg.Slots), hand: map[*attempt]bool{}, next: make(chan taken), kill: make(chan struct{}),
 	}, nil
 }
 
