@@ -68,13 +68,11 @@ func (t *Task) Encode() string {
 	o.number("losses", int64(t.Losses))
 	o.number("releases", int64(t.Releases))
 	o.text("pub", t.Pub)
-	o.text("queue", t.Queue)
 	o.yes("bulk", t.Bulk)
 	o.text("worker", t.Worker)
 	o.number("queued", t.Queued)
 	o.number("started", t.Started)
 	o.number("ended", t.Ended)
-	o.number("first", t.First)
 	o.number("due", t.Due)
 	o.number("items", int64(t.Items))
 	o.yes("tolerated", t.Tolerated)
@@ -89,6 +87,13 @@ func (t *Task) Encode() string {
 	o.text("digest", t.Digest)
 	o.text("from", t.From)
 	o.yes("reused", t.Reused)
+	if t.Queue != usualQueue {
+		o.name("queue")
+		o.b = appendText(o.b, t.Queue)
+	}
+	if t.First != t.Queued {
+		o.always("first", t.First)
+	}
 	return string(append(o.b, '}'))
 }
 

@@ -51,14 +51,14 @@ func TestRecordsAreEncodedAsEncodingJSONDoes(t *testing.T) {
 		}
 	}
 	task, change := run.Task{}, run.Change{}
-	check(task.Encode(), task)
+	check(task.Encode(), run.StoredTask(task))
 	check(string(run.EncodeChanges([]run.Change{change, change})), []run.Change{change, change})
 	for i := range reflect.TypeFor[run.Task]().NumField() {
 		one := run.Task{State: run.TaskQueued}
 		fill(reflect.ValueOf(&one).Elem().Field(i), i)
-		check(one.Encode(), one)
+		check(one.Encode(), run.StoredTask(one))
 		fill(reflect.ValueOf(&task).Elem().Field(i), i)
-		check(task.Encode(), task)
+		check(task.Encode(), run.StoredTask(task))
 	}
 	for i := range reflect.TypeFor[run.Change]().NumField() {
 		one := run.Change{At: 5}

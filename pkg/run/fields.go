@@ -159,15 +159,3 @@ func bytesOf(s string) []byte {
 	}
 	return []byte(s)
 }
-
-// ParseTask reads a record of the tasks hash.
-func ParseTask(id, text string) (Task, error) {
-	t := Task{ID: id}
-	if err := json.Unmarshal([]byte(text), &t); err != nil {
-		return t, fmt.Errorf("read the record of task %s: %w", id, err)
-	}
-	if !slices.Contains(TaskStates(), t.State) {
-		return t, fmt.Errorf("read the record of task %s: the state %q is not known", id, t.State)
-	}
-	return t, nil
-}

@@ -10,7 +10,7 @@ import (
 
 // FuzzTask: a record is read as it was written, or refused.
 func FuzzTask(f *testing.F) {
-	for _, s := range []string{`{"state":"queued","attempt":1}`, `{"state":"x"}`, `{"attempt":1e99}`, `[]`, `null`, `{"error":{"code":"a"}}`, `{"progress":1e400}`} {
+	for _, s := range []string{`{"state":"queued","attempt":1}`, `{"state":"x"}`, `{"attempt":1e99}`, `[]`, `null`, `{"error":{"code":"a"}}`, `{"progress":1e400}`, `{"state":"queued","queue":"","first":0,"queued":5}`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -139,8 +139,9 @@ const (
 	CodeLimit        = "limit"        // a group had no free slot
 )
 
-// Task is the record of one task, as stored (in JSON) in the run's tasks hash
-// under the task's path. Times are Unix milliseconds by the clock of Redis.
+// Task is the record of one task, stored in the run's tasks hash under the
+// task's path: Encode and ParseTask say how, the tags are what programs are
+// given. Times are Unix milliseconds by the clock of Redis.
 type Task struct {
 	ID    string    `json:"-"`
 	State TaskState `json:"state"`

@@ -1,0 +1,76 @@
+package run_test
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/orchis-run/orchis/pkg/run"
+)
+
+func TestTasksAreStoredWithoutWhatIsUsual(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		task run.Task
+		want string
+	}{
+		{run.Task{State: run.TaskQueued, Attempt: 1, Queue: "default", Queued: 5, First: 5}, `{"state":"queued","attempt":1,"queued":5}`},
+		{run.Task{State: run.TaskQueued, Attempt: 2, Queue: "gpu", Queued: 9, First: 5}, `{"state":"queued","attempt":2,"queued":9,"queue":"gpu","first":5}`},
+		{run.Task{State: run.TaskRunning, Attempt: 1, Queued: 5}, `{"state":"running","attempt":1,"queued":5,"queue":"","first":0}`},
+		{run.Task{State: run.TaskSkipped}, `{"state":"skipped","queue":""}`},
+	} {
+		if got := test.task.Encode(); got != test.want {
+			t.Errorf("got %s, want %s", got, test.want)
+		}
+	}
+}
+
+// An older build wrote all that was not empty.
+func TestFullRecordsAreReadToo(t *testing.T) {
+	t.Parallel()
+	want := run.Task{ID: "a", State: run.TaskQueued, Queue: "default", Queued: 5, First: 5}
+	raw, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := run.ParseTask("a", string(raw))
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v\n%s", err, diff)
+	}
+}
+
+// subset sets some fields of a struct: the n-th when the n-th bit is set.
+func subset(v reflect.Value, bits uint64) {
+	for i := range v.NumField() {
+		if bits>>i&1 == 1 {
+			fill(v.Field(i), i)
+		}
+	}
+}
+
+// Whatever of a record is set beside them, what is left out comes back.
+func TestWhatIsStoredIsReadAsItWas(t *testing.T) {
+	t.Parallel()
+	r := rand.New(rand.NewPCG(1, 2))
+	for n := range 3000 {
+		bits := r.Uint64()
+		if n < 64 {
+			bits = 1 << n
+		}
+		for _, queue := range []string{"", "default", "gpu"} {
+			for _, times := range [][2]int64{{}, {0, 5}, {5, 0}, {5, 5}, {5, 7}} {
+				var task run.Task
+				subset(reflect.ValueOf(&task).Elem(), bits)
+				task.ID, task.State = "a", run.TaskQueued
+				task.Queue, task.First, task.Queued = queue, times[0], times[1]
+				got, err := run.ParseTask("a", task.Encode())
+				if diff := cmp.Diff(task, got); diff != "" || err != nil {
+					t.Fatalf("%s: %v\n%s", task.Encode(), err, diff)
+				}
+			}
+		}
+	}
+}
