@@ -96,7 +96,7 @@ func TestTheUsersOfTheSecurityPageCanDoTheirPartOnly(t *testing.T) {
 			"XADD orchis:{0}:tickets:default * v 1", "HSET orchis:{0}:run:acl-1 state failed", "HSET orchis:{0}:run:acl-1:tasks a x", "HSET orchis:{0}:run:acl-1:outputs a 1",
 			"HGETALL orchis:{0}:run:acl-1", "XADD orchis:submit * recipe hello", "XADD orchis:control * op cancel", "SET orchis:{0}:definition:x y", "SET orchis:{0}:owner w",
 			"ZADD orchis:{0}:timers 1 x", "HSET orchis:meta epoch x", "XREAD STREAMS orchis:{0}:events 0", "DEL orchis:{0}:tickets:default", "EVAL return(1) 0", "FLUSHALL",
-			"KEYS *", "CONFIG SET maxmemory 1", "XADD orchis:{0}:run:acl-1:log * c x", "EXPIRE orchis:{0}:run:acl-1 1", "SUBSCRIBE x",
+			"KEYS *", "CONFIG SET maxmemory 1", "RPUSH orchis:{0}:run:acl-1:changes x", "EXPIRE orchis:{0}:run:acl-1 1", "SUBSCRIBE x",
 		},
 		"orchis-orchestrator": {"FLUSHALL", "FLUSHDB", "CONFIG GET *", "KEYS *", "SET other x", "ACL LIST", "SHUTDOWN", "BGREWRITEAOF", "REPLICAOF NO ONE", "EVAL return(redis.call('set','other','x')) 0"},
 		"orchis-operator":     {"XADD orchis:{0}:tickets:default * v 1", "HSET orchis:{0}:run:acl-1 state failed", "XDEL orchis:submit 1-1", "DEL orchis:meta", "FLUSHALL", "GET other", "CONFIG GET *"},

@@ -269,6 +269,7 @@ var (
 		{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "<id>"},
 		{regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?`), "<time>"},
 		{regexp.MustCompile(`\b\d{13}-\d+\b`), "<entry>"},
+		{regexp.MustCompile(`(?m)^id: \d+$`), "id: <entry>"},
 		{regexp.MustCompile(`\b\d{13}\b`), "<ms>"},
 		{regexp.MustCompile(`127\.0\.0\.1:\d+`), "<address>"},
 		{regexp.MustCompile(`\b(\d+h)?(\d+m)?\d+(\.\d+)?(ms|s)\b`), "<took>"},

@@ -341,8 +341,19 @@ func (g *rig) stream(id string) {
 	if len(ids) < 3 || !over {
 		g.t.Fatalf("the stream has %v, ended %v", ids, over)
 	}
-	if rest, _ := read(ids[1]); !slices.Equal(rest, ids[2:]) {
-		g.t.Errorf("after %s come %v, want %v", ids[1], rest, ids[2:])
+	for last, want := range map[string][]string{
+		ids[1]:            ids[2:],
+		ids[len(ids)-1]:   nil, // then it is over at once
+		"1795617317332-0": ids, // of an older build
+		"1795617317332":   ids,
+	} {
+		if rest, over := read(last); !slices.Equal(rest, want) || !over {
+			g.t.Errorf("after %s come %v, want %v, ended %v", last, rest, want, over)
+		}
+	}
+	for _, last := range []string{"x", "5-", "$"} {
+		g.do("GET", "/api/v1/runs/{run}/log", 400, nil, "run", id, "after", last)
+		g.do("GET", "/api/v1/runs/{run}/events", 400, nil, "run", id, "after", last)
 	}
 }
 

@@ -63,8 +63,12 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) (any, error) {
 			}
 			continue
 		}
-		if _, err := s.cfg.Client.Run(r.Context(), id); errors.Is(err, client.ErrNotFound) {
+		over, err := s.cfg.Client.Over(r.Context(), id, after)
+		if errors.Is(err, client.ErrNotFound) {
 			return nil, nil // the run was deleted
+		}
+		if over {
+			return nil, errors.Join(sendEnd(w), out.Flush())
 		}
 	}
 	return nil, nil
@@ -83,7 +87,12 @@ func sendEntry(w http.ResponseWriter, e client.LogEntry) (over bool, err error) 
 		over = over || ch.Run.Final()
 	}
 	if over {
-		_, err = fmt.Fprintf(w, "event: end\ndata: {}\n\n")
+		err = sendEnd(w)
 	}
 	return over, err
+}
+
+func sendEnd(w http.ResponseWriter) error {
+	_, err := fmt.Fprint(w, "event: end\ndata: {}\n\n")
+	return err
 }

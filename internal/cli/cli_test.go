@@ -209,6 +209,10 @@ func TestWhatIsShownOfRuns(t *testing.T) {
 	if code != exitCancelled {
 		t.Errorf("watch ends with %d", code)
 	}
+	srv.Do(t, "DEL", "orchis:{0}:run:one:changes") // as of a run of an older build
+	if got := ask("events", "one", "-f"); got != "" {
+		t.Errorf("of no log there is %q", got)
+	}
 	if _, errs, code := typed(t.Context(), t, "", "describe", "none", "--redis", srv.URL); code != exitNotFound || !strings.Contains(errs, "not found") {
 		t.Errorf("exit code %d: %s", code, errs)
 	}

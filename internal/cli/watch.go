@@ -77,8 +77,14 @@ func (a *app) eventsCommand() *cobra.Command {
 					follow = follow && !ch.Run.Final()
 				}
 			}
-			if len(entries) == 0 && !follow {
+			if len(entries) > 0 {
+				continue
+			}
+			if !follow {
 				return nil
+			}
+			if over, err := c.Over(ctx, id, after); over || errors.Is(err, client.ErrNotFound) {
+				return err
 			}
 		}
 	})

@@ -62,7 +62,7 @@ func TestAnyKeyMayVanish(t *testing.T) {
 		for n, key := range []string{
 			"submit", "control", "meta", "workers", "groups", "schedules", "paused",
 			"{0}:events", "{0}:timers", "{0}:active", "{0}:owner", "{0}:queues", "{0}:dead", "{0}:done",
-			"{0}:tickets:default", "{0}:tickets:nobody", "{0}:run:r:tasks", "{0}:run:r:outputs", "{0}:run:r:log",
+			"{0}:tickets:default", "{0}:tickets:nobody", "{0}:run:r:tasks", "{0}:run:r:outputs", "{0}:run:r:changes",
 		} {
 			t.Run(key, func(t *testing.T) {
 				own := srv
@@ -139,7 +139,7 @@ func TestARunThatVanishedIsForgotten(t *testing.T) {
 		s.send("r", "jobs: {a: {approval: {message: Go}}}")
 		srv.Do(t, "DEL", "orchis:{0}:run:r")
 		s.until("nothing is left of it", func() bool {
-			return srv.Do(t, "ZCARD", "orchis:{0}:active") == "0" && srv.Do(t, "EXISTS", "orchis:{0}:run:r:tasks", "orchis:{0}:run:r:log") == "0"
+			return srv.Do(t, "ZCARD", "orchis:{0}:active") == "0" && srv.Do(t, "EXISTS", "orchis:{0}:run:r:tasks", "orchis:{0}:run:r:changes") == "0"
 		})
 	})
 }

@@ -86,7 +86,7 @@ func TestTheModelIsLikeRedis(t *testing.T) {
 			two := &twin{s: stores[0], versions: map[string]int64{}}
 			choose, history := rand.New(rand.NewPCG(seed, 3)), ""
 			for range 120 {
-				what, a, b := choose.IntN(20), choose.IntN(1000), choose.IntN(1000)
+				what, a, b := choose.IntN(22), choose.IntN(1000), choose.IntN(1000)
 				if choose.IntN(4) == 0 {
 					two.s = stores[choose.IntN(2)]
 				}
@@ -159,6 +159,10 @@ func (w *twin) askMore(ctx context.Context, what int, run string, a, b int) stri
 	case 18:
 		ids, err := w.s.ActiveRuns(ctx, 0, time.UnixMilli(int64(b)), b%2, 1+a%3)
 		return fmt.Sprint("active ", ids, err)
+	case 20, 21:
+		after := []string{"", "3-0", strconv.Itoa(b % 20), strconv.Itoa(b)}[a%4]
+		entries, err := w.s.Log(ctx, run, after, 1+b%5, time.Duration(b%2))
+		return fmt.Sprintf("log %s after %q: %+v %v", run, after, entries, err)
 	}
 	if b%2 == 0 {
 		entry, err := w.s.Submit(ctx, wire.Submission{Recipe: run})
@@ -189,6 +193,9 @@ func (w *twin) change(ctx context.Context, run string, a, b int) string {
 	}
 	if b%2 == 0 {
 		c.Tickets = []wire.Ticket{{Queue: "default", Priority: wire.Normal, Run: run, Task: task, Pub: fmt.Sprint(a, "-", b), Handler: "h"}}
+	}
+	if b%4 > 0 {
+		c.Log = fmt.Appendf(nil, `[%d,{"task":%q,"state":"queued"}]`, a, task)
 	}
 	if b%3 == 0 {
 		c.SetTimers = []wire.Timer{{Run: run, Kind: "retry", Task: task, Due: int64(b)}}

@@ -2,7 +2,6 @@ package orchestrator
 
 import (
 	"cmp"
-	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
@@ -43,7 +42,7 @@ type model struct {
 // modelRun is what is kept of a run.
 type modelRun struct {
 	fields, tasks, outputs map[string]string
-	log                    []run.Change
+	log                    []wire.LogEntry
 }
 
 func newModel(now func() int64) *model {
@@ -100,6 +99,25 @@ func (m *model) version(id string) int64 {
 	return 0
 }
 
+// entries are those of a run's log after one; all, when the run has not come to
+// that one.
+func (m *model) entries(id, after string, count int) []wire.LogEntry {
+	r, from := m.runs[id], seqOf(after)
+	if r == nil {
+		return nil
+	}
+	if strings.Contains(after, "-") || from > m.version(id) {
+		from = 0
+	}
+	var out []wire.LogEntry
+	for _, e := range r.log {
+		if seqOf(e.ID) > from && len(out) < count {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
 // commit is a commit of one run.
 func (m *model) commit(c *wire.Commit) wire.CommitResult {
 	if m.version(c.Run) != c.Version {
@@ -119,11 +137,11 @@ func (m *model) commit(c *wire.Commit) wire.CommitResult {
 	put(r.fields, c.Fields)
 	r.fields["version"] = strconv.FormatInt(c.Version+1, 10)
 	if len(c.Log) > 0 {
-		var changes []run.Change
-		if err := json.Unmarshal(c.Log, &changes); err != nil {
+		changes, err := run.ParseChanges(c.Log)
+		if err != nil {
 			panic(err)
 		}
-		r.log = append(slices.Clip(r.log), changes...)
+		r.log = append(slices.Clip(r.log), wire.LogEntry{ID: r.fields["version"], Changes: changes})
 	}
 	m.runs[c.Run] = r
 	res := m.around(c)

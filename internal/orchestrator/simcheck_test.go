@@ -60,12 +60,14 @@ func (w *world) checkRun(id string, d *simDAG) {
 	}
 	ends := map[string]int{}
 	runEnds := 0
-	for _, c := range r.log {
-		if c.Task != "" && c.State.Final() {
-			ends[c.Task]++
-		}
-		if c.Run.Final() {
-			runEnds++
+	for _, e := range r.log {
+		for _, c := range e.Changes {
+			if c.Task != "" && c.State.Final() {
+				ends[c.Task]++
+			}
+			if c.Run.Final() {
+				runEnds++
+			}
 		}
 	}
 	if runEnds != 1 {

@@ -130,8 +130,9 @@ func (v *view) Outputs(context.Context, string) (map[string]json.RawMessage, err
 	return nil, nil
 }
 
-func (v *view) Log(context.Context, string, string, int, time.Duration) ([]wire.LogEntry, error) {
-	return nil, nil
+func (v *view) Log(_ context.Context, id, after string, count int, block time.Duration) ([]wire.LogEntry, error) {
+	v.a.wait(func() bool { return len(v.entries(id, after, 1)) > 0 }, block)
+	return call(v, "log "+id, func() ([]wire.LogEntry, error) { return v.entries(id, after, count), nil })
 }
 
 func (v *view) EndedRuns(context.Context, int, time.Time, time.Time, int, int) ([]string, error) {

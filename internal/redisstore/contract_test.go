@@ -84,7 +84,7 @@ func aCommit(runID string, version int64) wire.Commit {
 	return wire.Commit{
 		Run: runID, Version: version, Fields: rec.Fields(), Digest: "sha256:d", Definition: []byte(`{"x":1}`),
 		Tasks: []string{"a", task.Encode()}, Outputs: []string{"b", `{"n":1}`},
-		Log:       []byte(`[{"at":5,"run":"running"}]`),
+		Log:       []byte(`[5,{"run":"running"}]`),
 		Tickets:   []wire.Ticket{{Queue: "default", Priority: wire.Normal, Run: runID, Task: "a", Pub: "p1", Attempt: 1, Handler: "h", Inputs: []byte(`{"k":"ä"}`)}},
 		SetTimers: []wire.Timer{{Run: runID, Kind: "retry", Task: "a", Due: 100}},
 		Active:    5,

@@ -111,7 +111,7 @@ func (s *Store) checkNode(out *findings, n master, of int) {
 // and returns those that the Redis user may not send.
 func (s *Store) refused(ctx context.Context) ([]string, error) {
 	key := s.base(0) + "doctor:" + uuid.NewString()
-	stream, hash, set, text := key+":stream", key+":hash", key+":set", key+":text"
+	stream, hash, set, text, list := key+":stream", key+":hash", key+":set", key+":text", key+":list"
 	try := []redis.Cmder{
 		redis.NewCmd(ctx, "XGROUP", "CREATE", stream, "g", "0", "MKSTREAM"), redis.NewCmd(ctx, "XADD", stream, "*", "f", "v"),
 		redis.NewCmd(ctx, "XREADGROUP", "GROUP", "g", "c", "STREAMS", stream, ">"), redis.NewCmd(ctx, "XPENDING", stream, "g"),
@@ -120,9 +120,11 @@ func (s *Store) refused(ctx context.Context) ([]string, error) {
 		redis.NewCmd(ctx, "HSET", hash, "f", "v"), redis.NewCmd(ctx, "HGETALL", hash), redis.NewCmd(ctx, "HDEL", hash, "f"),
 		redis.NewCmd(ctx, "ZADD", key, "1", "m"), redis.NewCmd(ctx, "ZRANGE", key, "0", "1"), redis.NewCmd(ctx, "ZREM", key, "m"), redis.NewCmd(ctx, "ZCARD", key),
 		redis.NewCmd(ctx, "SADD", set, "m"), redis.NewCmd(ctx, "SMEMBERS", set), redis.NewCmd(ctx, "SREM", set, "m"), redis.NewCmd(ctx, "SCARD", set),
+		redis.NewCmd(ctx, "RPUSH", list, "v"), redis.NewCmd(ctx, "LRANGE", list, "0", "1"), redis.NewCmd(ctx, "LINDEX", list, "0"), redis.NewCmd(ctx, "LLEN", list),
+		redis.NewCmd(ctx, "LTRIM", list, "0", "1"),
 		redis.NewCmd(ctx, "SET", text, "v", "NX", "PX", "1000"), redis.NewCmd(ctx, "GET", text), redis.NewCmd(ctx, "PEXPIRE", text, "1000"),
 		redis.NewCmd(ctx, "EVAL", "return 1", "1", text), redis.NewCmd(ctx, "TIME"),
-		redis.NewCmd(ctx, "UNLINK", stream, hash, key, set, text), redis.NewCmd(ctx, "DEL", stream, hash, key, set, text),
+		redis.NewCmd(ctx, "UNLINK", stream, hash, key, set, text, list), redis.NewCmd(ctx, "DEL", stream, hash, key, set, text, list),
 	}
 	var out []string
 	for _, cmd := range try {

@@ -113,7 +113,11 @@ func (s *Store) runTasks(p int, id string) string { return s.run(p, id) + ":task
 // runOutputs is a hash: task -> result.
 func (s *Store) runOutputs(p int, id string) string { return s.run(p, id) + ":outputs" }
 
-// runLog is a stream: an entry for each change.
+// runChanges is a list: the run's log, an entry for each commit that changed
+// something. About 10,000 at most.
+func (s *Store) runChanges(p int, id string) string { return s.run(p, id) + ":changes" }
+
+// runLog is a stream: the log as older builds wrote it. It goes with its run.
 func (s *Store) runLog(p int, id string) string { return s.run(p, id) + ":log" }
 
 // runLines is a stream: the lines a task wrote. It expires after a week.

@@ -89,7 +89,7 @@ func large(t *testing.T, s *redisstore.Store, tasks int) string {
 	id := runOf(s, "large")
 	rec := run.Run{State: run.Running, Recipe: "large", Definition: "sha256:l", Inputs: []byte("{}"), Created: 1}
 	for version := 0; version*500 < tasks; version++ {
-		c := wire.Commit{Run: id, Version: int64(version), Active: 1, Log: []byte(`[{"at":1,"task":"a"}]`)}
+		c := wire.Commit{Run: id, Version: int64(version), Active: 1, Log: []byte(`[1,{"task":"a"}]`)}
 		if version == 0 {
 			c.Fields, c.Digest, c.Definition = rec.Fields(), "sha256:l", []byte("{}")
 		}

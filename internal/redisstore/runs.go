@@ -107,26 +107,6 @@ func (s *Store) Outputs(ctx context.Context, runID string) (map[string]json.RawM
 	return out, nil
 }
 
-// Log returns entries of a run's log after an entry ("" is the beginning),
-// waiting for block when there are none; at most count, and no more than a
-// hundred.
-func (s *Store) Log(ctx context.Context, runID, after string, count int, block time.Duration) ([]wire.LogEntry, error) {
-	got, err := s.follow(ctx, s.runLog(s.PartitionOf(runID), runID), after, min(count, logPage), block)
-	if err != nil {
-		return nil, err
-	}
-	var out []wire.LogEntry
-	for _, m := range got {
-		e := wire.LogEntry{ID: m.ID}
-		text, _ := m.Values["c"].(string)
-		if err := json.Unmarshal([]byte(text), &e.Changes); err != nil {
-			return out, fmt.Errorf("read the log of run %s: %w", runID, err)
-		}
-		out = append(out, e)
-	}
-	return out, nil
-}
-
 // ListQuery says which runs are wanted.
 type ListQuery struct {
 	States []run.State

@@ -62,9 +62,7 @@ func (t *transaction) commit(c *wire.Commit, f *found) *written {
 	t.refer(c, f)
 	t.timersOf(c)
 	t.life(c)
-	if len(c.Log) > 0 {
-		t.do("XADD", key+":log", "MAXLEN", "~", logLength, "*", "c", c.Log)
-	}
+	t.remember(c, key+":changes")
 	for i := range c.Tickets {
 		ticket := &c.Tickets[i]
 		if !t.known[ticket.Queue] {
@@ -78,6 +76,19 @@ func (t *transaction) commit(c *wire.Commit, f *found) *written {
 		t.done = append(t.done, id)
 	}
 	return w
+}
+
+// remember adds what is changed to the log of the run, and cuts that now and
+// then.
+func (t *transaction) remember(c *wire.Commit, key string) {
+	version := c.Version + 1
+	if len(c.Log) > 0 {
+		entry := strconv.AppendInt(make([]byte, 0, len(c.Log)+20), version, 10)
+		t.do("RPUSH", key, append(append(entry, ' '), c.Log...))
+	}
+	if version > logLength && version%logSlack == 0 {
+		t.do("LTRIM", key, -logLength, -1)
+	}
 }
 
 // finish adds what all changes have in common.

@@ -164,7 +164,7 @@ func TestPagesShowWhatIsThere(t *testing.T) {
 			"/runs/" + shop:                   {`data-node="count"`, `href="#i-succeeded"`, "Run what changed", "3"},
 			"/runs/" + shop + "?job=count[1]": {"alert(3)", `class="fg1"`, "Attempts", "Retry from here"},
 			"/runs/" + broken + "?job=fail":   {"&lt;i&gt;no", "Attempts"},
-			"/runs/" + ask:                    {"Go &lt;on&gt;?", "may answer: ann", `name="data.zone"`, "Approve", "waits for an approval"},
+			"/runs/" + ask:                    {"Go &lt;on&gt;?", "may answer: ann", `name="data.zone"`, "Approve", "waits for an approval", `data-seen="`},
 			"/runs/" + ask + "?job=signal":    {"Data of the signal paid"},
 			"/runs/" + outer:                  {`data-node="first/a"`, `data-node="second/b"`},
 			"/runs/" + outer + "?fold=1":      {`data-node="first"`},

@@ -124,7 +124,7 @@ func (s *site) run(r *http.Request) (*view, error) {
 	}
 	v := &view{Title: p.Title, Nav: "runs", Data: p}
 	if !rec.State.Final() {
-		v.Run = rec.ID
+		v.Run, v.Seen = rec.ID, rec.Version
 	}
 	return v, nil
 }

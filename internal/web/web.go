@@ -114,8 +114,10 @@ type view struct {
 	ReadOnly   bool
 	Locked     bool // a token was asked for
 	Counts     counts
-	// Run is set on the page of a run, whose events keep it up to date.
+	// Run is set on the page of a run, whose events keep it up to date: those
+	// after Seen, the version that is shown.
 	Run   string
+	Seen  int64
 	Error string
 	Now   time.Time
 	Data  any

@@ -270,7 +270,7 @@ type Commit struct {
 	Artifacts []Artifact
 	// Forget lists tasks whose record and output are deleted.
 	Forget []string
-	// Log is one entry for the run's log, JSON; empty for none.
+	// Log is one entry for the run's log, from run.EncodeChanges; empty for none.
 	Log []byte
 	// Tickets are published, Revokes deleted (queue, lane and id of tickets).
 	Tickets []Ticket
@@ -316,7 +316,7 @@ type CommitResult struct {
 
 // LogEntry is what one commit changed in a run.
 type LogEntry struct {
-	ID      string // of the stream entry
+	ID      string // the version of the run that the commit made, in decimal
 	Changes []run.Change
 }
 

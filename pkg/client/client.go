@@ -163,7 +163,7 @@ func (c *Client) Watch(ctx context.Context, runID string, fn func([]run.Change) 
 			if err := fn(nil); err != nil {
 				return err
 			}
-			if _, err := c.store.Run(ctx, runID); errors.Is(err, wire.ErrNotFound) {
+			if over, err := c.Over(ctx, runID, after); over || errors.Is(err, wire.ErrNotFound) {
 				return err
 			}
 		}

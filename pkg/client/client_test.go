@@ -6,8 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orchis-run/orchis/internal/redisstore"
 	"github.com/orchis-run/orchis/internal/redistest"
+	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/client"
+	"github.com/orchis-run/orchis/pkg/run"
 )
 
 func TestASubmissionThatNobodyAnswersEndsWithTheCause(t *testing.T) {
@@ -35,4 +38,59 @@ func TestASubmissionThatNobodyAnswersEndsWithTheCause(t *testing.T) {
 	if _, err = c.Accepted(ended, entry); !errors.Is(err, nobody) {
 		t.Errorf("when the time is over at the beginning, it ends with %v", err)
 	}
+}
+
+// TestARunThatHasEndedIsOver for who watches it, whatever became of its log.
+func TestARunThatHasEndedIsOver(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		ctx := t.Context()
+		s, err := redisstore.Open(ctx, redisstore.Config{URL: srv.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		c, err := client.Open(ctx, client.Config{URL: srv.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		commit := func(version int64, state run.State, log string) {
+			t.Helper()
+			res, err := s.Commit(ctx, 0, []wire.Commit{{Run: "r", Version: version, Fields: []string{"state", string(state)}, Log: []byte(log)}})
+			if err != nil || res[0].Err != nil {
+				t.Fatal(res, err)
+			}
+		}
+		over := func(after string, want bool) {
+			t.Helper()
+			if got, err := c.Over(ctx, "r", after); got != want || err != nil {
+				t.Errorf("after %q it is over: %v, %v", after, got, err)
+			}
+		}
+		watched := func() (told int) {
+			t.Helper()
+			err := c.Watch(ctx, "r", func(changes []run.Change) error { told += len(changes); return nil })
+			if err != nil {
+				t.Errorf("watching ends with %v", err)
+			}
+			return told
+		}
+		if _, err := c.Over(ctx, "r", ""); !errors.Is(err, client.ErrNotFound) {
+			t.Errorf("of no run it says %v", err)
+		}
+		commit(0, run.Running, `[5,{"run":"running"}]`)
+		over("1", false)
+		commit(1, run.Succeeded, `[6,{"task":"a","state":"succeeded"},{"run":"succeeded","attempt":0}]`)
+		over("1", false)
+		over("2", true)
+		if told := watched(); told != 3 {
+			t.Errorf("told were %d changes", told)
+		}
+		srv.Do(t, "DEL", "orchis:{0}:run:r:changes") // as of a run of an older build
+		over("1", true)
+		if told := watched(); told != 0 {
+			t.Errorf("of no log %d changes are told", told)
+		}
+	})
 }

@@ -56,10 +56,22 @@ func (c *Client) Newest(ctx context.Context, look, keep int) (map[string][]run.R
 // given as after.
 type LogEntry = wire.LogEntry
 
-// Log returns entries of a run's log after one ("" is the beginning), waiting up
-// to block when there are none.
+// Log returns entries of a run's log after one ("" is the beginning, and so is an
+// id that the log has not come to), waiting up to block when there are none; at
+// most count, and no more than a hundred.
 func (c *Client) Log(ctx context.Context, runID, after string, count int, block time.Duration) ([]LogEntry, error) {
 	return c.store.Log(ctx, runID, after, count, block)
+}
+
+// Over reports whether a run has ended and its log says no more after an entry.
+// It says so by itself, unless it was lost, or was read to its end before.
+func (c *Client) Over(ctx context.Context, runID, after string) (bool, error) {
+	r, err := c.store.Run(ctx, runID)
+	if err != nil || !r.State.Final() {
+		return false, err
+	}
+	rest, err := c.store.Log(ctx, runID, after, 1, 0) // the run may have ended just now
+	return err == nil && len(rest) == 0, err
 }
 
 // Epoch names the installation; it changes when Redis comes back empty.

@@ -97,25 +97,26 @@ func (t *Task) Encode() string {
 	return string(append(o.b, '}'))
 }
 
-// EncodeChanges returns an entry of a run's log.
+// EncodeChanges returns an entry of a run's log: a JSON list of the time and the
+// changes. Those of a commit have one time.
 func EncodeChanges(changes []Change) []byte {
-	b := append(make([]byte, 0, 160*len(changes)+2), '[')
+	at := int64(0)
+	if len(changes) > 0 {
+		at = changes[0].At
+	}
+	b := append(make([]byte, 0, 128*len(changes)+16), '[')
+	b = strconv.AppendInt(b, at, 10)
 	for i := range changes {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = changes[i].append(b)
+		b = changes[i].append(append(b, ','), at)
 	}
 	return append(b, ']')
 }
 
-func (c *Change) append(b []byte) []byte {
+func (c *Change) append(b []byte, at int64) []byte {
 	o := object{append(b, '{')}
-	o.always("at", c.At)
 	o.text("run", string(c.Run))
 	o.text("task", c.Task)
 	o.text("state", string(c.State))
-	o.number("attempt", int64(c.Attempt))
 	o.text("worker", c.Worker)
 	o.number("items", int64(c.Items))
 	o.number("started", c.Started)
@@ -127,6 +128,12 @@ func (c *Change) append(b []byte) []byte {
 	o.text("by", c.By)
 	o.other("wait", c.Wait != nil, c.Wait)
 	o.text("op", c.Op)
+	if c.At != at {
+		o.always("at", c.At)
+	}
+	if c.Attempt != c.usualAttempt() {
+		o.always("attempt", int64(c.Attempt))
+	}
 	return append(o.b, '}')
 }
 

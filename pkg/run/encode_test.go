@@ -52,7 +52,7 @@ func TestRecordsAreEncodedAsEncodingJSONDoes(t *testing.T) {
 	}
 	task, change := run.Task{}, run.Change{}
 	check(task.Encode(), run.StoredTask(task))
-	check(string(run.EncodeChanges([]run.Change{change, change})), []run.Change{change, change})
+	check(string(run.EncodeChanges([]run.Change{change, change})), run.StoredChanges(change, change))
 	for i := range reflect.TypeFor[run.Task]().NumField() {
 		one := run.Task{State: run.TaskQueued}
 		fill(reflect.ValueOf(&one).Elem().Field(i), i)
@@ -63,10 +63,10 @@ func TestRecordsAreEncodedAsEncodingJSONDoes(t *testing.T) {
 	for i := range reflect.TypeFor[run.Change]().NumField() {
 		one := run.Change{At: 5}
 		fill(reflect.ValueOf(&one).Elem().Field(i), i)
-		check(string(run.EncodeChanges([]run.Change{one})), []run.Change{one})
+		check(string(run.EncodeChanges([]run.Change{one})), run.StoredChanges(one))
 		fill(reflect.ValueOf(&change).Elem().Field(i), i)
 	}
-	check(string(run.EncodeChanges([]run.Change{change, {}, change})), []run.Change{change, {}, change})
+	check(string(run.EncodeChanges([]run.Change{change, {}, change})), run.StoredChanges(change, run.Change{}, change))
 	counts := run.Run{}
 	for i := range reflect.TypeFor[run.Counts]().NumField() {
 		fill(reflect.ValueOf(&counts.Counts).Elem().Field(i), i)

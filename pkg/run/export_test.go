@@ -11,3 +11,23 @@ func StoredTask(t Task) any {
 	}
 	return s
 }
+
+// StoredChanges is for encoding/json what EncodeChanges writes.
+func StoredChanges(changes ...Change) any {
+	at := int64(0)
+	if len(changes) > 0 {
+		at = changes[0].At
+	}
+	out := []any{at}
+	for _, c := range changes {
+		s := storedChange{Change: c}
+		if c.At != at {
+			s.At = &c.At
+		}
+		if c.Attempt != c.usualAttempt() {
+			s.Attempt = &c.Attempt
+		}
+		out = append(out, s)
+	}
+	return out
+}

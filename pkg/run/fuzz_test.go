@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -20,6 +21,23 @@ func FuzzTask(f *testing.F) {
 		}
 		two, err := run.ParseTask("a", one.Encode())
 		if diff := cmp.Diff(one, two); err != nil || diff != "" {
+			t.Fatalf("%v\n%s", err, diff)
+		}
+	})
+}
+
+// FuzzChanges does the same for an entry of a run's log.
+func FuzzChanges(f *testing.F) {
+	for _, s := range []string{`[5,{"run":"running"},{"task":"a","state":"queued"}]`, `[5]`, `[]`, `[5,null,{"at":6,"attempt":0}]`, `[5,{"Attempt":1,"task":"a","at":null}]`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		one, err := run.ParseChanges([]byte(text))
+		if err != nil {
+			return
+		}
+		two, err := run.ParseChanges(run.EncodeChanges(one))
+		if diff := cmp.Diff(one, two, cmpopts.EquateEmpty()); err != nil || diff != "" {
 			t.Fatalf("%v\n%s", err, diff)
 		}
 	})

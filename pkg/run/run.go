@@ -346,7 +346,9 @@ func (c *Counts) Add(s TaskState, n int) {
 	}
 }
 
-// Change is one entry of a run's log: what one commit changed, in order.
+// Change is a part of an entry of a run's log, which is what one commit changed,
+// in order. EncodeChanges and ParseChanges say how an entry is stored, the tags
+// are what programs are given.
 type Change struct {
 	// At is Unix milliseconds by the clock of Redis.
 	At int64 `json:"at"`

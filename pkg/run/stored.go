@@ -2,12 +2,14 @@ package run
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 )
 
 // What stands in Redis by the million leaves out what can be told from the
-// rest. The JSON that programs are given, by the tags of Task, leaves out nothing.
+// rest. The JSON that programs are given, by the tags of Task and Change, leaves
+// out nothing.
 
 // usualQueue is that of a stored task which names none.
 const usualQueue = "default"
@@ -20,6 +22,24 @@ type storedTask struct {
 
 	Queue *string `json:"queue,omitempty"`
 	First *int64  `json:"first,omitempty"`
+}
+
+// storedChange is a change as it stands in an entry of the log: without a time
+// when it is that of the entry, and without the attempt when it is the first
+// one of a task.
+type storedChange struct {
+	Change
+
+	At      *int64 `json:"at,omitempty"`
+	Attempt *int   `json:"attempt,omitempty"`
+}
+
+// usualAttempt is that of a stored change which names none.
+func (c *Change) usualAttempt() int {
+	if c.Task == "" {
+		return 0
+	}
+	return 1
 }
 
 // ParseTask reads a record of the tasks hash.
@@ -40,4 +60,36 @@ func ParseTask(id, text string) (Task, error) {
 		return t, fmt.Errorf("read the record of task %s: the state %q is not known", id, t.State)
 	}
 	return t, nil
+}
+
+// ParseChanges reads what EncodeChanges has written.
+func ParseChanges(text []byte) ([]Change, error) {
+	var parts []json.RawMessage
+	if err := json.Unmarshal(text, &parts); err != nil {
+		return nil, err
+	}
+	if len(parts) == 0 {
+		return nil, errors.New("it has no time")
+	}
+	var at int64
+	if err := json.Unmarshal(parts[0], &at); err != nil {
+		return nil, err
+	}
+	changes := make([]Change, len(parts)-1)
+	for i, part := range parts[1:] {
+		var s storedChange
+		if err := json.Unmarshal(part, &s); err != nil {
+			return nil, err
+		}
+		c := &changes[i]
+		*c = s.Change
+		c.At, c.Attempt = at, c.usualAttempt()
+		if s.At != nil {
+			c.At = *s.At
+		}
+		if s.Attempt != nil {
+			c.Attempt = *s.Attempt
+		}
+	}
+	return changes, nil
 }

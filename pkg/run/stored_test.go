@@ -28,6 +28,23 @@ func TestTasksAreStoredWithoutWhatIsUsual(t *testing.T) {
 	}
 }
 
+func TestChangesAreStoredWithoutWhatIsUsual(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		changes []run.Change
+		want    string
+	}{
+		{nil, `[0]`},
+		{[]run.Change{{At: 5, Run: run.Running}, {At: 5, Task: "a", State: run.TaskQueued, Attempt: 1}}, `[5,{"run":"running"},{"task":"a","state":"queued"}]`},
+		{[]run.Change{{At: 5, Task: "a", State: run.TaskRetrying, Attempt: 2}, {At: 5, Task: "b", State: run.TaskSkipped}}, `[5,{"task":"a","state":"retrying","attempt":2},{"task":"b","state":"skipped","attempt":0}]`},
+		{[]run.Change{{At: 5}, {At: 6, Attempt: 1}, {}}, `[5,{},{"at":6,"attempt":1},{"at":0}]`},
+	} {
+		if got := string(run.EncodeChanges(test.changes)); got != test.want {
+			t.Errorf("got %s, want %s", got, test.want)
+		}
+	}
+}
+
 // An older build wrote all that was not empty.
 func TestFullRecordsAreReadToo(t *testing.T) {
 	t.Parallel()
@@ -71,6 +88,27 @@ func TestWhatIsStoredIsReadAsItWas(t *testing.T) {
 					t.Fatalf("%s: %v\n%s", task.Encode(), err, diff)
 				}
 			}
+		}
+		var changes []run.Change
+		for range r.IntN(4) {
+			var c run.Change
+			subset(reflect.ValueOf(&c).Elem(), bits)
+			c.At, c.Attempt, c.Task = r.Int64N(3), r.IntN(3), []string{"", "a"}[r.IntN(2)]
+			changes = append(changes, c)
+			bits = r.Uint64()
+		}
+		got, err := run.ParseChanges(run.EncodeChanges(changes))
+		if diff := cmp.Diff(append([]run.Change{}, changes...), got); diff != "" || err != nil {
+			t.Fatalf("%s: %v\n%s", run.EncodeChanges(changes), err, diff)
+		}
+	}
+}
+
+func TestADamagedEntryIsAnError(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "5", "{}", "[]", `["5"]`, `[5,6]`, `[5,{"attempt":"1"}]`, `[5,{}`, `[{"at":5,"run":"running"}]`} {
+		if got, err := run.ParseChanges([]byte(text)); err == nil {
+			t.Errorf("%s is read as %+v", text, got)
 		}
 	}
 }

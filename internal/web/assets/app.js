@@ -188,7 +188,7 @@ const exchange = (fresh) => {
 const listen = () => {
   const run = root.dataset.run
   if (run) {
-    const events = new EventSource(`${base}/api/v1/runs/${encodeURIComponent(run)}/events?after=${Math.max(0, root.dataset.now - 5000)}`)
+    const events = new EventSource(`${base}/api/v1/runs/${encodeURIComponent(run)}/events?after=${root.dataset.seen}`)
     events.addEventListener('changes', refresh)
     events.addEventListener('end', () => { events.close(); refresh() })
     return
