@@ -122,7 +122,7 @@ func (s *Server) getLog(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if after != "" && !entryForm.MatchString(after) {
 		return nil, badRequest("after is %q, which is no id of an entry", after)
 	}
-	entries, err := s.cfg.Client.Log(r.Context(), id, after, limit, 0)
+	entries, err := s.cfg.Client.History(r.Context(), id, after, limit)
 	out := entryList{Entries: make([]logEntry, len(entries))}
 	for i, e := range entries {
 		out.Entries[i] = logEntry(e)

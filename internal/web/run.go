@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/orchis-run/orchis/internal/api"
@@ -70,7 +71,9 @@ const (
 	mostNodes  = 150 // of a graph before it is folded
 	mostRows   = 300 // of a table
 	mostEvents = 400
-	mostLines  = 1000 // of a log
+	// mostCommits is how much of a run's log is read.
+	mostCommits = 2000
+	mostLines   = 1000 // of a log
 )
 
 func tabs() []string {
@@ -255,7 +258,7 @@ func (s *site) fillTab(ctx context.Context, r *http.Request, p *runPage, m *mode
 		}
 		p.Strip, err = s.strip(ctx, m)
 	case "timeline":
-		if m.log, err = s.history(ctx, p.Run.ID); err == nil {
+		if m.log, err = s.history(ctx, &p.Run); err == nil {
 			p.Timeline = m.timeline(s.now(ctx))
 		}
 	case "jobs":
@@ -263,7 +266,7 @@ func (s *site) fillTab(ctx context.Context, r *http.Request, p *runPage, m *mode
 		p.Shown = min(len(p.Tasks), mostRows)
 		p.Tasks = p.Tasks[:p.Shown]
 	case "events":
-		if m.log, err = s.history(ctx, p.Run.ID); err == nil {
+		if m.log, err = s.history(ctx, &p.Run); err == nil {
 			p.Entries = entries(m.log)
 		}
 	case "definition":
@@ -299,21 +302,9 @@ func (m *model) decorate(g *graph.Graph) {
 }
 
 // history reads the log of a run, the newest part when it is very long.
-func (s *site) history(ctx context.Context, id string) ([]client.LogEntry, error) {
-	var all []client.LogEntry
-	after := ""
-	for range 20 {
-		some, err := s.api.Client().Log(ctx, id, after, 1000, 0)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, some...)
-		if len(some) < 1000 {
-			break
-		}
-		after = some[len(some)-1].ID
-	}
-	return all, nil
+func (s *site) history(ctx context.Context, r *run.Run) ([]client.LogEntry, error) {
+	after := strconv.FormatInt(max(0, r.Version-mostCommits), 10)
+	return s.api.Client().History(ctx, r.ID, after, mostCommits)
 }
 
 func entries(log []client.LogEntry) []entry {

@@ -220,7 +220,7 @@ func (s *site) drawer(ctx context.Context, p *runPage, m *model, path string) (*
 	}
 	var err error
 	if m.log == nil {
-		if m.log, err = s.history(ctx, p.Run.ID); err != nil {
+		if m.log, err = s.history(ctx, &p.Run); err != nil {
 			return nil, err
 		}
 	}

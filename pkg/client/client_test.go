@@ -94,3 +94,36 @@ func TestARunThatHasEndedIsOver(t *testing.T) {
 		}
 	})
 }
+
+// TestALongHistoryIsWhole: a page of the log is short, a history is not.
+func TestALongHistoryIsWhole(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		ctx := t.Context()
+		s, err := redisstore.Open(ctx, redisstore.Config{URL: srv.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		c, err := client.Open(ctx, client.Config{URL: srv.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		for v := range int64(250) {
+			if res, err := s.Commit(ctx, 0, []wire.Commit{{Run: "r", Version: v, Log: []byte(`[5,{"task":"a","state":"queued"}]`)}}); err != nil || res[0].Err != nil {
+				t.Fatal(res, err)
+			}
+		}
+		for _, want := range []struct {
+			after      string
+			most, many int
+			last       string
+		}{{"", 1000, 250, "250"}, {"", 120, 120, "120"}, {"30", 1000, 220, "250"}, {"250", 1000, 0, ""}} {
+			got, err := c.History(ctx, "r", want.after, want.most)
+			if err != nil || len(got) != want.many || len(got) > 0 && got[len(got)-1].ID != want.last {
+				t.Errorf("after %q, at most %d: %d entries, %v", want.after, want.most, len(got), err)
+			}
+		}
+	})
+}

@@ -63,6 +63,21 @@ func (c *Client) Log(ctx context.Context, runID, after string, count int, block 
 	return c.store.Log(ctx, runID, after, count, block)
 }
 
+// History returns entries of a run's log after one ("" is the beginning), as many
+// as there are, at most so many.
+func (c *Client) History(ctx context.Context, runID, after string, most int) ([]LogEntry, error) {
+	var all []LogEntry
+	for len(all) < most {
+		some, err := c.store.Log(ctx, runID, after, most-len(all), 0)
+		if err != nil || len(some) == 0 {
+			return all, err
+		}
+		all = append(all, some...)
+		after = some[len(some)-1].ID
+	}
+	return all, nil
+}
+
 // Over reports whether a run has ended and its log says no more after an entry.
 // It says so by itself, unless it was lost, or was read to its end before.
 func (c *Client) Over(ctx context.Context, runID, after string) (bool, error) {
