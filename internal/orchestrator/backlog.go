@@ -24,9 +24,9 @@ type turns struct {
 // usualTurns lets others wait some 5 ms.
 func usualTurns() turns { return turns{many: 50, alone: batch, portion: 50} }
 
-// readAhead and readBytes bound what is kept in memory of what was read.
+// mostAhead and readBytes bound what is kept in memory of what was read.
 const (
-	readAhead = 4000
+	mostAhead = 4000
 	readBytes = 16 << 20
 )
 
@@ -91,13 +91,16 @@ func (b *backlog) take(n int) *todo {
 	return t
 }
 
-// without leaves out what is in the backlog already: it was delivered long ago
-// and looks as if somebody had left it behind.
-func (b *backlog) without(events []wire.Event) []wire.Event {
-	if b.events == 0 || len(events) == 0 {
-		return events
+// without leaves out what is in the backlog already, or was just read: it was
+// delivered long ago and looks as if somebody had left it behind.
+func (b *backlog) without(events, read []wire.Event) []wire.Event {
+	if len(events) == 0 {
+		return nil
 	}
 	known := map[string]bool{}
+	for i := range read {
+		known[read[i].ID] = true
+	}
 	for _, t := range b.order {
 		for i := range t.events {
 			known[t.events[i].ID] = true
@@ -110,8 +113,8 @@ func (b *backlog) without(events []wire.Event) []wire.Event {
 func (pt *partition) read(ctx context.Context, block time.Duration) ([]wire.Event, error) {
 	var all []wire.Event
 	bytes := pt.behind.bytes
-	for pt.behind.events+len(all) < readAhead && bytes < readBytes {
-		some, err := pt.o.store.ReadEvents(ctx, pt.p, pt.o.cfg.Name, readBatch, block)
+	for pt.behind.events+len(all) < mostAhead && bytes < readBytes {
+		some, err := pt.readSome(ctx, block)
 		if err != nil && len(all) == 0 {
 			return nil, err
 		}
@@ -130,6 +133,39 @@ func (pt *partition) read(ctx context.Context, block time.Duration) ([]wire.Even
 		block = 0
 	}
 	return all, nil
+}
+
+// busyFrom is the number of events from which more are sure to come.
+const busyFrom = 16
+
+// reading is a read that goes on while events are dealt with.
+type reading struct {
+	done   chan struct{} // closed when it is over
+	events []wire.Event
+	err    error
+}
+
+// readAhead takes events while others are dealt with. The next read has them.
+func (pt *partition) readAhead(ctx context.Context) {
+	r := &reading{done: make(chan struct{})}
+	pt.ahead = r
+	go func() {
+		defer close(r.done)
+		r.events, r.err = pt.o.store.ReadEvents(ctx, pt.p, pt.o.cfg.Name, readBatch, 0)
+	}()
+}
+
+// readSome returns what was read ahead, or what is there now; with nothing
+// there it waits, at most for block.
+func (pt *partition) readSome(ctx context.Context, block time.Duration) ([]wire.Event, error) {
+	if r := pt.ahead; r != nil {
+		pt.ahead = nil
+		<-r.done
+		if r.err != nil || len(r.events) > 0 {
+			return r.events, r.err
+		}
+	}
+	return pt.o.store.ReadEvents(ctx, pt.p, pt.o.cfg.Name, readBatch, block)
 }
 
 // deal deals with events: those of runs with little to do first, then a portion

@@ -2,14 +2,14 @@ package orchestrator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/orchis-run/orchis/internal/engine"
 	"github.com/orchis-run/orchis/internal/wire"
 )
 
-// together is how many runs are stepped while those before them are on their
-// way to Redis.
+// together is how many runs are committed at once, while others are stepped.
 const together = 64
 
 // drive steps runs and commits until nobody has changed them in between.
@@ -30,33 +30,45 @@ func (pt *partition) drive(ctx context.Context, order []*todo) error {
 }
 
 // pass steps and commits each run once and returns those in conflict. Some are
-// stepped while those before them are being committed.
+// stepped while those before them are being committed, one commit of each side
+// of the partition at a time.
 func (pt *partition) pass(ctx context.Context, order []*todo) ([]*todo, error) {
+	var sides [wire.Sides][]*todo
+	for _, t := range order {
+		side := wire.Side(t.id)
+		sides[side] = append(sides[side], t)
+	}
 	var again []*todo
-	var under *change
-	for len(order) > 0 {
-		n := min(together, len(order))
-		c, err := pt.change(ctx, order[:n])
-		order = order[n:]
-		if under != nil {
-			refused, landErr := pt.land(ctx, under)
-			if landErr != nil {
-				return nil, landErr
-			}
+	var under [wire.Sides]*change
+	land := func(side int) (err error) {
+		if c := under[side]; c != nil {
+			under[side] = nil
+			var refused []*todo
+			refused, err = pt.land(ctx, c)
 			again = append(again, refused...)
 		}
-		if err != nil {
-			return nil, err
-		}
-		under = c
-		if len(order) > 0 {
-			go c.save(ctx, pt)
-		} else {
-			c.save(ctx, pt)
+		return err
+	}
+	var err error
+	for left := len(order); left > 0 && err == nil; {
+		for side := range sides {
+			n := min(together, len(sides[side]))
+			if n == 0 || err != nil {
+				continue
+			}
+			var c *change
+			c, err = pt.change(ctx, sides[side][:n])
+			sides[side], left = sides[side][n:], left-n
+			if err = errors.Join(err, land(side)); err == nil {
+				under[side] = c
+				c.begin(ctx, pt, left == 0)
+			}
 		}
 	}
-	refused, err := pt.land(ctx, under)
-	return append(again, refused...), err
+	for side := range under {
+		err = errors.Join(err, land(side))
+	}
+	return again, err
 }
 
 // change is what some runs are to become.
@@ -87,6 +99,15 @@ func (pt *partition) change(ctx context.Context, order []*todo) (*change, error)
 	}
 	ch.commits = ch.commits[:len(ch.who)]
 	return ch, nil
+}
+
+// begin commits a change, in the background unless it is the last.
+func (ch *change) begin(ctx context.Context, pt *partition, last bool) {
+	if last || !pt.o.concurrent {
+		ch.save(ctx, pt)
+	} else {
+		go ch.save(ctx, pt)
+	}
 }
 
 // save commits a change. It touches nothing of the partition's.

@@ -127,7 +127,7 @@ func TestASmallRunOvertakesALargeOne(t *testing.T) {
 	deal("small-0..small-0 large-0..large-49", append(numbered("large", 0, 500), numbered("small", 0, 1)...)...)
 	deal("small-1..small-1 large-50..large-99", append(numbered("large", 500, 501), numbered("small", 1, 2)...)...)
 	deal("large-100..large-299", numbered("other", 0, 300)...)
-	if left := pt.behind.without(append(numbered("large", 299, 302), numbered("small", 2, 3)...)); len(left) != 2 || left[0].ID != "large-299" || left[1].ID != "small-2" {
+	if left := pt.behind.without(append(numbered("large", 299, 302), numbered("small", 2, 4)...), numbered("small", 3, 4)); len(left) != 2 || left[0].ID != "large-299" || left[1].ID != "small-2" {
 		t.Errorf("left behind by others are %v", left)
 	}
 	deal("other-0..other-199")

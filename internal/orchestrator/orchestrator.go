@@ -119,7 +119,10 @@ type Orchestrator struct {
 	trouble  map[string]error // of what is done, by its name
 	pressure string           // why submissions are rejected now
 	draining bool
-	versions versions // of handlers
+	// concurrent lets a partition have commits and a read under way while it steps
+	// runs.
+	concurrent bool
+	versions   versions // of handlers
 }
 
 // New returns an orchestrator on a store.
@@ -138,7 +141,7 @@ func New(store Store, cfg Config, log *zap.Logger) (*Orchestrator, error) {
 	o := &Orchestrator{
 		cfg: cfg, store: store, loader: loader, owned: map[int]bool{},
 		clock: time.Now, sleep: pause, nonce: rand.Uint64, turns: usualTurns(),
-		log: log.With(zap.String("orchestrator", cfg.Name)),
+		log: log.With(zap.String("orchestrator", cfg.Name)), concurrent: true,
 	}
 	o.aside.accept = o.accept
 	return o, nil

@@ -41,6 +41,8 @@ type partition struct {
 	// next is when the next timer is due, as far as is known: as of looked, and
 	// of our commits since.
 	next, looked time.Time
+	// ahead is a read that goes on; nil for none.
+	ahead *reading
 	// events are those of the step that is going on.
 	events []engine.Event
 }
@@ -99,9 +101,12 @@ func (pt *partition) round(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		left = pt.behind.without(left)
+		left = pt.behind.without(left, events)
 		o.cfg.Observer.Read(left, true)
 		events = append(left, events...)
+	}
+	if o.concurrent && len(events) >= busyFrom && pt.ahead == nil && pt.behind.events == 0 {
+		pt.readAhead(context.WithoutCancel(ctx))
 	}
 	if err := pt.deal(context.WithoutCancel(ctx), events); err != nil {
 		return err
@@ -157,6 +162,10 @@ func (pt *partition) renew(ctx context.Context) error {
 	clear(pt.runs)
 	pt.size = 0
 	pt.behind, pt.looked = backlog{}, time.Time{}
+	if pt.ahead != nil { // another owner's, or claimed below
+		<-pt.ahead.done
+		pt.ahead = nil
+	}
 	o.forgetNewborn(pt.p)
 	if !has {
 		o.log.Info("partition lost to another orchestrator", zap.Int("partition", pt.p))

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/orchis-run/orchis/internal/wire"
 )
 
 // clusterPartitions is the number of partitions on a new Cluster: enough for
@@ -24,9 +26,9 @@ func (t *target) partitions() int {
 }
 
 // poolSize is the number of connections (to each node): two readers may wait in
-// each partition, a worker's or an orchestrator's, one watches its mark, and
-// others must not have to wait for them.
-func poolSize(partitions int) int { return 32 + 3*partitions }
+// each partition, a worker's or an orchestrator's, each of its marks is watched,
+// and others must not have to wait for them.
+func poolSize(partitions int) int { return 32 + (2+wire.Sides)*partitions }
 
 // connect makes a client. A command that the client sends again could count
 // twice, so it never does; callers retry what they know to be harmless.

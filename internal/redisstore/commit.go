@@ -29,6 +29,35 @@ func (s *Store) Commit(ctx context.Context, p int, changes []wire.Commit) ([]wir
 	if err != nil {
 		return nil, err
 	}
+	if onlyNew(changes) {
+		return s.commitAll(ctx, p, 0, changes)
+	}
+	results := make([]wire.CommitResult, len(changes))
+	for side := range wire.Sides {
+		var some []wire.Commit
+		var places []int
+		for i := range changes {
+			if wire.Side(changes[i].Run) == side {
+				some, places = append(some, changes[i]), append(places, i)
+			}
+		}
+		if len(some) == len(changes) {
+			return s.commitAll(ctx, p, side, changes)
+		}
+		part, err := s.commitAll(ctx, p, side, some)
+		if err != nil {
+			return nil, err
+		}
+		for k, i := range places {
+			results[i] = part[k]
+		}
+	}
+	return results, nil
+}
+
+// commitAll applies changes of one side, or such that only create runs, in as
+// many transactions as it takes.
+func (s *Store) commitAll(ctx context.Context, p, side int, changes []wire.Commit) ([]wire.CommitResult, error) {
 	var results []wire.CommitResult
 	for len(changes) > 0 {
 		n, size := 0, 0
@@ -36,7 +65,7 @@ func (s *Store) Commit(ctx context.Context, p int, changes []wire.Commit) ([]wir
 			size += weight(&changes[n])
 			n++
 		}
-		part, err := s.commitSome(ctx, p, changes[:n])
+		part, err := s.commitSome(ctx, p, side, changes[:n])
 		if err != nil {
 			return nil, fmt.Errorf("commit %d changes: %w", n, err)
 		}
@@ -53,15 +82,15 @@ func weight(c *wire.Commit) int { return 1 + len(c.Tasks)/2 + len(c.Tickets) + l
 // refuses the transaction when anything of it has changed since. All goes
 // through one connection: one that breaks takes its watch with it, and is not
 // replaced.
-func (s *Store) commitSome(ctx context.Context, p int, changes []wire.Commit) ([]wire.CommitResult, error) {
-	m, creates := &s.marks[p], onlyNew(changes)
+func (s *Store) commitSome(ctx context.Context, p, side int, changes []wire.Commit) ([]wire.CommitResult, error) {
+	m, creates := s.markOf(p, side), onlyNew(changes)
 	if !creates {
 		m.turn.Lock()
 		defer m.turn.Unlock()
 	}
-	era, node := m.now(), ""
+	eras, node := s.eras(p), ""
 	for range commitTries {
-		a, err := s.attempt(ctx, p, creates, node)
+		a, err := s.attempt(ctx, p, side, creates, node)
 		if err != nil {
 			return nil, err
 		}
@@ -69,7 +98,7 @@ func (s *Store) commitSome(ctx context.Context, p int, changes []wire.Commit) ([
 		switch {
 		case creates:
 			letGo(ctx, a.conn)
-			m.born(era, a.made)
+			s.born(p, eras, a.made)
 		case err == nil && a.unchanged:
 			m.keep(a.conn, a.watched, a.made)
 		default:
@@ -113,6 +142,8 @@ type attempt struct {
 	*Store
 
 	p    int
+	mark *mark
+	key  string // of the mark
 	conn *redis.Conn
 	// creates says that no run is changed that was there, and so the mark is not;
 	// watched that the connection has watched it since our commit before.
@@ -137,10 +168,10 @@ type written struct {
 }
 
 // attempt finds a connection: that which watches the mark, if there is one.
-func (s *Store) attempt(ctx context.Context, p int, creates bool, node string) (*attempt, error) {
-	a := &attempt{Store: s, p: p, creates: creates}
+func (s *Store) attempt(ctx context.Context, p, side int, creates bool, node string) (*attempt, error) {
+	a := &attempt{Store: s, p: p, mark: s.markOf(p, side), key: s.markKey(p, side), creates: creates}
 	if !creates {
-		a.conn = s.marks[p].take(ctx)
+		a.conn = a.mark.take(ctx)
 	}
 	if a.watched = a.conn != nil; a.watched {
 		return a, nil

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/orchis-run/orchis/internal/wire"
 )
 
 // deleteAtOnce is how many runs are deleted by the same few commands.
@@ -134,7 +136,9 @@ func (s *Store) deleteRecords(ctx context.Context, p int, all []doomed) error {
 	for _, key := range []string{s.begun(p), s.done(p), s.retained(p), s.active(p)} {
 		pipe.ZRem(ctx, key, ids...)
 	}
-	pipe.Set(ctx, s.markKey(p), s.sign(), 0)
+	for side := range wire.Sides {
+		pipe.Set(ctx, s.markKey(p, side), s.sign(), 0)
+	}
 	_, err := pipe.Exec(ctx)
 	return err
 }

@@ -94,9 +94,9 @@ func (s *Store) doneBytes(p int) string { return s.base(p) + "done:bytes" }
 // owner is a string: the orchestrator that looks after the partition; expires.
 func (s *Store) owner(p int) string { return s.base(p) + "owner" }
 
-// markKey is a string that each commit of a run that is there replaces, and the
-// deletion of runs: see mark.
-func (s *Store) markKey(p int) string { return s.base(p) + "mark" }
+// markKey is a string, for each side of the partition, that each commit of a run
+// that is there replaces, and the deletion of runs: see mark.
+func (s *Store) markKey(p, side int) string { return s.base(p) + "mark:" + strconv.Itoa(side) }
 
 // dead is a stream: what nobody can read or do, about 10,000 at most.
 func (s *Store) dead(p int) string { return s.base(p) + "dead" }

@@ -8,12 +8,15 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/orchis-run/orchis/internal/wire"
 )
 
-// mark is what a store knows of the versions of a partition's runs.
+// mark is what a store knows of the versions of runs: those on one side of a
+// partition.
 //
 // Whoever changes runs that are there, or deletes them, replaces the text of
-// the partition's mark in the same transaction. As long as one connection has
+// the mark in the same transaction. As long as one connection has
 // watched it from our newest commit on, and our next one is let through, nobody
 // else has done anything in between: the versions are those that we wrote. So
 // who alone drives a partition asks Redis for nothing before it commits, and
@@ -95,25 +98,38 @@ func (m *mark) learn(run string, version int64) {
 	m.young[run] = version
 }
 
-// now is the era.
-func (m *mark) now() uint64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.era
+// markOf is that of a side of a partition.
+func (s *Store) markOf(p, side int) *mark { return &s.marks[p*wire.Sides+side] }
+
+// eras are those of a partition's marks.
+func (s *Store) eras(p int) (eras [wire.Sides]uint64) {
+	for side := range eras {
+		m := s.markOf(p, side)
+		m.mu.Lock()
+		eras[side] = m.era
+		m.mu.Unlock()
+	}
+	return eras
 }
 
-// born notes runs that were created, if nothing was forgotten since before
-// that: who changed one of them in the meantime was this store.
-func (m *mark) born(era uint64, made []*written) {
+// born notes runs that were created, see mark.born.
+func (s *Store) born(p int, eras [wire.Sides]uint64, made []*written) {
+	for _, w := range made {
+		side := wire.Side(w.run)
+		s.markOf(p, side).born(eras[side], w)
+	}
+}
+
+// born notes a run that was created, if nothing was forgotten since before
+// that: who changed it in the meantime was this store.
+func (m *mark) born(era uint64, w *written) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, w := range made {
-		if m.era != era {
-			return
-		}
-		if _, known := m.version(w.run); !known && w.result.Err == nil {
-			m.learn(w.run, w.version)
-		}
+	if m.era != era {
+		return
+	}
+	if _, known := m.version(w.run); !known && w.result.Err == nil {
+		m.learn(w.run, w.version)
 	}
 }
 

@@ -42,6 +42,14 @@ func change(r string, version int64, text string) wire.Commit {
 	}
 }
 
+// beside is a name for a run on the same side as "r".
+func beside(name string) string {
+	for wire.Side(name) != wire.Side("r") {
+		name += "."
+	}
+	return name
+}
+
 // driving is a store that has committed a run three times and so knows it, and
 // another.
 func driving(t *testing.T, srv redistest.Server, hooks ...redis.Hook) (s, other *redisstore.Store, r string) {
@@ -76,14 +84,14 @@ func TestWhoDrivesAloneAsksForNothing(t *testing.T) {
 		}
 	}
 	commit(change(r, 3, "ours"))
-	commit(aCommit("new", 0))
-	must[[]wire.CommitResult](t)(other.Commit(t.Context(), 0, []wire.Commit{aCommit("theirs", 0)}))
-	commit(change(r, 4, "ours"), change("new", 1, "ours"))
+	commit(aCommit(beside("new"), 0))
+	must[[]wire.CommitResult](t)(other.Commit(t.Context(), 0, []wire.Commit{aCommit(beside("theirs"), 0)}))
+	commit(change(r, 4, "ours"), change(beside("new"), 1, "ours"))
 	if want := []string{"multi", "watch", "multi", "multi"}; fmt.Sprint(hook.first) != fmt.Sprint(want) {
 		t.Errorf("the round trips were %v, want %v", hook.first, want)
 	}
-	commit(change("theirs", 1, "ours"))
-	commit(change("theirs", 2, "ours"))
+	commit(change(beside("theirs"), 1, "ours"))
+	commit(change(beside("theirs"), 2, "ours"))
 	if want := []string{"watch", "multi", "multi"}; fmt.Sprint(hook.first[4:]) != fmt.Sprint(want) {
 		t.Errorf("the round trips for a run of somebody else's were %v, want %v", hook.first[4:], want)
 	}
@@ -120,10 +128,10 @@ func TestWhoDrivesNoticesOthers(t *testing.T) {
 				}
 			},
 		},
-		"changed another run": {do: func(t *testing.T, other *redisstore.Store, _ string) {
+		"changed other runs": {do: func(t *testing.T, other *redisstore.Store, _ string) {
 			t.Helper()
 			for v := range int64(2) {
-				must[[]wire.CommitResult](t)(other.Commit(t.Context(), 0, []wire.Commit{change("else", v, "theirs")}))
+				must[[]wire.CommitResult](t)(other.Commit(t.Context(), 0, []wire.Commit{change(beside("else"), v, "theirs"), change("r1", v, "theirs")}))
 			}
 		}},
 		"deleted the run": {
@@ -165,7 +173,7 @@ func TestWhoDrivesNoticesOthers(t *testing.T) {
 		},
 		"put back an older mark": {do: func(t *testing.T, other *redisstore.Store, _ string) { // as a replica that is behind does
 			t.Helper()
-			ok(t, other.Client().Set(t.Context(), "orchis:{0}:mark", "older", 0).Err())
+			ok(t, other.Client().Set(t.Context(), fmt.Sprint("orchis:{0}:mark:", wire.Side("r")), "older", 0).Err())
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -316,15 +324,15 @@ func TestBornBeforeTheWatch(t *testing.T) {
 			must[[]wire.CommitResult](t)(other.Commit(t.Context(), 0, []wire.Commit{change("r", 0, "theirs")}))
 			for v := range int64(2) {
 				if watched {
-					must[[]wire.CommitResult](t)(s.Commit(t.Context(), 0, []wire.Commit{change("mine", v, "ours")}))
+					must[[]wire.CommitResult](t)(s.Commit(t.Context(), 0, []wire.Commit{change(beside("mine"), v, "ours")}))
 				}
 			}
 			hook.do = func() { // the child is there; somebody changes it, then we watch, then we hear of it
-				must[[]wire.CommitResult](t)(other.Commit(t.Context(), 0, []wire.Commit{change("child", 1, "theirs")}))
+				must[[]wire.CommitResult](t)(other.Commit(t.Context(), 0, []wire.Commit{change(beside("child"), 1, "theirs")}))
 				must[[]wire.CommitResult](t)(s.Commit(t.Context(), 0, []wire.Commit{change("r", 1, "ours")}))
 			}
 			hook.armed.Store(true)
-			must[[]wire.CommitResult](t)(s.Commit(t.Context(), 0, []wire.Commit{change("child", 0, "ours")}))
+			must[[]wire.CommitResult](t)(s.Commit(t.Context(), 0, []wire.Commit{change(beside("child"), 0, "ours")}))
 			isTheirs(t, s)
 		})
 	}
@@ -334,8 +342,8 @@ func TestBornBeforeTheWatch(t *testing.T) {
 // taken for ours.
 func isTheirs(t *testing.T, s *redisstore.Store) {
 	t.Helper()
-	res := must[[]wire.CommitResult](t)(s.Commit(t.Context(), 0, []wire.Commit{change("child", 1, "ours")}))
-	stored := must[*wire.Stored](t)(s.Load(t.Context(), "child"))
+	res := must[[]wire.CommitResult](t)(s.Commit(t.Context(), 0, []wire.Commit{change(beside("child"), 1, "ours")}))
+	stored := must[*wire.Stored](t)(s.Load(t.Context(), beside("child")))
 	if !errors.Is(res[0].Err, wire.ErrConflict) || stored.Outputs["a"] != `"theirs"` {
 		t.Errorf("the commit gives %+v, stored is %+v", res, stored)
 	}
@@ -351,7 +359,7 @@ func TestBornBeforeTheWatchWithinACommit(t *testing.T) {
 	changed, kept, born := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	created := &afterCommit{}
 	created.do = func() {
-		must[[]wire.CommitResult](t)(other.Commit(t.Context(), 0, []wire.Commit{change("child", 1, "theirs")}))
+		must[[]wire.CommitResult](t)(other.Commit(t.Context(), 0, []wire.Commit{change(beside("child"), 1, "theirs")}))
 		close(changed)
 		<-kept
 	}
@@ -359,7 +367,7 @@ func TestBornBeforeTheWatchWithinACommit(t *testing.T) {
 		created.armed.Store(true)
 		go func() {
 			defer close(born)
-			if _, err := s.Commit(t.Context(), 0, []wire.Commit{change("child", 0, "ours")}); err != nil {
+			if _, err := s.Commit(t.Context(), 0, []wire.Commit{change(beside("child"), 0, "ours")}); err != nil {
 				t.Errorf("the creation gives %v", err)
 			}
 		}()

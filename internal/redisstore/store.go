@@ -17,6 +17,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
+
+	"github.com/orchis-run/orchis/internal/wire"
 )
 
 // Config says which Redis is meant.
@@ -46,7 +48,7 @@ type Store struct {
 	redundant  bool // a master can be lost
 	epoch      atomic.Pointer[string]
 	onError    func(class string)
-	marks      []mark // by partition
+	marks      []mark // by partition and side
 	signs      signs
 }
 
@@ -110,7 +112,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	epoch := meta["epoch"]
 	switch old := s.epoch.Swap(&epoch); {
 	case old == nil:
-		s.partitions, s.marks = n, make([]mark, n)
+		s.partitions, s.marks = n, make([]mark, n*wire.Sides)
 	case n != s.partitions: // others read it all the time
 		s.epoch.Store(old)
 		return fmt.Errorf("there are %d partitions now where there were %d: start this program again", n, s.partitions)

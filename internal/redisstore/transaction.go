@@ -111,13 +111,13 @@ func (t *transaction) exec() ([]any, error) {
 	text := ""
 	if !t.creates {
 		text = t.sign()
-		t.do("SET", t.markKey(t.p), text)
+		t.do("SET", t.key, text)
 	}
 	exec := t.pipe.Do(t.ctx, "EXEC")
 	var mark *redis.StringCmd
 	if !t.creates {
-		_ = t.pipe.Do(t.ctx, "WATCH", t.markKey(t.p))
-		mark = t.pipe.Get(t.ctx, t.markKey(t.p))
+		_ = t.pipe.Do(t.ctx, "WATCH", t.key)
+		mark = t.pipe.Get(t.ctx, t.key)
 	}
 	cmds, _ := t.pipe.Exec(t.ctx)
 	replies, err := exec.Slice()

@@ -25,7 +25,6 @@ type found struct {
 // watch reads what changes depend on, and has Redis notice when it changes. It
 // asks for nothing that is known.
 func (a *attempt) watch(ctx context.Context, changes []wire.Commit) (*found, error) {
-	m := &a.marks[a.p]
 	f := &found{
 		known: make(map[string]int64, len(changes)), versions: map[string]*redis.StringCmd{}, changed: make(map[string]int64, len(changes)),
 		blobs: map[string]*redis.IntCmd{}, held: map[[2]string]*redis.StringCmd{}, kept: map[[2]string]string{},
@@ -34,7 +33,7 @@ func (a *attempt) watch(ctx context.Context, changes []wire.Commit) (*found, err
 	keys[0] = "WATCH"
 	for i := range changes {
 		c := &changes[i]
-		if v, known := m.known(c.Run); known && a.watched {
+		if v, known := a.mark.known(c.Run); known && a.watched {
 			f.known[c.Run] = v
 		} else {
 			keys = append(keys, a.run(a.p, c.Run))

@@ -6,6 +6,7 @@ package wire
 import (
 	"encoding/json"
 	"errors"
+	"hash/fnv"
 	"time"
 
 	"github.com/orchis-run/orchis/pkg/run"
@@ -294,6 +295,17 @@ type Commit struct {
 	// RetainFor is how long a run that is Done is kept, in milliseconds; 0
 	// leaves it to the orchestrators.
 	RetainFor int64
+}
+
+// Sides is how many commits of a partition may be on their way at once.
+const Sides = 2
+
+// Side is on which side of its partition a run is, from 0 on. Commits of runs
+// that are not on the same side do not get into each other's way.
+func Side(run string) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(run))
+	return int(h.Sum32()>>16) % Sides // the partition is told by the other end
 }
 
 // Artifact is a file that a run refers to.
