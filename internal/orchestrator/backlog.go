@@ -155,6 +155,14 @@ func (pt *partition) readAhead(ctx context.Context) {
 	}()
 }
 
+// endReading leaves what was read ahead to whoever claims it.
+func (pt *partition) endReading() {
+	if pt.ahead != nil {
+		<-pt.ahead.done
+		pt.ahead = nil
+	}
+}
+
 // readSome returns what was read ahead, or what is there now; with nothing
 // there it waits, at most for block.
 func (pt *partition) readSome(ctx context.Context, block time.Duration) ([]wire.Event, error) {

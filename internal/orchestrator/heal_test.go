@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -277,6 +278,56 @@ func TestATicketNobodyWaitsForGoes(t *testing.T) {
 		srv.Do(t, "SADD", "orchis:{0}:queues", "default")
 		if got, err := s.store.ReadTickets(t.Context(), 0, []string{"default"}, "dead", 2, 0); err != nil || len(got) != 2 {
 			t.Fatal(got, err)
+		}
+		s.quiet()
+	})
+}
+
+// lossy is a store that loses the reply to a command now and then.
+type lossy struct {
+	Store
+
+	commits, reads atomic.Int64 // how many more are lost
+}
+
+var errLost = errors.New("read tcp: connection reset by peer")
+
+func (l *lossy) Commit(ctx context.Context, p int, changes []wire.Commit) ([]wire.CommitResult, error) {
+	res, err := l.Store.Commit(ctx, p, changes)
+	if changes[0].Version > 0 && l.commits.Add(-1) >= 0 {
+		return nil, errLost
+	}
+	return res, err
+}
+
+func (l *lossy) ReadEvents(ctx context.Context, p int, consumer string, count int, block time.Duration) ([]wire.Event, error) {
+	got, err := l.Store.ReadEvents(ctx, p, consumer, count, block)
+	if len(got) > 0 && l.reads.Add(-1) >= 0 {
+		return nil, errLost
+	}
+	return got, err
+}
+
+// TestAnOwnerTakesUpWhatItLost: events whose commit or whose reading failed are
+// dealt with as soon as Redis answers again, and not when they look abandoned.
+func TestAnOwnerTakesUpWhatItLost(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s := newSite(t, srv)
+		s.lease = time.Hour
+		o := s.orchestrator("o")
+		o.cfg.Ownership = time.Hour
+		store := &lossy{Store: o.store}
+		store.commits.Store(1)
+		store.reads.Store(2)
+		o.store = store
+		s.start(o.Run)
+		s.worker("w")
+		for range 3 {
+			s.ended(s.submit(diamond), run.Succeeded)
+		}
+		if store.commits.Load() >= 0 || store.reads.Load() >= 0 {
+			t.Error("nothing was lost")
 		}
 		s.quiet()
 	})

@@ -41,6 +41,8 @@ type partition struct {
 	// next is when the next timer is due, as far as is known: as of looked, and
 	// of our commits since.
 	next, looked time.Time
+	// unsure says that events may have been read and not dealt with.
+	unsure bool
 	// ahead is a read that goes on; nil for none.
 	ahead *reading
 	// events are those of the step that is going on.
@@ -61,8 +63,18 @@ func newPartition(o *Orchestrator, p int) *partition {
 	return &partition{o: o, p: p, runs: map[string]*live{}, programs: map[string]*engine.Program{}, suspects: map[string]time.Time{}, unreadable: map[string]bool{}}
 }
 
-// round renews the ownership and deals with what has happened.
+// round does what there is to do. After an error nobody knows what was read and
+// what was committed: it is taken up anew.
 func (pt *partition) round(ctx context.Context) error {
+	err := pt.turn(ctx)
+	if err != nil {
+		pt.unsure = true
+	}
+	return err
+}
+
+// turn renews the ownership and deals with what has happened.
+func (pt *partition) turn(ctx context.Context) error {
 	o := pt.o
 	if o.clock().Sub(pt.renewed) > o.cfg.Ownership/3 {
 		if err := pt.renew(ctx); err != nil {
@@ -72,6 +84,11 @@ func (pt *partition) round(ctx context.Context) error {
 	if !o.owns(pt.p) {
 		o.sleep(ctx, o.cfg.Ownership/5)
 		return nil
+	}
+	if pt.unsure {
+		if err := pt.takeUp(ctx); err != nil {
+			return err
+		}
 	}
 	due, err := pt.due(ctx)
 	if err != nil {
@@ -143,8 +160,7 @@ func (pt *partition) expectTimer(t wire.Timer) {
 	}
 }
 
-// renew takes or keeps the partition. Having taken it, the orchestrator goes
-// on with the events its predecessor has left.
+// renew takes or keeps the partition.
 func (pt *partition) renew(ctx context.Context) error {
 	o := pt.o
 	had := o.owns(pt.p)
@@ -159,21 +175,32 @@ func (pt *partition) renew(ctx context.Context) error {
 	if has == had {
 		return nil
 	}
+	pt.drop()
+	pt.unsure = has
+	if has {
+		o.log.Info("partition taken over", zap.Int("partition", pt.p))
+	} else {
+		o.log.Info("partition lost to another orchestrator", zap.Int("partition", pt.p))
+	}
+	return nil
+}
+
+// drop forgets what is in memory of runs and events.
+func (pt *partition) drop() {
 	clear(pt.runs)
 	pt.size = 0
 	pt.behind, pt.looked = backlog{}, time.Time{}
-	if pt.ahead != nil { // another owner's, or claimed below
-		<-pt.ahead.done
-		pt.ahead = nil
-	}
-	o.forgetNewborn(pt.p)
-	if !has {
-		o.log.Info("partition lost to another orchestrator", zap.Int("partition", pt.p))
-		return nil
-	}
+	pt.endReading()
+	pt.o.forgetNewborn(pt.p)
+}
+
+// takeUp goes on with events that were read and not dealt with: by a predecessor,
+// or here, when something went wrong.
+func (pt *partition) takeUp(ctx context.Context) error {
+	pt.drop()
 	left := 0
 	for {
-		events, err := o.store.ClaimEvents(ctx, pt.p, o.cfg.Name, time.Millisecond, batch)
+		events, err := pt.o.store.ClaimEvents(ctx, pt.p, pt.o.cfg.Name, time.Millisecond, batch)
 		if err != nil {
 			return err
 		}
@@ -181,12 +208,15 @@ func (pt *partition) renew(ctx context.Context) error {
 			break
 		}
 		left += len(events)
-		o.cfg.Observer.Read(events, true)
+		pt.o.cfg.Observer.Read(events, true)
 		if err := pt.process(context.WithoutCancel(ctx), events, nil); err != nil {
 			return err
 		}
 	}
-	o.log.Info("partition taken over", zap.Int("partition", pt.p), zap.Int("events", left))
+	pt.unsure = false
+	if left > 0 {
+		pt.o.log.Info("events taken up that had been left", zap.Int("partition", pt.p), zap.Int("events", left))
+	}
 	return nil
 }
 
@@ -194,6 +224,7 @@ func (pt *partition) giveBack(ctx context.Context) {
 	if !pt.o.owns(pt.p) {
 		return
 	}
+	pt.endReading() // the next owner claims what was read before it
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	if err := pt.o.store.Disown(ctx, pt.p, pt.o.cfg.Name); err != nil {
