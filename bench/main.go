@@ -20,6 +20,7 @@ const (
 	bullName  = "BullMQ, chain of 10"
 	everysec  = "chain of 10, AOF everysec"
 	always    = "chain of 10, AOF always"
+	divided   = "chain of 10, 2 partitions"
 )
 
 func main() {
@@ -90,11 +91,12 @@ func (b *bench) start(ctx context.Context) (err error) {
 		return err
 	}
 	b.kept = map[string]*installation{}
-	for name, aof := range map[string]string{everysec: "everysec", always: "always"} {
-		if name == always && !b.report.full {
+	for name, s := range map[string]setup{everysec: {aof: "everysec"}, always: {aof: "always"}, divided: {aof: "off", partitions: 2}} {
+		if name != everysec && !b.report.full {
 			continue
 		}
-		if b.kept[name], err = install(ctx, b.dir, b.built, setup{aof: aof, slots: 200}); err != nil {
+		s.slots = 200
+		if b.kept[name], err = install(ctx, b.dir, b.built, s); err != nil {
 			return err
 		}
 	}
@@ -179,7 +181,7 @@ func (b *bench) round(ctx context.Context) error {
 		}
 		t.add(l.name, m.sample(l))
 	}
-	for _, name := range []string{everysec, always} {
+	for _, name := range []string{everysec, always, divided} {
 		if in := b.kept[name]; in != nil {
 			m, err := in.through(ctx, loads[0])
 			if err != nil {

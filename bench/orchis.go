@@ -39,14 +39,16 @@ type installation struct {
 	*server
 	orchestrator, worker *exec.Cmd
 	ended                int64 // runs so far
+	partitions           int
 	// The most that our processes took of memory, in bytes.
 	orchestratorMost, workerMost int64
 }
 
 type setup struct {
-	aof     string
-	slots   int
-	profile string // folder for CPU profiles; empty for none
+	aof        string
+	slots      int
+	partitions int    // 0: what is usual
+	profile    string // folder for CPU profiles; empty for none
 }
 
 func install(ctx context.Context, dir string, p programs, s setup) (*installation, error) {
@@ -58,9 +60,9 @@ func install(ctx context.Context, dir string, p programs, s setup) (*installatio
 	if err != nil {
 		return nil, err
 	}
-	in := &installation{server: redisServer}
+	in := &installation{server: redisServer, partitions: s.partitions}
 	env := append(os.Environ(), "REDIS_URL=redis://"+in.addr, "ORCHIS_PROJECT="+project, "ORCHIS_LISTEN=off", "LOG_LEVEL=error", "ORCHIS_LOG_FORMAT=json",
-		"ORCHIS_RETENTION_COUNT=10000000", "ORCHIS_UNKNOWN_HANDLERS=wait", "ORCHIS_SLOTS="+strconv.Itoa(s.slots), "ORCHIS_WORKER_NAME=bench-1", "ORCHIS_SHUTDOWN_GRACE=2s")
+		"ORCHIS_RETENTION_COUNT=10000000", "ORCHIS_UNKNOWN_HANDLERS=wait", "ORCHIS_SLOTS="+strconv.Itoa(s.slots), "ORCHIS_PARTITIONS="+strconv.Itoa(s.partitions), "ORCHIS_WORKER_NAME=bench-1", "ORCHIS_SHUTDOWN_GRACE=2s")
 	start := func(program, profile string) (*exec.Cmd, error) {
 		cmd := exec.CommandContext(ctx, program)
 		cmd.Dir, cmd.Env, cmd.Stderr = project, env, os.Stderr
@@ -164,7 +166,7 @@ func (in *installation) through(ctx context.Context, l load) (measured, error) {
 // await waits until so many runs have ended.
 func (in *installation) await(ctx context.Context, want int64) error {
 	for {
-		n, err := in.client.ZCard(ctx, "orchis:{0}:done").Result()
+		n, err := in.endedRuns(ctx)
 		if err != nil || n >= want {
 			return err
 		}
@@ -172,6 +174,18 @@ func (in *installation) await(ctx context.Context, want int64) error {
 			return fmt.Errorf("%d of %d runs have ended: %w", n, want, ctx.Err())
 		}
 	}
+}
+
+// endedRuns counts them.
+func (in *installation) endedRuns(ctx context.Context) (n int64, err error) {
+	for p := range max(1, in.partitions) {
+		some, err := in.client.ZCard(ctx, fmt.Sprintf("orchis:{%d}:done", p)).Result()
+		if err != nil {
+			return 0, err
+		}
+		n += some
+	}
+	return n, nil
 }
 
 // complaint is the first answer to a submission that is a refusal.

@@ -2,6 +2,10 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/orchis-run/orchis/internal/redistest"
@@ -71,4 +75,42 @@ func (h *house) throughFaults(fault func(n int) error) {
 		}
 		h.once(id)
 	}
+}
+
+// TestASingleRedisInPartitions: whoever comes first divides it, two orchestrators
+// share the parts, and one takes over those of the other.
+func TestASingleRedisInPartitions(t *testing.T) {
+	t.Parallel()
+	needs(t, "redis-server", "redis-cli")
+	srv := redistest.Real(t)
+	first := exec.Command(filepath.Join(bin, "orchis"), "list")
+	first.Env = append(os.Environ(), "REDIS_URL="+srv.URL, "ORCHIS_PARTITIONS=3")
+	if out, err := first.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	h := newHouseOn(t, srv, 2, 2)
+	if n := h.redisCLI("HGET", "orchis:meta", "partitions"); n != "3" {
+		t.Fatalf("there are %s partitions", n)
+	}
+	h.start("late", "orchestrator", "ORCHIS_PARTITIONS=5")
+	h.until("the late one says that it comes too late", func() bool {
+		return strings.Contains(h.procs["late"].log.String(), "ORCHIS_PARTITIONS has no effect")
+	})
+	var ids []string
+	for n := range 12 {
+		ids = append(ids, h.submit(client.Request{Recipe: "words", ID: fmt.Sprint("words-", n)}))
+		if n == 6 {
+			h.kill("o1")
+		}
+	}
+	for _, id := range ids {
+		h.succeeded(id)
+		h.once(id)
+	}
+	for p := range 3 {
+		if n := h.redisCLI("ZCARD", fmt.Sprintf("orchis:{%d}:done", p)); n == "0" {
+			t.Errorf("no run was in partition %d", p)
+		}
+	}
+	h.quiet()
 }

@@ -195,7 +195,7 @@ func (a *app) open(ctx context.Context) (*client.Client, error) {
 	if err != nil {
 		return nil, &exit{exitUsage, err}
 	}
-	c, err := client.Open(ctx, client.Config{URL: url, TLS: certificates, Prefix: a.settings.Prefix, MaxDefinition: a.settings.LargestDefinition()})
+	c, err := client.Open(ctx, client.Config{URL: url, TLS: certificates, Prefix: a.settings.Prefix, Partitions: a.settings.Partitions, MaxDefinition: a.settings.LargestDefinition()})
 	if err != nil {
 		return nil, &exit{exitUnreachable, err}
 	}

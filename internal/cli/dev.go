@@ -140,7 +140,7 @@ func (a *app) announced(ctx context.Context) (url string, ok bool) {
 		return "", false
 	}
 	url = strings.TrimSpace(string(text))
-	c, err := client.Open(ctx, client.Config{URL: url, Prefix: a.settings.Prefix})
+	c, err := client.Open(ctx, client.Config{URL: url, Prefix: a.settings.Prefix, Partitions: a.settings.Partitions})
 	if err != nil {
 		return "", false // it was killed, and is not there any more
 	}
@@ -169,7 +169,7 @@ func (a *app) answers(ctx context.Context) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		c, err := client.Open(ctx, client.Config{URL: a.settings.RedisURL, Prefix: a.settings.Prefix})
+		c, err := client.Open(ctx, client.Config{URL: a.settings.RedisURL, Prefix: a.settings.Prefix, Partitions: a.settings.Partitions})
 		if err == nil {
 			return c.Close()
 		}

@@ -158,7 +158,7 @@ func (a *app) locally(ctx context.Context, jobs *job.Registry, workers int, do f
 		return &exit{exitUsage, err}
 	}
 	defer watch.Close(ctx)
-	store, err := redisstore.Open(ctx, redisstore.Config{URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Name: "orchis-run", OnError: watch.RedisError})
+	store, err := redisstore.Open(ctx, redisstore.Config{URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Partitions: s.Partitions, Name: "orchis-run", OnError: watch.RedisError})
 	if err != nil {
 		return &exit{exitUnreachable, err}
 	}

@@ -30,14 +30,15 @@ const Off = "off"
 
 // Settings are those of all programs. The why of each stands in .env-example.
 type Settings struct {
-	RedisURL  string `env:"REDIS_URL" why:"Redis, as redis://, rediss:// (TLS) or unix://; redis+sentinel://host1,host2/master; redis+cluster://host1,host2; rediss+ with TLS. Empty: orchis run uses an embedded one, daemons redis://localhost:6379. ORCHIS_REDIS_URL goes first, REDIS_URL_FILE names a file that holds it."`
-	RedisCA   string `env:"ORCHIS_REDIS_CA" why:"File with the CA that signed the certificate of Redis, for rediss://; empty: what the system trusts."`
-	RedisCert string `env:"ORCHIS_REDIS_CERT" why:"File with a client certificate, where Redis asks for one."`
-	RedisKey  string `env:"ORCHIS_REDIS_KEY" why:"File with the key of that certificate."`
-	Prefix    string `env:"ORCHIS_PREFIX" envDefault:"orchis" why:"Begins every key, so that several installations can share a Redis."`
-	LogLevel  string `env:"LOG_LEVEL" envDefault:"info" why:"debug, info, warn or error."`
-	LogFormat string `env:"ORCHIS_LOG_FORMAT" envDefault:"auto" why:"console, json, or auto: console on a terminal."`
-	Project   string `env:"ORCHIS_PROJECT" envDefault:"." why:"The folder that holds recipes/, flows/ and jobs/."`
+	RedisURL   string `env:"REDIS_URL" why:"Redis, as redis://, rediss:// (TLS) or unix://; redis+sentinel://host1,host2/master; redis+cluster://host1,host2; rediss+ with TLS. Empty: orchis run uses an embedded one, daemons redis://localhost:6379. ORCHIS_REDIS_URL goes first, REDIS_URL_FILE names a file that holds it."`
+	RedisCA    string `env:"ORCHIS_REDIS_CA" why:"File with the CA that signed the certificate of Redis, for rediss://; empty: what the system trusts."`
+	RedisCert  string `env:"ORCHIS_REDIS_CERT" why:"File with a client certificate, where Redis asks for one."`
+	RedisKey   string `env:"ORCHIS_REDIS_KEY" why:"File with the key of that certificate."`
+	Prefix     string `env:"ORCHIS_PREFIX" envDefault:"orchis" why:"Begins every key, so that several installations can share a Redis."`
+	Partitions int    `env:"ORCHIS_PARTITIONS" envDefault:"0" why:"Into how many partitions a new installation is divided, at most 256; 0: one on a single Redis, 16 on a Cluster. Each is driven by one orchestrator, on about one core. Whoever begins an installation fixes it: the same for all programs."`
+	LogLevel   string `env:"LOG_LEVEL" envDefault:"info" why:"debug, info, warn or error."`
+	LogFormat  string `env:"ORCHIS_LOG_FORMAT" envDefault:"auto" why:"console, json, or auto: console on a terminal."`
+	Project    string `env:"ORCHIS_PROJECT" envDefault:"." why:"The folder that holds recipes/, flows/ and jobs/."`
 
 	SigningKey   string        `env:"ORCHIS_SIGNING_KEY" why:"Secret text of 32 or more letters (openssl rand -hex 32), the same for orchestrators and workers: workers then refuse tickets that no orchestrator signed. Of several, with commas between, the first signs and all verify. ORCHIS_SIGNING_KEY_FILE names a file that holds it."`
 	SignedWithin time.Duration `env:"ORCHIS_SIGNED_WITHIN" envDefault:"24h" why:"How old a signed ticket may be; older ones are refused, and published anew. 0: any age."`
@@ -160,6 +161,7 @@ func (s *Settings) check() error {
 	refuse(s.MaxRetries < 0, "MAX_RETRIES", s.MaxRetries, "0 or more")
 	refuse(s.Lease < 300*time.Millisecond, "ORCHIS_LEASE", s.Lease, "at least 300ms")
 	refuse(s.JobTimeout <= 0, "ORCHIS_JOB_TIMEOUT", s.JobTimeout, "a positive duration")
+	refuse(s.Partitions < 0 || s.Partitions > 256, "ORCHIS_PARTITIONS", s.Partitions, "0 to 256")
 	refuse(s.Slots < 0 || s.Slots > 10_000, "ORCHIS_SLOTS", s.Slots, "0 to 10000")
 	for name, address := range map[string]string{"ORCHIS_LISTEN": s.Listen, "ORCHIS_WORKER_LISTEN": s.WorkerListen} {
 		_, _, err := net.SplitHostPort(address)

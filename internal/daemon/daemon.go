@@ -159,7 +159,7 @@ func NewWorker(s config.Settings, poll time.Duration, jobs *job.Registry, watch 
 		return nil, err
 	}
 	return worker.New(worker.Config{
-		URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Name: s.WorkerName, Queues: s.Queues, Slots: s.Slots,
+		URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Partitions: s.Partitions, Name: s.WorkerName, Queues: s.Queues, Slots: s.Slots,
 		Lease: s.Lease, Grace: s.ShutdownGrace, Poll: poll, MaxResult: s.LargestValue(), Version: Version(), Logger: log, Artifacts: s.Artifacts, AllowPrivate: s.AllowPrivate,
 		Observer: watch.worker(s.Slots), Secrets: secret.From(s.SecretsDir), SigningKeys: s.SigningKey, SignedWithin: s.SignedWithin,
 	}, jobs)
@@ -320,7 +320,10 @@ func open(ctx context.Context, s config.Settings, watch *Watch, log *zap.Logger)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for first := true; ; first = false {
-		store, err := redisstore.Open(ctx, redisstore.Config{URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Name: "orchis", OnError: watch.RedisError})
+		store, err := redisstore.Open(ctx, redisstore.Config{URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Partitions: s.Partitions, Name: "orchis", OnError: watch.RedisError})
+		if err == nil && s.Partitions > 0 && s.Partitions != store.Partitions() {
+			log.Warn("ORCHIS_PARTITIONS has no effect: this installation was begun with another number", zap.Int("wanted", s.Partitions), zap.Int("partitions", store.Partitions()))
+		}
 		if err == nil || !redisstore.IsRetryable(err) {
 			return store, err
 		}

@@ -31,7 +31,7 @@ func Site(ctx context.Context, s config.Settings, address string, ready func(con
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := client.Open(ctx, client.Config{URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, MaxDefinition: s.LargestDefinition()})
+	c, err := client.Open(ctx, client.Config{URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Partitions: s.Partitions, MaxDefinition: s.LargestDefinition()})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -30,6 +30,8 @@ func (e *RejectedError) Error() string { return e.Reason }
 // Config says which Redis is meant.
 type Config struct {
 	URL, Prefix string
+	// Partitions is used when Redis is still empty; 1, and 16 on a Cluster.
+	Partitions int
 	// TLS, if given, holds the certificates for a rediss:// URL.
 	TLS *tls.Config
 	// MaxDefinition bounds a definition that is submitted, in bytes; 1 MiB. The
@@ -45,7 +47,7 @@ type Client struct {
 
 // Open connects.
 func Open(ctx context.Context, c Config) (*Client, error) {
-	store, err := redisstore.Open(ctx, redisstore.Config{URL: c.URL, TLS: c.TLS, Prefix: c.Prefix, Name: "orchis-client"})
+	store, err := redisstore.Open(ctx, redisstore.Config{URL: c.URL, TLS: c.TLS, Prefix: c.Prefix, Partitions: c.Partitions, Name: "orchis-client"})
 	if err != nil {
 		return nil, err
 	}

@@ -33,6 +33,8 @@ import (
 type Config struct {
 	// URL of Redis, and the Prefix of the keys ("orchis").
 	URL, Prefix string
+	// Partitions is used when Redis is still empty; 1, and 16 on a Cluster.
+	Partitions int
 	// TLS, if given, holds the certificates for a rediss:// URL.
 	TLS *tls.Config
 	// Name must be unique; the host's name and a random part by default.
@@ -242,7 +244,7 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // begin connects, and hands back what a worker of this name held when it died.
 func (w *Worker) begin(ctx context.Context) (*redisstore.Store, error) {
-	store, err := redisstore.Open(ctx, redisstore.Config{URL: w.cfg.URL, TLS: w.cfg.TLS, Prefix: w.cfg.Prefix, Name: "orchis-worker-" + w.cfg.Name, OnError: w.cfg.Observer.RedisError})
+	store, err := redisstore.Open(ctx, redisstore.Config{URL: w.cfg.URL, TLS: w.cfg.TLS, Prefix: w.cfg.Prefix, Partitions: w.cfg.Partitions, Name: "orchis-worker-" + w.cfg.Name, OnError: w.cfg.Observer.RedisError})
 	if err != nil {
 		return nil, err
 	}
