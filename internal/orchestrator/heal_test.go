@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -63,7 +64,7 @@ func TestAnyKeyMayVanish(t *testing.T) {
 		for n, key := range []string{
 			"submit", "control", "meta", "workers", "groups", "schedules", "paused",
 			"{0}:events", "{0}:timers", "{0}:active", "{0}:owner", "{0}:queues", "{0}:dead", "{0}:done",
-			"{0}:tickets:default", "{0}:tickets:nobody", "{0}:run:r:tasks", "{0}:run:r:outputs", "{0}:run:r:changes",
+			"{0}:tickets:default", "{0}:tickets:nobody", "{0}:run:r:tasks", "{0}:run:r:outputs", "{0}:run:r:changes", "{0}:mark:0", "{0}:mark:1",
 		} {
 			t.Run(key, func(t *testing.T) {
 				own := srv
@@ -314,9 +315,7 @@ func TestAnOwnerTakesUpWhatItLost(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
 		s := newSite(t, srv)
-		s.lease = time.Hour
-		o := s.orchestrator("o")
-		o.cfg.Ownership = time.Hour
+		o := s.patient()
 		store := &lossy{Store: o.store}
 		store.commits.Store(1)
 		store.reads.Store(2)
@@ -330,5 +329,69 @@ func TestAnOwnerTakesUpWhatItLost(t *testing.T) {
 			t.Error("nothing was lost")
 		}
 		s.quiet()
+	})
+}
+
+// patient is an orchestrator that waits for a long time wherever it may: what it
+// misses is not made good by the next look.
+func (s *site) patient() *Orchestrator {
+	s.lease = time.Hour
+	o := s.orchestrator("o")
+	o.cfg.Ownership, o.cfg.Lease, o.cfg.Poll = time.Hour, time.Hour, 3*time.Second
+	return o
+}
+
+// within fails when something takes as long as a read may wait.
+func (s *site) within(o *Orchestrator, what string, do func()) {
+	s.t.Helper()
+	began := time.Now()
+	do()
+	if took := time.Since(began); took >= o.cfg.Poll {
+		s.t.Errorf("%s takes %v", what, took)
+	}
+}
+
+// TestNothingReadAheadIsLost: what is read while other events are dealt with has
+// its turn next.
+func TestNothingReadAheadIsLost(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, redistest.Real(t))
+	s.start(s.patient().Run)
+	s.worker("w1")
+	s.worker("w2")
+	const many = 400
+	for i := range many {
+		if _, err := s.store.Submit(t.Context(), wire.Submission{ID: fmt.Sprint("r", i), Definition: "jobs: {a: {job: work}, b: {job: work, dependsOn: [a]}, c: {job: work, dependsOn: [b]}}"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.until("all runs have ended", func() bool { return s.srv.Do(t, "ZCARD", "orchis:{0}:done") == strconv.Itoa(many) })
+	s.quiet()
+}
+
+// TestARetryIsInTime: a timer that a commit sets is not waited past, however long
+// a read may wait.
+func TestARetryIsInTime(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, redistest.Real(t))
+	o := s.patient()
+	s.start(o.Run)
+	s.worker("w")
+	s.within(o, "three retries after 20 ms", func() {
+		s.ended(s.submit("jobs: {a: {job: fail, retries: {max: 3, delay: 20ms, jitter: 0}}}"), run.Failed)
+	})
+}
+
+// TestManyTimersAtOnce: no round waits while more timers are due than it took.
+func TestManyTimersAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, redistest.Real(t))
+	for i := range 5*batch + 50 {
+		s.srv.Do(t, "ZADD", "orchis:{0}:timers", "1000", fmt.Sprintf("nobody%d|retry|a|p", i))
+	}
+	o := s.patient()
+	s.within(o, "looking at all timers", func() {
+		s.start(o.Run)
+		s.until("all timers are gone", func() bool { return s.srv.Do(t, "ZCARD", "orchis:{0}:timers") == "0" })
 	})
 }

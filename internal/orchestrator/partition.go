@@ -103,7 +103,7 @@ func (pt *partition) turn(ctx context.Context) error {
 	if !pt.next.IsZero() {
 		block = min(block, max(time.Millisecond, pt.next.Sub(o.now())))
 	}
-	if len(due) == batch || pt.behind.events > 0 {
+	if len(due) >= batch || pt.behind.events > 0 {
 		block = 0
 	}
 	events, err := pt.read(ctx, block)
@@ -112,7 +112,7 @@ func (pt *partition) turn(ctx context.Context) error {
 	}
 	// What waits here looks as if somebody had left it behind, and would hide
 	// what somebody has.
-	if pt.behind.events < batch && o.clock().Sub(pt.claimed) > o.cfg.Ownership {
+	if pt.ahead == nil && pt.behind.events < batch && o.clock().Sub(pt.claimed) > o.cfg.Ownership {
 		pt.claimed = o.clock()
 		left, err := o.store.ClaimEvents(ctx, pt.p, o.cfg.Name, o.cfg.Ownership, batch)
 		if err != nil {
@@ -147,7 +147,7 @@ func (pt *partition) due(ctx context.Context) ([]wire.Timer, error) {
 	}
 	pt.looked = o.clock()
 	due, next, err := o.store.DueTimers(ctx, pt.p, o.now(), batch)
-	if pt.next = next; err != nil || len(due) == batch {
+	if pt.next = next; err != nil || len(due) >= batch {
 		pt.looked = time.Time{}
 	}
 	return due, err

@@ -171,7 +171,7 @@ type written struct {
 func (s *Store) attempt(ctx context.Context, p, side int, creates bool, node string) (*attempt, error) {
 	a := &attempt{Store: s, p: p, mark: s.markOf(p, side), key: s.markKey(p, side), creates: creates}
 	if !creates {
-		a.conn = a.mark.take(ctx)
+		a.conn = a.mark.take(ctx, a.key)
 	}
 	if a.watched = a.conn != nil; a.watched {
 		return a, nil

@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -35,4 +36,13 @@ func Blobs(s *Store, p int) (kept, waiting int) {
 		}
 	}
 	return kept, waiting
+}
+
+// Idle lets the connections that watch marks look as if they had been idle.
+func Idle(s *Store) {
+	for i := range s.marks {
+		s.marks[i].mu.Lock()
+		s.marks[i].used = time.Time{}
+		s.marks[i].mu.Unlock()
+	}
 }

@@ -38,24 +38,24 @@ type mark struct {
 const (
 	// knownRuns is how many runs are in the younger half of what is known.
 	knownRuns = 20_000
-	// watchFor is how long a connection may have been idle: Redis, or somebody
-	// on the way, may have closed it.
-	watchFor = 5 * time.Second
+	// watchFor is how long a connection may have been idle without being tried:
+	// Redis, or somebody on the way, may have closed it.
+	watchFor = 100 * time.Millisecond
 )
 
 // take returns the connection that watches the mark, for a commit that gives it
 // back; nil when there is none. Then nothing is known.
-func (m *mark) take(ctx context.Context) *redis.Conn {
+func (m *mark) take(ctx context.Context, key string) *redis.Conn {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	conn := m.conn
+	conn, used := m.conn, m.used
 	m.conn = nil
-	if conn != nil && time.Since(m.used) > watchFor {
+	m.mu.Unlock()
+	if conn != nil && time.Since(used) > watchFor && conn.Get(ctx, key).Err() != nil {
 		letGo(ctx, conn)
 		conn = nil
 	}
 	if conn == nil {
-		m.clear()
+		m.forget()
 	}
 	return conn
 }

@@ -114,9 +114,10 @@ func (t *transaction) exec() ([]any, error) {
 		t.do("SET", t.key, text)
 	}
 	exec := t.pipe.Do(t.ctx, "EXEC")
+	var watch *redis.Cmd
 	var mark *redis.StringCmd
 	if !t.creates {
-		_ = t.pipe.Do(t.ctx, "WATCH", t.key)
+		watch = t.pipe.Do(t.ctx, "WATCH", t.key)
 		mark = t.pipe.Get(t.ctx, t.key)
 	}
 	cmds, _ := t.pipe.Exec(t.ctx)
@@ -132,7 +133,7 @@ func (t *transaction) exec() ([]any, error) {
 			return nil, err
 		}
 	}
-	t.unchanged = mark != nil && mark.Err() == nil && mark.Val() == text
+	t.unchanged = mark != nil && watch.Err() == nil && mark.Err() == nil && mark.Val() == text
 	return replies, nil
 }
 
