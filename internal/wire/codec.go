@@ -122,7 +122,7 @@ func (r *reader) json(name string) json.RawMessage {
 	if s == "" {
 		return nil
 	}
-	if !json.Valid([]byte(s)) && r.err == nil {
+	if !valid(s) && r.err == nil {
 		r.err = fmt.Errorf("%w: field %q is not JSON", ErrMalformed, name)
 	}
 	return json.RawMessage(s)
