@@ -21,8 +21,8 @@ type turns struct {
 	many, alone, portion int
 }
 
-// usualTurns lets others wait some 5 ms.
-func usualTurns() turns { return turns{many: 50, alone: batch, portion: 50} }
+// usualTurns lets others wait some 2 ms; a large run hardly gains by more.
+func usualTurns() turns { return turns{many: 50, alone: 50, portion: 25} }
 
 // mostAhead and readBytes bound what is kept in memory of what was read.
 const (

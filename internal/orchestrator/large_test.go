@@ -108,7 +108,7 @@ func numbered(id string, from, to int) []wire.Event {
 func TestASmallRunOvertakesALargeOne(t *testing.T) {
 	t.Parallel()
 	store := &acks{}
-	pt := newPartition(&Orchestrator{cfg: Config{}.withDefaults(), store: store, turns: usualTurns()}, 0)
+	pt := newPartition(&Orchestrator{cfg: Config{}.withDefaults(), store: store, turns: turns{many: 50, alone: 200, portion: 50}}, 0)
 	pt.o.owned = map[int]bool{}
 	deal := func(want string, events ...wire.Event) {
 		t.Helper()
