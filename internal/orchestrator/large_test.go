@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/orchis-run/orchis/internal/redistest"
 	"github.com/orchis-run/orchis/internal/wire"
@@ -137,5 +138,42 @@ func TestASmallRunOvertakesALargeOne(t *testing.T) {
 	deal("")
 	if pt.behind.events != 0 || len(pt.behind.order) != 0 {
 		t.Errorf("%d events are left of %d runs", pt.behind.events, len(pt.behind.order))
+	}
+}
+
+// batches is a store whose reads give one batch after the other.
+type batches struct {
+	Store
+
+	left [][]wire.Event
+}
+
+func (b *batches) ReadEvents(context.Context, int, string, int, time.Duration) ([]wire.Event, error) {
+	if len(b.left) == 0 {
+		return nil, nil
+	}
+	next := b.left[0]
+	b.left = b.left[1:]
+	return next, nil
+}
+
+// TestWhatIsReadAheadComesNext: before what is read after it, and once.
+func TestWhatIsReadAheadComesNext(t *testing.T) {
+	t.Parallel()
+	store := &batches{left: [][]wire.Event{numbered("r", 0, 3), numbered("r", 3, 5)}}
+	pt := newPartition(&Orchestrator{cfg: Config{}.withDefaults(), store: store, turns: usualTurns()}, 0)
+	pt.readAhead(t.Context())
+	for _, want := range []string{"r-0 r-1 r-2", "r-3 r-4", ""} {
+		events, err := pt.read(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, ev := range events {
+			ids = append(ids, ev.ID)
+		}
+		if got := strings.Join(ids, " "); got != want {
+			t.Errorf("read are %q, want %q", got, want)
+		}
 	}
 }
