@@ -306,7 +306,27 @@ func build(ctx context.Context, role string, s config.Settings, store *redisstor
 		<-again
 		w.Kill()
 	})
-	return w.Run, w.Ready, nil
+	return patient(w.Run, s.StartTimeout, time.Second, log), w.Ready, nil
+}
+
+// patient begins again when Redis, which was there a moment ago, does not let a
+// worker start; it tries for as long as programs wait for Redis.
+func patient(work func(context.Context) error, most, pause time.Duration, log *zap.Logger) func(context.Context) error {
+	return func(ctx context.Context) error {
+		end := time.Now().Add(most)
+		for {
+			err := work(ctx)
+			if err == nil || !redisstore.IsRetryable(err) || time.Now().After(end) {
+				return err
+			}
+			log.Warn("waiting for Redis", zap.Error(err))
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(pause):
+			}
+		}
+	}
 }
 
 // open connects to Redis, waiting for it to come up.
