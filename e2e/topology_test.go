@@ -94,7 +94,7 @@ func TestASingleRedisInPartitions(t *testing.T) {
 	}
 	h.start("late", "orchestrator", "ORCHIS_PARTITIONS=5")
 	h.until("the late one says that it comes too late", func() bool {
-		return strings.Contains(h.procs["late"].log.String(), "ORCHIS_PARTITIONS has no effect")
+		return strings.Contains(h.procs["late"].log.String(), "ORCHIS_PARTITIONS=5 has no effect")
 	})
 	var ids []string
 	for n := range 12 {

@@ -243,6 +243,10 @@ func (a *app) approveAll(ctx context.Context, c *client.Client, id string) {
 	})
 }
 
+// acceptedLate is how long an interrupted command waits to hear that its run has
+// begun.
+const acceptedLate = 2 * time.Second
+
 // follow submits, shows the progress and prints the outputs. The first Ctrl-C
 // cancels the run, the second ends the command.
 func (a *app) follow(ctx context.Context, c *client.Client, b *flow.Bundle, request client.Request, how string) error {
@@ -251,6 +255,13 @@ func (a *app) follow(ctx context.Context, c *client.Client, b *flow.Bundle, requ
 		return err
 	}
 	id, err := c.Accepted(ctx, entry)
+	if err != nil && ctx.Err() != nil { // it may be under way: then it is to be cancelled
+		late, end := context.WithTimeout(context.WithoutCancel(ctx), acceptedLate)
+		defer end()
+		if one, lateErr := c.Accepted(late, entry); lateErr == nil {
+			id, err = one, nil
+		}
+	}
 	if err != nil {
 		return err
 	}

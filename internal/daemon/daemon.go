@@ -342,7 +342,7 @@ func open(ctx context.Context, s config.Settings, watch *Watch, log *zap.Logger)
 	for first := true; ; first = false {
 		store, err := redisstore.Open(ctx, redisstore.Config{URL: s.RedisURL, TLS: certificates, Prefix: s.Prefix, Partitions: s.Partitions, Name: "orchis", OnError: watch.RedisError})
 		if err == nil && s.Partitions > 0 && s.Partitions != store.Partitions() {
-			log.Warn("ORCHIS_PARTITIONS has no effect: this installation was begun with another number", zap.Int("wanted", s.Partitions), zap.Int("partitions", store.Partitions()))
+			log.Warn(fmt.Sprintf("ORCHIS_PARTITIONS=%d has no effect: this installation was begun with another number", s.Partitions), zap.Int("partitions", store.Partitions()))
 		}
 		if err == nil || !redisstore.IsRetryable(err) {
 			return store, err
