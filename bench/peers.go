@@ -30,6 +30,25 @@ func flatAsynq(ctx context.Context, s *server, jobs int) (time.Duration, error) 
 	var done atomic.Int64
 	end := make(chan struct{})
 	srv := asynq.NewServer(redis, asynq.Config{Concurrency: concurrency, LogLevel: asynq.FatalLevel})
+	began := time.Now()
+	g, sending := errgroup.WithContext(ctx)
+	sent := make(chan struct{}, jobs)
+	for n := range senders {
+		g.Go(func() error {
+			for i := n; i < jobs; i += senders {
+				if _, err := client.EnqueueContext(sending, asynq.NewTask("noop", []byte(textOf(payload)))); err != nil {
+					return fmt.Errorf("send to asynq: %w", err)
+				}
+				sent <- struct{}{}
+			}
+			return nil
+		})
+	}
+	select { // a server that finds its queue empty sleeps for a second
+	case <-sent:
+	case <-sending.Done():
+		return 0, g.Wait()
+	}
 	err := srv.Start(asynq.HandlerFunc(func(context.Context, *asynq.Task) error {
 		if done.Add(1) == int64(jobs) {
 			close(end)
@@ -40,18 +59,6 @@ func flatAsynq(ctx context.Context, s *server, jobs int) (time.Duration, error) 
 		return 0, fmt.Errorf("start asynq: %w", err)
 	}
 	defer srv.Shutdown()
-	began := time.Now()
-	g, sending := errgroup.WithContext(ctx)
-	for n := range senders {
-		g.Go(func() error {
-			for i := n; i < jobs; i += senders {
-				if _, err := client.EnqueueContext(sending, asynq.NewTask("noop", []byte(textOf(payload)))); err != nil {
-					return fmt.Errorf("send to asynq: %w", err)
-				}
-			}
-			return nil
-		})
-	}
 	if err := g.Wait(); err != nil {
 		return 0, err
 	}
