@@ -21,8 +21,9 @@ type turns struct {
 	many, alone, portion int
 }
 
-// usualTurns lets others wait some 2 ms; a large run hardly gains by more.
-func usualTurns() turns { return turns{many: 50, alone: 50, portion: 25} }
+// usualTurns lets others wait some 3 ms; a large run gains nothing by more, and
+// loses a fifth by half of it.
+func usualTurns() turns { return turns{many: 50, alone: 100, portion: 25} }
 
 // mostAhead and readBytes bound what is kept in memory of what was read.
 const (
