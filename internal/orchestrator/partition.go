@@ -175,13 +175,12 @@ func (pt *partition) renew(ctx context.Context) error {
 	if has == had {
 		return nil
 	}
-	pt.drop()
-	pt.unsure = has
-	if has {
+	if pt.unsure = has; has { // what is in memory goes with what is taken up
 		o.log.Info("partition taken over", zap.Int("partition", pt.p))
-	} else {
-		o.log.Info("partition lost to another orchestrator", zap.Int("partition", pt.p))
+		return nil
 	}
+	pt.drop()
+	o.log.Info("partition lost to another orchestrator", zap.Int("partition", pt.p))
 	return nil
 }
 

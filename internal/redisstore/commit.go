@@ -96,9 +96,11 @@ func (s *Store) commitSome(ctx context.Context, p, side int, changes []wire.Comm
 		}
 		results, err := a.try(ctx, changes)
 		switch {
+		case creates && len(a.made) > 0: // nothing is watched after EXEC
+			_ = a.conn.Close()
+			s.born(p, eras, a.made)
 		case creates:
 			letGo(ctx, a.conn)
-			s.born(p, eras, a.made)
 		case err == nil && a.unchanged:
 			m.keep(a.conn, a.watched, a.made)
 		default:

@@ -16,11 +16,11 @@ import (
 // partition.
 //
 // Whoever changes runs that are there, or deletes them, replaces the text of
-// the mark in the same transaction. As long as one connection has
-// watched it from our newest commit on, and our next one is let through, nobody
-// else has done anything in between: the versions are those that we wrote. So
-// who alone drives a partition asks Redis for nothing before it commits, and
-// watches one key in place of one for each run.
+// the mark in the same transaction. As long as one connection has watched it
+// from our newest commit on, and our next one is let through, nobody else has
+// done anything in between: the versions are those that we wrote. So who alone
+// drives a partition asks Redis for nothing before it commits, and watches one
+// key in place of one for each run.
 type mark struct {
 	// turn is of the one who changes runs.
 	turn sync.Mutex

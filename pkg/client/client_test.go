@@ -40,21 +40,28 @@ func TestASubmissionThatNobodyAnswersEndsWithTheCause(t *testing.T) {
 	}
 }
 
+// both are a store and a client on the same Redis.
+func both(t *testing.T, srv redistest.Server) (*redisstore.Store, *client.Client) {
+	t.Helper()
+	s, err := redisstore.Open(t.Context(), redisstore.Config{URL: srv.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	c, err := client.Open(t.Context(), client.Config{URL: srv.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return s, c
+}
+
 // TestARunThatHasEndedIsOver for who watches it, whatever became of its log.
 func TestARunThatHasEndedIsOver(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
 		ctx := t.Context()
-		s, err := redisstore.Open(ctx, redisstore.Config{URL: srv.URL})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = s.Close() })
-		c, err := client.Open(ctx, client.Config{URL: srv.URL})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.Close() })
+		s, c := both(t, srv)
 		commit := func(version int64, state run.State, log string) {
 			t.Helper()
 			res, err := s.Commit(ctx, 0, []wire.Commit{{Run: "r", Version: version, Fields: []string{"state", string(state)}, Log: []byte(log)}})
@@ -100,16 +107,7 @@ func TestALongHistoryIsWhole(t *testing.T) {
 	t.Parallel()
 	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
 		ctx := t.Context()
-		s, err := redisstore.Open(ctx, redisstore.Config{URL: srv.URL})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = s.Close() })
-		c, err := client.Open(ctx, client.Config{URL: srv.URL})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.Close() })
+		s, c := both(t, srv)
 		for v := range int64(250) {
 			if res, err := s.Commit(ctx, 0, []wire.Commit{{Run: "r", Version: v, Log: []byte(`[5,{"task":"a","state":"queued"}]`)}}); err != nil || res[0].Err != nil {
 				t.Fatal(res, err)
