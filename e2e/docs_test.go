@@ -207,7 +207,7 @@ func TestRedisCLIIsAWorker(t *testing.T) {
 	}
 	report := strings.Join([]string{
 		"MULTI",
-		"XADD orchis:{0}:events * v 1 type succeeded run " + id + " task " + field("task") + " pub " + field("pub") + ` worker cli at 1 result "{\"y\":2}"`,
+		"XADD orchis:{0}:events * v 1 type succeeded run " + id + " task " + field("task") + " fence " + field("fence") + ` worker cli at 1 result "{\"y\":2}"`,
 		"XACK " + stream + " workers " + ticket, "XDEL " + stream + " " + ticket, "EXEC", "",
 	}, "\n")
 	for range 2 { // the second time it has no effect

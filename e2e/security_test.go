@@ -227,7 +227,7 @@ func TestAForgedTicketDoesNotRun(t *testing.T) {
 		}
 		return value
 	})
-	h.redisCLI("XADD", queue, "*", "v", "1", "run", "r", "task", "a", "pub", "p", "attempt", "1", "handler", "exec", "inputs", `{"command":["touch","`+mark("forged")+`"]}`)
+	h.redisCLI("XADD", queue, "*", "v", "1", "run", "r", "task", "a", "fence", "p", "attempt", "1", "handler", "exec", "inputs", `{"command":["touch","`+mark("forged")+`"]}`)
 	add(func(_, value string) string { return value }) // replayed
 	h.start("w1", "worker", "ORCHIS_SIGNING_KEY="+key)
 	h.succeeded(id)

@@ -140,7 +140,7 @@ func (k *kit) publish(ctx context.Context, handler string, inputs any, change fu
 	}
 	k.runs++
 	t := wire.Ticket{
-		Queue: queue, Priority: wire.Normal, Run: fmt.Sprintf("%s-%d-%d", name, os.Getpid(), k.runs), Task: "job", Pub: fmt.Sprintf("pub%d", k.runs),
+		Queue: queue, Priority: wire.Normal, Run: fmt.Sprintf("%s-%d-%d", name, os.Getpid(), k.runs), Task: "job", Fence: fmt.Sprintf("fence%d", k.runs),
 		Attempt: 1, Handler: "conformance." + handler, Inputs: raw, Recipe: "conformance", PublishedMs: time.Now().UnixMilli(),
 	}
 	if change != nil {
@@ -158,9 +158,9 @@ func (k *kit) publish(ctx context.Context, handler string, inputs any, change fu
 // publishRaw offers a ticket of another version of the protocol.
 func (k *kit) publishRaw(ctx context.Context, version string) (wire.Ticket, error) {
 	k.runs++
-	t := wire.Ticket{Queue: queue, Priority: wire.Normal, Run: fmt.Sprintf("%s-%d-%d", name, os.Getpid(), k.runs), Task: "job", Pub: "x", Handler: "conformance.echo"}
+	t := wire.Ticket{Queue: queue, Priority: wire.Normal, Run: fmt.Sprintf("%s-%d-%d", name, os.Getpid(), k.runs), Task: "job", Fence: "x", Handler: "conformance.echo"}
 	t.Partition = k.store.PartitionOf(t.Run)
-	id, err := k.store.AddTicket(ctx, t.Partition, queue, []any{"v", version, "run", t.Run, "task", t.Task, "pub", t.Pub, "handler", t.Handler, "inputs", "{}", "attempt", 1})
+	id, err := k.store.AddTicket(ctx, t.Partition, queue, []any{"v", version, "run", t.Run, "task", t.Task, "fence", t.Fence, "handler", t.Handler, "inputs", "{}", "attempt", 1})
 	t.ID = id
 	return t, err
 }
@@ -220,8 +220,8 @@ func (k *kit) ended(ctx context.Context, t wire.Ticket) (wire.Event, error) {
 		return ev, err
 	}
 	switch {
-	case ev.Pub != t.Pub:
-		return ev, fmt.Errorf("the report has pub %q, the ticket %q", ev.Pub, t.Pub)
+	case ev.Fence != t.Fence:
+		return ev, fmt.Errorf("the report has fence %q, the ticket %q", ev.Fence, t.Fence)
 	case ev.Task != t.Task:
 		return ev, fmt.Errorf("the report has task %q, the ticket %q", ev.Task, t.Task)
 	case ev.Worker != name:

@@ -22,22 +22,22 @@ func (k *kit) twice(ctx context.Context, change func(*wire.Ticket)) (one, two wi
 }
 
 // fence: the old publication may still be at work when the new one arrives at
-// the same worker. Orchestrators tell the reports apart by their pub.
+// the same worker. Orchestrators tell the reports apart by their fence.
 func fence(ctx context.Context, k *kit) error {
-	one, two, err := k.twice(ctx, func(t *wire.Ticket) { t.Pub, t.Attempt = t.Pub+"b", 2 })
+	one, two, err := k.twice(ctx, func(t *wire.Ticket) { t.Fence, t.Attempt = t.Fence+"b", 2 })
 	if err != nil {
 		return err
 	}
-	pubs := map[string]int{}
+	fences := map[string]int{}
 	for range 2 {
 		ev, err := k.await(ctx, one, patience, nil)
 		if err != nil {
-			return fmt.Errorf("after %d of two reports: %w", len(pubs), err)
+			return fmt.Errorf("after %d of two reports: %w", len(fences), err)
 		}
-		pubs[ev.Pub]++
+		fences[ev.Fence]++
 	}
-	if pubs[one.Pub] != 1 || pubs[two.Pub] != 1 {
-		return fmt.Errorf("the reports have the pubs %v, the tickets %s and %s", pubs, one.Pub, two.Pub)
+	if fences[one.Fence] != 1 || fences[two.Fence] != 1 {
+		return fmt.Errorf("the reports have the fences %v, the tickets %s and %s", fences, one.Fence, two.Fence)
 	}
 	return errors.Join(k.cleared(ctx, one), k.cleared(ctx, two))
 }
@@ -52,8 +52,8 @@ func duplicate(ctx context.Context, k *kit) error {
 		return err
 	}
 	second, err := k.await(ctx, one, 2*Lease, nil)
-	if err == nil && second.Pub != two.Pub {
-		return fmt.Errorf("the second report has pub %q, the ticket %q", second.Pub, two.Pub)
+	if err == nil && second.Fence != two.Fence {
+		return fmt.Errorf("the second report has fence %q, the ticket %q", second.Fence, two.Fence)
 	}
 	return errors.Join(k.cleared(ctx, one), k.cleared(ctx, two))
 }

@@ -20,11 +20,11 @@ func TestAResultIsKeptByTheVersionThatMadeIt(t *testing.T) {
 			t.Fatalf("asked is %+v", fx.Asks)
 		}
 		ask := fx.Asks[0]
-		fx = r.Step(2, 2, Event{Kind: Answered, Task: "a", Pub: ask.Ask})
+		fx = r.Step(2, 2, Event{Kind: Answered, Task: "a", Fence: ask.Ask})
 		if len(fx.Tickets) != 1 {
 			t.Fatalf("tickets are %+v", fx.Tickets)
 		}
-		fx = r.Step(3, 3, Event{Kind: Succeeded, Task: "a", Pub: fx.Tickets[0].Pub, Result: []byte("1"), Version: version})
+		fx = r.Step(3, 3, Event{Kind: Succeeded, Task: "a", Fence: fx.Tickets[0].Fence, Result: []byte("1"), Version: version})
 		if len(fx.Keeps) != 1 || fx.Keeps[0].Key != CacheKey(ask.Key, version) || fx.Keeps[0].Version != version {
 			t.Errorf("kept of version %q is %+v", version, fx.Keeps)
 		}

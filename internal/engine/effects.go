@@ -9,7 +9,7 @@ import (
 // Kind says what an Event reports.
 type Kind string
 
-// The events a run understands. Those of an attempt count only while their Pub
+// The events a run understands. Those of an attempt count only while their Fence
 // is the one in flight; any other has no effect.
 const (
 	Start      Kind = "start"      // begin the run; the first event of each
@@ -45,7 +45,7 @@ const (
 type Event struct {
 	Kind   Kind
 	Task   string
-	Pub    string
+	Fence  string
 	Worker string
 	// Version is that of the handler which made the result, or empty.
 	Version string
@@ -97,7 +97,7 @@ type Effects struct {
 	Log         []run.Change
 	Dead        []Dead
 	// Asks are questions: the answer is to come as an Answered event with the
-	// Ask of the question as its Pub. Frees are slots that are given back.
+	// Ask of the question as its Fence. Frees are slots that are given back.
 	// Replies answer who sent an event.
 	Asks    []Ask
 	Frees   []Free
@@ -163,8 +163,8 @@ type Output struct {
 
 // Ticket offers an attempt to the workers of a queue.
 type Ticket struct {
-	Task, Pub, Queue, Handler string
-	Attempt, Priority         int
+	Task, Fence, Queue, Handler string
+	Attempt, Priority           int
 	// Inputs is a JSON value, Env a JSON object of strings or nil. Secrets says
 	// where in both which secrets belong: a list of expr.SecretText whose places
 	// begin with inputs or env, or nil.
@@ -176,15 +176,15 @@ type Ticket struct {
 
 // Revoke withdraws a ticket.
 type Revoke struct {
-	Task, Pub, Queue string
-	Priority         int
+	Task, Fence, Queue string
+	Priority           int
 }
 
-// Timer is a moment at which a TimerFired event is wanted. Kind, Task and Pub
+// Timer is a moment at which a TimerFired event is wanted. Kind, Task and Fence
 // name it; Due is Unix milliseconds.
 type Timer struct {
-	Kind, Task, Pub string
-	Due             int64
+	Kind, Task, Fence string
+	Due               int64
 }
 
 // Ask is a question of a task; of the run itself when Task is empty.
@@ -217,8 +217,8 @@ type Dead struct {
 
 // Flight is an attempt whose ticket is with the workers.
 type Flight struct {
-	Task, Pub, Queue, Handler string
-	Priority                  int
-	Queued                    int64
-	Running                   bool
+	Task, Fence, Queue, Handler string
+	Priority                    int
+	Queued                      int64
+	Running                     bool
 }

@@ -41,7 +41,7 @@ func TestTheEndOfEachAttemptIsTold(t *testing.T) {
 		}
 	}
 	report := func(task string, ev Event) {
-		ev.Task, ev.Pub = task, g.tickets[task].Pub
+		ev.Task, ev.Fence = task, g.tickets[task].Fence
 		tell(g.step(ev))
 	}
 	tell(g.step(Event{Kind: Start}))
@@ -60,7 +60,7 @@ func TestTheEndOfEachAttemptIsTold(t *testing.T) {
 		if !ok {
 			t.Fatal("no timer is set")
 		}
-		tell(g.step(Event{Kind: TimerFired, Timer: tm.Kind, Task: tm.Task, Pub: tm.Pub}))
+		tell(g.step(Event{Kind: TimerFired, Timer: tm.Kind, Task: tm.Task, Fence: tm.Fence}))
 	}
 	tell(g.play("cancel"))
 	want := []string{

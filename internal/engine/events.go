@@ -38,7 +38,7 @@ func (r *Run) apply(ev *Event) bool {
 		return false
 	}
 	u := r.live[ev.Task]
-	if u == nil || u.rec.Pub == "" || u.rec.Pub != ev.Pub {
+	if u == nil || u.rec.Fence == "" || u.rec.Fence != ev.Fence {
 		return false
 	}
 	r.report(u, ev)
@@ -132,7 +132,7 @@ func (r *Run) began(u *unit, started int64) {
 // landed notes that nothing is in flight any more.
 func (r *Run) landed(u *unit) {
 	r.clearQueueTimeout(u)
-	u.rec.Pub = ""
+	u.rec.Fence = ""
 }
 
 // over tells of the end of the attempt in flight. A worker's report says how
@@ -152,24 +152,24 @@ func (r *Run) over(u *unit, ev *Event, outcome string, err *run.Error) {
 }
 
 func (r *Run) clearQueueTimeout(u *unit) {
-	if u.node.step.def.QueueTimeout > 0 && u.rec.State == run.TaskQueued && u.rec.Pub != "" {
-		r.clearTimer(TimerQueueTimeout, u.path(), u.rec.Pub)
+	if u.node.step.def.QueueTimeout > 0 && u.rec.State == run.TaskQueued && u.rec.Fence != "" {
+		r.clearTimer(TimerQueueTimeout, u.path(), u.rec.Fence)
 	}
 }
 
 // revoke withdraws the unit's ticket.
 func (r *Run) revoke(u *unit) {
-	if u.rec.Pub == "" {
+	if u.rec.Fence == "" {
 		return
 	}
 	for i, v := range slices.Backward(r.fx.Tickets) {
-		if v.Pub == u.rec.Pub { // published in this very step
+		if v.Fence == u.rec.Fence { // published in this very step
 			r.fx.Tickets = append(r.fx.Tickets[:i], r.fx.Tickets[i+1:]...)
 			return
 		}
 	}
 	r.fx.Revokes = append(r.fx.Revokes, Revoke{
-		Task: u.path(), Pub: u.rec.Pub, Queue: u.rec.Queue, Priority: u.priority(),
+		Task: u.path(), Fence: u.rec.Fence, Queue: u.rec.Queue, Priority: u.priority(),
 	})
 }
 
@@ -280,7 +280,7 @@ func (r *Run) retryAt(u *unit, due int64) {
 	r.freeSlots(u, 0)
 	u.gate = 0
 	u.rec.Due = due
-	u.rec.Pub = ""
+	u.rec.Fence = ""
 	r.live[u.path()] = u
 	r.setTimer(TimerRetry, u.path(), "", due)
 	r.move(u, run.TaskRetrying)
@@ -326,7 +326,7 @@ func (r *Run) timer(ev *Event) bool {
 
 func (r *Run) queueTimeout(u *unit, ev *Event) bool {
 	limit := u.node.step.def.QueueTimeout
-	if limit <= 0 || u.rec.State != run.TaskQueued || u.rec.Pub != ev.Pub {
+	if limit <= 0 || u.rec.State != run.TaskQueued || u.rec.Fence != ev.Fence {
 		return false
 	}
 	r.revoke(u)

@@ -33,10 +33,10 @@ func TestALargeRunLeavesRoomForOthers(t *testing.T) {
 	r := New(p, Create{ID: "r", Now: 1})
 	records, outputs := map[string]run.Task{}, 0
 	var open []Ticket
-	pubs := uint64(1)
+	fences := uint64(1)
 	step := func(events ...Event) {
-		pubs++
-		fx := r.Step(2, pubs, events...)
+		fences++
+		fx := r.Step(2, fences, events...)
 		for _, rec := range fx.Tasks {
 			records[rec.ID] = rec
 		}
@@ -65,7 +65,7 @@ func TestALargeRunLeavesRoomForOthers(t *testing.T) {
 		n := min(37, len(open))
 		var events []Event
 		for _, k := range open[:n] {
-			events = append(events, Event{Kind: Succeeded, Task: k.Task, Pub: k.Pub, Result: []byte("1")})
+			events = append(events, Event{Kind: Succeeded, Task: k.Task, Fence: k.Fence, Result: []byte("1")})
 		}
 		open = slices.Clone(open[n:])
 		step(events...)
@@ -89,7 +89,7 @@ func TestTicketsAreWithdrawnFromTheirLane(t *testing.T) {
 		stands := map[string]int{}
 		below := 0
 		for _, k := range r.Step(1, 1, Event{Kind: Start}).Tickets {
-			stands[k.Pub] = k.Priority
+			stands[k.Fence] = k.Priority
 			if k.Priority == test.lower && test.lower != test.priority {
 				below++
 			}
@@ -102,8 +102,8 @@ func TestTicketsAreWithdrawnFromTheirLane(t *testing.T) {
 			t.Fatalf("%d of 20 tickets are withdrawn", len(fx.Revokes))
 		}
 		for _, w := range fx.Revokes {
-			if stands[w.Pub] != w.Priority {
-				t.Errorf("a ticket of priority %d is withdrawn from %d", stands[w.Pub], w.Priority)
+			if stands[w.Fence] != w.Priority {
+				t.Errorf("a ticket of priority %d is withdrawn from %d", stands[w.Fence], w.Priority)
 			}
 		}
 	}
@@ -120,7 +120,7 @@ func TestATaskCostsTheSameInALargeRun(t *testing.T) { //nolint:paralleltest // c
 			for n := uint64(2); !r.Final(); n++ {
 				var events []Event
 				for _, k := range open[:min(100, len(open))] {
-					events = append(events, Event{Kind: Succeeded, Task: k.Task, Pub: k.Pub, Result: []byte("1")})
+					events = append(events, Event{Kind: Succeeded, Task: k.Task, Fence: k.Fence, Result: []byte("1")})
 				}
 				fx := r.Step(2, n, events...)
 				if changes := len(fx.Tasks) + len(fx.Tickets); changes > 3*r.limits.Budget {
@@ -146,7 +146,7 @@ func TestResultsThatAreTooManyAreNoOutputs(t *testing.T) {
 		g := newRig(t, compile(t, files, Limits{MaxOutputs: limit}), nil)
 		g.step(Event{Kind: Start})
 		for task, k := range g.tickets {
-			g.step(Event{Kind: Succeeded, Task: task, Pub: k.Pub, Result: []byte(`"xxxx"`)})
+			g.step(Event{Kind: Succeeded, Task: task, Fence: k.Fence, Result: []byte(`"xxxx"`)})
 		}
 		if got := g.run.Record(); got.State != run.Succeeded || string(got.Outputs) != want {
 			t.Errorf("with a limit of %d the run is %s with %s", limit, got.State, got.Outputs)

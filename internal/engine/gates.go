@@ -57,7 +57,7 @@ func gateAfter(w *run.Wait) int {
 
 // ask has a unit wait for what only the orchestrator can find out.
 func (r *Run) ask(u *unit, w run.Wait) {
-	w.Ask = r.pub()
+	w.Ask = r.fence()
 	r.wait(u, w)
 	r.fx.Asks = append(r.fx.Asks, Ask{Task: u.path(), Handler: u.node.step.def.Handler, Priority: u.node.step.def.Priority, Wait: *u.rec.Wait})
 }
@@ -84,7 +84,7 @@ func (r *Run) answered(ev *Event) bool {
 		return r.admitted(ev)
 	}
 	u := r.live[ev.Task]
-	if u == nil || u.rec.Wait == nil || u.rec.Wait.Ask == "" || u.rec.Wait.Ask != ev.Pub {
+	if u == nil || u.rec.Wait == nil || u.rec.Wait.Ask == "" || u.rec.Wait.Ask != ev.Fence {
 		return false
 	}
 	if ev.Due > 0 {

@@ -115,7 +115,7 @@ func (r *Run) admit() bool {
 		r.stop(bad, true, "")
 		return true
 	}
-	r.rec.Wait = &run.Wait{Kind: run.WaitGroup, Key: name, Limit: c.Limit, Mode: c.OnLimit, Ask: r.pub(), Since: r.now}
+	r.rec.Wait = &run.Wait{Kind: run.WaitGroup, Key: name, Limit: c.Limit, Mode: c.OnLimit, Ask: r.fence(), Since: r.now}
 	r.changed = true
 	r.fx.Log = append(r.fx.Log, run.Change{At: r.now, Run: run.Queued, By: r.rec.SubmittedBy, Wait: r.rec.Wait})
 	r.fx.Asks = append(r.fx.Asks, Ask{Priority: r.program.root.def.Priority, Wait: *r.rec.Wait})
@@ -125,7 +125,7 @@ func (r *Run) admit() bool {
 // admitted takes in the answer for the run itself.
 func (r *Run) admitted(ev *Event) bool {
 	w := r.rec.Wait
-	if w == nil || w.Ask != ev.Pub || r.rec.State != run.Queued {
+	if w == nil || w.Ask != ev.Fence || r.rec.State != run.Queued {
 		return false
 	}
 	if ev.Due > 0 {
@@ -187,7 +187,7 @@ func (r *Run) freeRun() {
 func (r *Run) evicted(ev *Event) bool {
 	by := "its slot of the group went to " + ev.Reason
 	if ev.Task == "" {
-		if r.rec.Slot == nil || r.rec.Slot.Ask != ev.Pub {
+		if r.rec.Slot == nil || r.rec.Slot.Ask != ev.Fence {
 			return false
 		}
 		r.rec.Slot = nil
@@ -199,7 +199,7 @@ func (r *Run) evicted(ev *Event) bool {
 		return false
 	}
 	for i, s := range u.rec.Slots {
-		if s.Ask == ev.Pub {
+		if s.Ask == ev.Fence {
 			u.rec.Slots = append(u.rec.Slots[:i:i], u.rec.Slots[i+1:]...)
 			r.evict(u, by)
 			return true
@@ -217,7 +217,7 @@ func (r *Run) evict(u *unit, why string) {
 		r.stopScope(u.sub, false)
 		return
 	}
-	if u.rec.Pub != "" {
+	if u.rec.Fence != "" {
 		r.revoke(u)
 		r.over(u, &Event{}, OutcomeCancelled, nil)
 		r.landed(u)

@@ -99,7 +99,7 @@ func TestALargeRunStepsInProportionToWhatChanged(t *testing.T) {
 			for !g.run.Final() {
 				for task, k := range g.tickets {
 					delete(g.tickets, task)
-					for _, fx := range g.step(Event{Kind: Succeeded, Task: task, Pub: k.Pub, Result: []byte("1")}) {
+					for _, fx := range g.step(Event{Kind: Succeeded, Task: task, Fence: k.Fence, Result: []byte("1")}) {
 						if n := len(fx.Tasks) + len(fx.Tickets) + len(fx.Log); n > 8 {
 							t.Fatalf("one completion makes %d changes", n)
 						}
@@ -123,7 +123,7 @@ func BenchmarkStep(b *testing.B) {
 		queue := r.Step(1, 1, Event{Kind: Start}).Tickets
 		for n := uint64(2); len(queue) > 0; n++ {
 			k := queue[0]
-			fx := r.Step(2, n, Event{Kind: Succeeded, Task: k.Task, Pub: k.Pub, Result: []byte("1")})
+			fx := r.Step(2, n, Event{Kind: Succeeded, Task: k.Task, Fence: k.Fence, Result: []byte("1")})
 			queue = append(queue[1:], fx.Tickets...)
 		}
 		if !r.Final() {

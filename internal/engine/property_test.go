@@ -185,7 +185,7 @@ func (g *rig) draw(t *rapid.T, old *[]Event) (Event, bool) {
 		}
 	}
 	k := g.tickets[rapid.SampledFrom(tasks).Draw(t, "task")]
-	ev := Event{Task: k.Task, Pub: k.Pub, Worker: "w", Started: g.now}
+	ev := Event{Task: k.Task, Fence: k.Fence, Worker: "w", Started: g.now}
 	g.now += 5
 	switch {
 	case what < 25:

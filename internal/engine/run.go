@@ -36,7 +36,7 @@ type Run struct {
 	// What belongs to the step that is going on.
 	now     int64
 	nonce   uint64
-	pubs    uint64
+	fences  uint64
 	spent   int
 	before  run.Counts
 	changed bool
@@ -199,11 +199,11 @@ func (r *Run) InFlight() []Flight {
 	var out []Flight
 	for _, path := range slices.Sorted(maps.Keys(r.live)) {
 		u := r.live[path]
-		if u.rec.Pub == "" {
+		if u.rec.Fence == "" {
 			continue
 		}
 		out = append(out, Flight{
-			Task: path, Pub: u.rec.Pub, Queue: u.rec.Queue, Priority: u.priority(),
+			Task: path, Fence: u.rec.Fence, Queue: u.rec.Queue, Priority: u.priority(),
 			Handler: u.node.step.def.Handler, Queued: u.rec.Queued,
 			Running: u.rec.State == run.TaskRunning,
 		})
@@ -222,7 +222,7 @@ func (r *Run) Stalled(before int64) bool {
 				return false
 			}
 		}
-		if u.rec.Pub != "" || due > before {
+		if u.rec.Fence != "" || due > before {
 			return false
 		}
 	}

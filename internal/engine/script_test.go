@@ -127,7 +127,7 @@ func (g *rig) commit(fx *Effects) {
 		g.outputs[o.Task] = o.Value
 	}
 	for _, r := range fx.Revokes {
-		if g.tickets[r.Task].Pub == r.Pub {
+		if g.tickets[r.Task].Fence == r.Fence {
 			delete(g.tickets, r.Task)
 		}
 	}
@@ -136,10 +136,10 @@ func (g *rig) commit(fx *Effects) {
 		g.started[k.Task]++
 	}
 	for _, tm := range fx.ClearTimers {
-		delete(g.timers, tm.Kind+"|"+tm.Task+"|"+tm.Pub)
+		delete(g.timers, tm.Kind+"|"+tm.Task+"|"+tm.Fence)
 	}
 	for _, tm := range fx.SetTimers {
-		g.timers[tm.Kind+"|"+tm.Task+"|"+tm.Pub] = tm
+		g.timers[tm.Kind+"|"+tm.Task+"|"+tm.Fence] = tm
 	}
 	for _, c := range fx.Log {
 		if c.Run.Final() {
@@ -181,8 +181,8 @@ func (g *rig) next() (Timer, bool) {
 func (g *rig) play(line string) []Effects {
 	op, rest, _ := strings.Cut(line, " ")
 	task, rest, _ := strings.Cut(rest, " ")
-	pub := g.tickets[task].Pub
-	ev := Event{Task: task, Pub: pub, Worker: "w1", At: g.now, Started: g.now}
+	fence := g.tickets[task].Fence
+	ev := Event{Task: task, Fence: fence, Worker: "w1", At: g.now, Started: g.now}
 	g.now += 10
 	switch op {
 	case "start":
@@ -197,7 +197,7 @@ func (g *rig) play(line string) []Effects {
 	case "grant", "refuse", "later":
 		ev := Event{Kind: Answered, Task: task, Granted: op == "grant", Reason: rest}
 		if w := g.tasks[task].Wait; w != nil {
-			ev.Pub = w.Ask
+			ev.Fence = w.Ask
 		}
 		if op == "later" {
 			ev.Due, _ = strconv.ParseInt(rest, 10, 64)
@@ -216,7 +216,7 @@ func (g *rig) play(line string) []Effects {
 		if !ok {
 			g.t.Fatal("no timer is set")
 		}
-		return g.step(Event{Kind: TimerFired, Timer: tm.Kind, Task: tm.Task, Pub: tm.Pub})
+		return g.step(Event{Kind: TimerFired, Timer: tm.Kind, Task: tm.Task, Fence: tm.Fence})
 	case "ok":
 		ev.Kind, ev.Result = Succeeded, []byte(rest)
 	case "fail":
@@ -224,7 +224,7 @@ func (g *rig) play(line string) []Effects {
 		ev.Kind, ev.Error = Failed, &run.Error{Code: strings.TrimSuffix(code, "!"), Message: message}
 		ev.Permanent = strings.HasSuffix(code, "!")
 	case "stale":
-		ev.Kind, ev.Pub, ev.Result = Succeeded, "0123456789abcdef", []byte("1")
+		ev.Kind, ev.Fence, ev.Result = Succeeded, "0123456789abcdef", []byte("1")
 	case "release":
 		ev.Kind = Released
 		if rest != "" {

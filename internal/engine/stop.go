@@ -108,7 +108,7 @@ func (r *Run) cancelUnit(u *unit) {
 		r.stopScope(u.sub, u.node.scope.hard)
 		return
 	}
-	if u.rec.Pub != "" {
+	if u.rec.Fence != "" {
 		r.revoke(u)
 		r.over(u, &Event{}, OutcomeCancelled, nil)
 		r.landed(u)

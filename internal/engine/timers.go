@@ -14,9 +14,9 @@ func (r *Run) Timers() []Timer {
 		return nil
 	}
 	var out []Timer
-	add := func(kind, task, pub string, due int64) {
+	add := func(kind, task, fence string, due int64) {
 		if due > 0 {
-			out = append(out, Timer{Kind: kind, Task: task, Pub: pub, Due: due})
+			out = append(out, Timer{Kind: kind, Task: task, Fence: fence, Due: due})
 		}
 	}
 	if w := r.rec.Wait; w != nil {
@@ -33,7 +33,7 @@ func (r *Run) Timers() []Timer {
 		case u.rec.State == run.TaskRetrying && !u.parked:
 			add(TimerRetry, path, "", u.rec.Due)
 		case u.rec.State == run.TaskQueued && def.QueueTimeout > 0:
-			add(TimerQueueTimeout, path, u.rec.Pub, u.rec.Queued+def.QueueTimeout.Milliseconds())
+			add(TimerQueueTimeout, path, u.rec.Fence, u.rec.Queued+def.QueueTimeout.Milliseconds())
 		case u.sub != nil && u.rec.Error == nil && u.flowLimit() > 0:
 			add(TimerTimeout, path, "", u.rec.Started+u.flowLimit().Milliseconds())
 		}

@@ -112,15 +112,15 @@ func (r *Run) publish(u *unit) {
 	if u.rec.First == 0 {
 		u.rec.First = r.now
 	}
-	u.rec.Pub, u.rec.Queue, u.rec.Due, u.rec.Worker, u.rec.Started = r.pub(), def.Queue, 0, "", 0
+	u.rec.Fence, u.rec.Queue, u.rec.Due, u.rec.Worker, u.rec.Started = r.fence(), def.Queue, 0, "", 0
 	u.rec.Digest = digest(u.node.step.identity, &ticket)
 	r.live[path] = u
-	ticket.Task, ticket.Pub, ticket.Queue, ticket.Handler = path, u.rec.Pub, def.Queue, def.Handler
+	ticket.Task, ticket.Fence, ticket.Queue, ticket.Handler = path, u.rec.Fence, def.Queue, def.Handler
 	ticket.Attempt, ticket.Priority, ticket.First = attempt, u.priority(), u.rec.First
 	ticket.TimeoutMs, ticket.HeartbeatMs = def.Timeout.Milliseconds(), def.HeartbeatTimeout.Milliseconds()
 	r.fx.Tickets = append(r.fx.Tickets, ticket)
 	if def.QueueTimeout > 0 {
-		r.setTimer(TimerQueueTimeout, path, u.rec.Pub, u.rec.Queued+def.QueueTimeout.Milliseconds())
+		r.setTimer(TimerQueueTimeout, path, u.rec.Fence, u.rec.Queued+def.QueueTimeout.Milliseconds())
 	}
 	r.move(u, run.TaskQueued)
 }
@@ -295,7 +295,7 @@ func (r *Run) end(u *unit, to run.TaskState) {
 		r.drop(u)
 	}
 	delete(r.live, path)
-	u.rec.Pub, u.rec.Due = "", 0
+	u.rec.Fence, u.rec.Due = "", 0
 	if u.rec.Attempt > 0 || u.rec.Queued > 0 {
 		u.rec.Ended = r.now
 	}

@@ -25,7 +25,7 @@ func (r *Run) laterUnit(u *unit)   { r.later(work{do: (*Run).advanceUnit, unit: 
 // Step takes events in, in order, and says what follows from them. now is the
 // time in Unix milliseconds; nonce is random and makes publication ids unique.
 func (r *Run) Step(now int64, nonce uint64, events ...Event) Effects {
-	r.now, r.nonce, r.pubs, r.spent = now, nonce, 0, 0
+	r.now, r.nonce, r.fences, r.spent = now, nonce, 0, 0
 	r.fx, r.changed, r.dirty, r.before = Effects{}, false, nil, r.rec.Counts
 	for i := range events {
 		if !r.apply(&events[i]) {
@@ -114,10 +114,10 @@ func (r *Run) mark(u *unit) {
 	}
 }
 
-// pub makes a publication id: the nonce and a running number, mixed.
-func (r *Run) pub() string {
-	r.pubs++
-	return hex64(mix(r.nonce + r.pubs*0x9e3779b97f4a7c15))
+// fence makes a publication id: the nonce and a running number, mixed.
+func (r *Run) fence() string {
+	r.fences++
+	return hex64(mix(r.nonce + r.fences*0x9e3779b97f4a7c15))
 }
 
 // mix spreads a number over all 64 bits (the finisher of splitmix64).
@@ -136,16 +136,16 @@ func hex64(x uint64) string {
 	return string(b[:])
 }
 
-func (r *Run) setTimer(kind, task, pub string, due int64) {
-	r.fx.SetTimers = append(r.fx.SetTimers, Timer{Kind: kind, Task: task, Pub: pub, Due: due})
+func (r *Run) setTimer(kind, task, fence string, due int64) {
+	r.fx.SetTimers = append(r.fx.SetTimers, Timer{Kind: kind, Task: task, Fence: fence, Due: due})
 }
 
-func (r *Run) clearTimer(kind, task, pub string) {
+func (r *Run) clearTimer(kind, task, fence string) {
 	for i, t := range r.fx.SetTimers {
-		if t.Kind == kind && t.Task == task && t.Pub == pub {
+		if t.Kind == kind && t.Task == task && t.Fence == fence {
 			r.fx.SetTimers = append(r.fx.SetTimers[:i], r.fx.SetTimers[i+1:]...)
 			break
 		}
 	}
-	r.fx.ClearTimers = append(r.fx.ClearTimers, Timer{Kind: kind, Task: task, Pub: pub})
+	r.fx.ClearTimers = append(r.fx.ClearTimers, Timer{Kind: kind, Task: task, Fence: fence})
 }

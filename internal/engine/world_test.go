@@ -35,7 +35,7 @@ func (g *rig) world(t *rapid.T, must bool) (Event, bool) {
 	switch {
 	case len(asks) > 0 && (what < 6 || must):
 		ask := rapid.SampledFrom(asks).Draw(t, "ask")
-		ev := Event{Kind: Answered, Task: ask.Task, Pub: ask.Ask, Reason: "held by run r2"}
+		ev := Event{Kind: Answered, Task: ask.Task, Fence: ask.Ask, Reason: "held by run r2"}
 		switch rapid.IntRange(0, 5).Draw(t, "reply") {
 		case 0:
 			ev.Due = g.now + 1000
@@ -61,7 +61,7 @@ func (g *rig) world(t *rapid.T, must bool) (Event, bool) {
 		tm, ok = slices.MinFunc(all, func(a, b Timer) int { return int(a.Due - b.Due) }), true
 		g.now = max(g.now, tm.Due)
 	}
-	return Event{Kind: TimerFired, Timer: tm.Kind, Task: tm.Task, Pub: tm.Pub}, ok
+	return Event{Kind: TimerFired, Timer: tm.Kind, Task: tm.Task, Fence: tm.Fence}, ok
 }
 
 // evicted draws a task that loses its slot.
@@ -69,7 +69,7 @@ func (g *rig) evicted(t *rapid.T) (Event, bool) {
 	var all []Event
 	for _, task := range slices.Sorted(maps.Keys(g.tasks)) {
 		for _, s := range g.tasks[task].Slots {
-			all = append(all, Event{Kind: Evicted, Task: task, Pub: s.Ask, Reason: "run r2"})
+			all = append(all, Event{Kind: Evicted, Task: task, Fence: s.Ask, Reason: "run r2"})
 		}
 	}
 	if len(all) == 0 {
@@ -84,7 +84,7 @@ func (g *rig) checkTimers(t *rapid.T) {
 		return
 	}
 	for _, tm := range g.run.Timers() {
-		if got := g.timers[tm.Kind+"|"+tm.Task+"|"+tm.Pub]; got.Due != tm.Due && tm.Due > g.now {
+		if got := g.timers[tm.Kind+"|"+tm.Task+"|"+tm.Fence]; got.Due != tm.Due && tm.Due > g.now {
 			t.Fatalf("the run counts on the timer %+v; set is %+v", tm, got)
 		}
 	}

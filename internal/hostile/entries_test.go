@@ -29,7 +29,7 @@ func submissionAttacks() [][2]string {
 }
 
 func eventAttacks() [][2]string {
-	good := []string{"v=1", "run=r", "task=a", "pub=p"}
+	good := []string{"v=1", "run=r", "task=a", "fence=p"}
 	with := func(more ...string) string { return entry(append(slices.Clone(good), more...)...) }
 	return [][2]string{
 		{"nothing", ""}, {"no version", entry("type=succeeded", "run=r")}, {"version 2", entry("v=2", "type=succeeded", "run=r")}, {"no run", entry("v=1", "type=succeeded")}, {"no type", with()}, {"an unknown type", with("type=explode")}, {"the type start", with("type=start")}, {"the type broken", with("type=broken")}, {"the type timerFired", with("type=timerFired")}, {"a result that is no JSON", with("type=succeeded", "result={")}, {"a result NaN", with("type=succeeded", "result=NaN")}, {"an error that is text", with("type=failed", "error=no")}, {"an error that is a list", with("type=failed", "error=[1]")}, {"progress NaN", with("type=progress", "progress=NaN")}, {"progress infinite", with("type=progress", "progress=Inf")}, {"progress as text", with("type=progress", "progress=much")}, {"progress -1", with("type=progress", "progress=-1")}, {"retryAfter huge", with("type=failed", "retryAfter=99999999999999999999")}, {"retryAfter negative", with("type=failed", "retryAfter=-5")}, {"at as text", with("type=started", "at=now")}, {"NUL in the run", entry("v=1", "type=cancel", "run=r\x00")}, {"a run with a brace", entry("v=1", "type=cancel", "run={0}:x")},
@@ -37,10 +37,10 @@ func eventAttacks() [][2]string {
 }
 
 func ticketAttacks() [][2]string {
-	good := []string{"v=1", "run=r", "task=a", "pub=p", "handler=h"}
+	good := []string{"v=1", "run=r", "task=a", "fence=p", "handler=h"}
 	with := func(more ...string) string { return entry(append(slices.Clone(good), more...)...) }
 	return [][2]string{
-		{"nothing", ""}, {"version 9", entry("v=9", "run=r", "task=a", "pub=p", "handler=h")}, {"no pub", entry("v=1", "run=r", "task=a", "handler=h")}, {"no handler", entry("v=1", "run=r", "task=a", "pub=p")}, {"inputs that are no JSON", with("inputs={")}, {"env that is no JSON", with("env=x")}, {"secrets that are no JSON", with("secrets={")}, {"attempt as text", with("attempt=one")}, {"attempt huge", with("attempt=99999999999999999999")}, {"timeout as text", with("timeout=5s")}, {"timeout negative", with("timeout=-1")}, {"a handler with a path", entry("v=1", "run=r", "task=a", "pub=p", "handler=../../bin/sh")},
+		{"nothing", ""}, {"version 9", entry("v=9", "run=r", "task=a", "fence=p", "handler=h")}, {"no fence", entry("v=1", "run=r", "task=a", "handler=h")}, {"no handler", entry("v=1", "run=r", "task=a", "fence=p")}, {"inputs that are no JSON", with("inputs={")}, {"env that is no JSON", with("env=x")}, {"secrets that are no JSON", with("secrets={")}, {"attempt as text", with("attempt=one")}, {"attempt huge", with("attempt=99999999999999999999")}, {"timeout as text", with("timeout=5s")}, {"timeout negative", with("timeout=-1")}, {"a handler with a path", entry("v=1", "run=r", "task=a", "fence=p", "handler=../../bin/sh")},
 	}
 }
 

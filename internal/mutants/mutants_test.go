@@ -27,7 +27,7 @@ func mutants() []mutant {
 		work   = "./pkg/worker"
 	)
 	return []mutant{
-		{"fence: reports of an old publication count", "internal/engine/events.go", `u == nil || u.rec.Pub == "" || u.rec.Pub != ev.Pub`, `u == nil || u.rec.Pub == ""`, engine, ""},
+		{"fence: reports of an old publication count", "internal/engine/events.go", `u == nil || u.rec.Fence == "" || u.rec.Fence != ev.Fence`, `u == nil || u.rec.Fence == ""`, engine, ""},
 		{"final runs still take events", "internal/engine/events.go", "	if r.Final() {\n		return false\n	}\n	switch ev.Kind {\n	case Start:", "	switch ev.Kind {\n	case Start:", engine, ""},
 		{"a restored job waits for one dependency only", "internal/engine/restore.go", "s.nodes[d].waiting--", "s.nodes[d].waiting = 0", engine, ""},
 		{"a failure blocks nothing", "internal/engine/view.go", "if other.broken() {\n				return isBlocked\n			}\n			count := &named", "count := &named", engine, ""},
@@ -75,7 +75,7 @@ func mutants() []mutant {
 		{"one wish holds up the others", "internal/orchestrator/control.go", "if o.store.Retryable(err) {", "if true || o.store.Retryable(err) {", orch, "Unreadable"},
 		{"an unreadable run holds up the others", "internal/orchestrator/broken.go", "case err != nil && pt.o.store.Retryable(err):", "case err != nil:", orch, "Unreadable"},
 		{"submissions of the dead wait for silence", "internal/orchestrator/submissions.go", "len(subs) == 0 || o.clock()", "len(subs) == 0 || false && o.clock()", orch, "LeftBehind"},
-		{"a ticket that nobody waits for stays", "internal/orchestrator/reaper.go", "task.Pub == t.Pub {", "task.Pub == t.Pub || true {", orch, "NobodyWaits"},
+		{"a ticket that nobody waits for stays", "internal/orchestrator/reaper.go", "task.Fence == t.Fence {", "task.Fence == t.Fence || true {", orch, "NobodyWaits"},
 		{"a definition goes while somebody begins with it", "internal/redisstore/delete.go", `[]string{def, def + ":runs"}`, `[]string{def, def + ":others"}`, store, "DefinitionStays"},
 		{"what is left after a failed commit is believed", "internal/orchestrator/drive.go", "			clear(pt.runs) // nobody knows what was committed\n", "", orch, "Simulation$"},
 		{"a long log is never cut", "internal/redisstore/transaction.go", `		t.do("LTRIM", key, -logLength, -1)`, "		_ = key", store, "LongLog"},
@@ -83,7 +83,7 @@ func mutants() []mutant {
 		{"a place in a log that was lost is waited for", "internal/redisstore/changes.go", "		if after > version {", "		if false {", store, "ReaderSays"},
 		{"a large value is not kept", "internal/redisstore/transaction.go", `		t.do("PERSIST", blob)` + "\n", "", store, "LargeValues"},
 		{"a large value goes with its first run", "internal/redisstore/scripts/release.lua", "if redis.call('SCARD', KEYS[2]) == 0 then", "if true then", store, "LargeValues"},
-		{"an answer to another question counts", "internal/engine/gates.go", `u.rec.Wait.Ask == "" || u.rec.Wait.Ask != ev.Pub`, `u.rec.Wait.Ask == ""`, engine + " " + orch, "Transcripts|EveryRun|Fence|Cache|Simulation$"},
+		{"an answer to another question counts", "internal/engine/gates.go", `u.rec.Wait.Ask == "" || u.rec.Wait.Ask != ev.Fence`, `u.rec.Wait.Ask == ""`, engine + " " + orch, "Transcripts|EveryRun|Fence|Cache|Simulation$"},
 		{"slots are not given back", "internal/engine/groups.go", "	u.rec.Slots = nil\n", "	u.rec.Slots, r.fx.Frees = nil, nil\n", engine + " " + orch, "Transcripts|Simulation$"},
 		{"nobody looks for slots that were left behind", "internal/orchestrator/groups.go", "			if known {\n				continue", "			if true || known {\n				continue", orch, "Simulation$"},
 		{"questions are asked once only", "internal/orchestrator/sweeper.go", "len(asks) > 0 {", "len(asks) > 0 && false {", orch, "Simulation$"},

@@ -12,7 +12,7 @@ import (
 // toEngine turns an event of the stream into one of the engine.
 func toEngine(ev *wire.Event) engine.Event {
 	return engine.Event{
-		Kind: kindOf(ev.Type), Task: ev.Task, Pub: ev.Pub, Worker: ev.Worker, Version: ev.HandlerVersion, At: ev.At, Started: ev.Started,
+		Kind: kindOf(ev.Type), Task: ev.Task, Fence: ev.Fence, Worker: ev.Worker, Version: ev.HandlerVersion, At: ev.At, Started: ev.Started,
 		Result: ev.Result, Error: ev.Error, Permanent: ev.Permanent, RetryAfter: ev.RetryAfterMs,
 		Progress: ev.Progress, Note: ev.Note, Lines: ev.Lines, By: ev.By, Reason: ev.Reason,
 		Signal: ev.Signal, Data: ev.Data, Reply: ev.Reply, Granted: ev.Granted, Due: ev.Due, From: ev.From,
@@ -54,7 +54,7 @@ func toCommit(id string, version int64, before *run.Run, fx *engine.Effects, now
 	}
 	for _, k := range fx.Tickets {
 		c.Tickets = append(c.Tickets, wire.Ticket{
-			Queue: k.Queue, Priority: wire.LaneOf(k.Priority), Run: id, Task: k.Task, Pub: k.Pub, Attempt: k.Attempt,
+			Queue: k.Queue, Priority: wire.LaneOf(k.Priority), Run: id, Task: k.Task, Fence: k.Fence, Attempt: k.Attempt,
 			Handler: k.Handler, Inputs: k.Inputs, Env: k.Env, Secrets: k.Secrets, TimeoutMs: k.TimeoutMs, HeartbeatMs: k.HeartbeatMs,
 			Recipe: fx.Run.Recipe, PublishedMs: now,
 		})
@@ -63,7 +63,7 @@ func toCommit(id string, version int64, before *run.Run, fx *engine.Effects, now
 		c.SetTimers = append(c.SetTimers, toTimer(id, t))
 	}
 	for _, t := range fx.ClearTimers {
-		c.ClearTimers = append(c.ClearTimers, toTimer(id, engine.Timer{Kind: t.Kind, Task: t.Task, Pub: t.Pub}))
+		c.ClearTimers = append(c.ClearTimers, toTimer(id, engine.Timer{Kind: t.Kind, Task: t.Task, Fence: t.Fence}))
 	}
 	for _, d := range fx.Dead {
 		c.Dead = append(c.Dead, wire.DeadLetter{Run: id, Task: d.Task, Handler: d.Handler, Attempt: d.Attempt, Error: d.Error, At: now})
@@ -77,8 +77,8 @@ func toCommit(id string, version int64, before *run.Run, fx *engine.Effects, now
 // ticket finds the stream entry of a publication: remembered since its commit,
 // or else looked for in its queue. Without one there is nothing to withdraw.
 func (pt *partition) ticket(ctx context.Context, l *live, r engine.Revoke) (wire.TicketRef, error) {
-	if ref, ok := l.tickets[r.Pub]; ok {
-		delete(l.tickets, r.Pub)
+	if ref, ok := l.tickets[r.Fence]; ok {
+		delete(l.tickets, r.Fence)
 		return ref, nil
 	}
 	after := ""
@@ -88,7 +88,7 @@ func (pt *partition) ticket(ctx context.Context, l *live, r engine.Revoke) (wire
 			return wire.TicketRef{}, err
 		}
 		for _, t := range some {
-			if t.Pub == r.Pub {
+			if t.Fence == r.Fence {
 				return wire.TicketRef{Queue: r.Queue, Priority: wire.LaneOf(r.Priority), ID: t.ID}, nil
 			}
 			after = t.ID

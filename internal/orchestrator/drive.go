@@ -155,10 +155,10 @@ func (pt *partition) note(l *live, ch *change, i int) {
 		pt.expectTimer(tm)
 	}
 	for k, ticket := range c.Tickets {
-		l.tickets[ticket.Pub] = wire.TicketRef{Queue: ticket.Queue, Priority: ticket.Priority, ID: ch.results[i].TicketIDs[k]}
+		l.tickets[ticket.Fence] = wire.TicketRef{Queue: ticket.Queue, Priority: ticket.Priority, ID: ch.results[i].TicketIDs[k]}
 	}
 	for _, ev := range ch.who[i].events {
-		delete(l.tickets, ev.Pub)
+		delete(l.tickets, ev.Fence)
 	}
 	pt.size += l.run.Size() - l.size
 	l.size = l.run.Size()

@@ -257,7 +257,7 @@ func (x *explorer) reaper() {
 				x.doubted = true
 			}
 			if e, there := x.w.lane("default", wire.Normal).get(seq); there {
-				_ = v.SendEvents(context.Background(), 0, []wire.Event{{Type: wire.Lost, Run: e.value.Run, Task: e.value.Task, Pub: e.value.Pub}})
+				_ = v.SendEvents(context.Background(), 0, []wire.Event{{Type: wire.Lost, Run: e.value.Run, Task: e.value.Task, Fence: e.value.Fence}})
 			}
 		}
 	})

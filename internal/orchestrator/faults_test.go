@@ -63,10 +63,10 @@ func TestSilenceAloneTakesNothingAway(t *testing.T) {
 		if err := s.store.Ensure(t.Context(), []string{"default"}); err != nil {
 			t.Fatal(err)
 		}
-		ticket := wire.Ticket{Run: "r", Task: "a", Queue: "default", Pub: "p", Handler: "work"}
+		ticket := wire.Ticket{Run: "r", Task: "a", Queue: "default", Fence: "p", Handler: "work"}
 		if _, err := s.store.Commit(t.Context(), 0, []wire.Commit{{
 			Run: "r", Fields: []string{"state", "running"}, Tickets: []wire.Ticket{ticket},
-			Tasks: []string{"a", (&run.Task{State: run.TaskQueued, Pub: "p"}).Encode()},
+			Tasks: []string{"a", (&run.Task{State: run.TaskQueued, Fence: "p"}).Encode()},
 		}}); err != nil {
 			t.Fatal(err)
 		}

@@ -25,7 +25,7 @@ func (o *Orchestrator) asked(ctx context.Context, id string, asks []engine.Ask, 
 	}
 	for i := range asks {
 		a := &asks[i]
-		ev := wire.Event{Type: wire.Answered, Run: id, Task: a.Task, Pub: a.Ask, At: now}
+		ev := wire.Event{Type: wire.Answered, Run: id, Task: a.Task, Fence: a.Ask, At: now}
 		answered := true
 		var err error
 		switch a.Kind {
@@ -92,13 +92,13 @@ func (o *Orchestrator) passOn(ctx context.Context, reply wire.GroupReply, me wir
 		if m == me {
 			continue
 		}
-		ev := wire.Event{Type: wire.Answered, Run: m.Run, Task: m.Task, Pub: m.Ask, Granted: true, At: now}
+		ev := wire.Event{Type: wire.Answered, Run: m.Run, Task: m.Task, Fence: m.Ask, Granted: true, At: now}
 		if err := o.store.SendEvents(ctx, o.store.PartitionOf(m.Run), []wire.Event{ev}); err != nil {
 			return err
 		}
 	}
 	for _, m := range reply.Evicted {
-		ev := wire.Event{Type: wire.Evicted, Run: m.Run, Task: m.Task, Pub: m.Ask, Reason: "run " + me.Run, At: now}
+		ev := wire.Event{Type: wire.Evicted, Run: m.Run, Task: m.Task, Fence: m.Ask, Reason: "run " + me.Run, At: now}
 		if err := o.store.SendEvents(ctx, o.store.PartitionOf(m.Run), []wire.Event{ev}); err != nil {
 			return err
 		}
@@ -129,7 +129,7 @@ func (o *Orchestrator) holdBack(ctx context.Context, group string, until int64) 
 		return err
 	}
 	for _, m := range g.Waiters {
-		ev := wire.Event{Type: wire.Answered, Run: m.Run, Task: m.Task, Pub: m.Ask, Due: until, At: o.now().UnixMilli()}
+		ev := wire.Event{Type: wire.Answered, Run: m.Run, Task: m.Task, Fence: m.Ask, Due: until, At: o.now().UnixMilli()}
 		if err := o.store.SendEvents(ctx, o.store.PartitionOf(m.Run), []wire.Event{ev}); err != nil {
 			return err
 		}

@@ -271,7 +271,7 @@ func TestATicketNobodyWaitsForGoes(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, task := range []string{"a", "b"} { // one has a record, one has none yet
-			old := wire.Ticket{Run: "r", Task: task, Queue: "default", Pub: "0000000000000000", Handler: "work", Attempt: 1}
+			old := wire.Ticket{Run: "r", Task: task, Queue: "default", Fence: "0000000000000000", Handler: "work", Attempt: 1}
 			if _, err := s.store.AddTicket(t.Context(), 0, "default", old.Fields()); err != nil {
 				t.Fatal(err)
 			}

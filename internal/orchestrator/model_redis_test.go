@@ -120,8 +120,8 @@ func (w *twin) ask(ctx context.Context, what, a, b int) string {
 			return "nothing to complete"
 		}
 		k := w.tickets[a%len(w.tickets)]
-		err := w.s.Complete(ctx, 0, []redisstore.Completion{{Ticket: k, Event: wire.Event{Type: wire.Succeeded, Run: k.Run, Task: k.Task, Pub: k.Pub}}})
-		return fmt.Sprint("complete ", k.Pub, err)
+		err := w.s.Complete(ctx, 0, []redisstore.Completion{{Ticket: k, Event: wire.Event{Type: wire.Succeeded, Run: k.Run, Task: k.Task, Fence: k.Fence}}})
+		return fmt.Sprint("complete ", k.Fence, err)
 	case 10, 11:
 		got, err := w.s.ReadEvents(ctx, 0, who, 1+a%3, 0)
 		return w.heard("read events "+who, got, err)
@@ -192,7 +192,7 @@ func (w *twin) change(ctx context.Context, run string, a, b int) string {
 		c.Forget = []string{fmt.Sprint("t", b%4)}
 	}
 	if b%2 == 0 {
-		c.Tickets = []wire.Ticket{{Queue: "default", Priority: wire.Normal, Run: run, Task: task, Pub: fmt.Sprint(a, "-", b), Handler: "h"}}
+		c.Tickets = []wire.Ticket{{Queue: "default", Priority: wire.Normal, Run: run, Task: task, Fence: fmt.Sprint(a, "-", b), Handler: "h"}}
 	}
 	if b%4 > 0 {
 		c.Log = fmt.Appendf(nil, `[%d,{"task":%q,"state":"queued"}]`, a, task)
@@ -234,7 +234,7 @@ func some[T any](all []T, n int) []T {
 func (w *twin) took(what string, got []wire.Ticket, err error) string {
 	var names []string
 	for _, k := range got {
-		names = append(names, k.Pub)
+		names = append(names, k.Fence)
 	}
 	w.tickets = append(w.tickets, got...)
 	return fmt.Sprintf("%s: %s %v", what, strings.Join(names, " "), err)
@@ -243,7 +243,7 @@ func (w *twin) took(what string, got []wire.Ticket, err error) string {
 func (w *twin) heard(what string, got []wire.Event, err error) string {
 	var names []string
 	for _, ev := range got {
-		names = append(names, fmt.Sprint(ev.Type, " ", ev.Pub, " x", ev.Deliveries))
+		names = append(names, fmt.Sprint(ev.Type, " ", ev.Fence, " x", ev.Deliveries))
 	}
 	w.events = append(w.events, got...)
 	return fmt.Sprintf("%s: %s %v", what, strings.Join(names, ", "), err)

@@ -190,7 +190,9 @@ func put(to map[string]string, pairs []string) {
 	}
 }
 
-func timerName(t wire.Timer) string { return strings.Join([]string{t.Run, t.Kind, t.Task, t.Pub}, "|") }
+func timerName(t wire.Timer) string {
+	return strings.Join([]string{t.Run, t.Kind, t.Task, t.Fence}, "|")
+}
 
 func (m *model) due(now time.Time, limit int) (due []wire.Timer, next time.Time) {
 	all := slices.SortedFunc(maps.Values(m.timers), func(a, b wire.Timer) int {

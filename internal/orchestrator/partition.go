@@ -364,7 +364,7 @@ func (pt *partition) step(ctx context.Context, t *todo, c *wire.Commit, fx *engi
 // resets reports whether a step sets the timer that fired anew.
 func resets(fx *engine.Effects, tm wire.Timer) bool {
 	for _, s := range fx.SetTimers {
-		if s.Kind == tm.Kind && s.Task == tm.Task && s.Pub == tm.Pub {
+		if s.Kind == tm.Kind && s.Task == tm.Task && s.Fence == tm.Fence {
 			return true
 		}
 	}
@@ -379,7 +379,7 @@ func (pt *partition) tryStep(l *live, now int64, t *todo) (engine.Effects, error
 		events = append(events, toEngine(&t.events[i]))
 	}
 	for _, tm := range t.timers {
-		events = append(events, engine.Event{Kind: engine.TimerFired, Timer: tm.Kind, Task: tm.Task, Pub: tm.Pub})
+		events = append(events, engine.Event{Kind: engine.TimerFired, Timer: tm.Kind, Task: tm.Task, Fence: tm.Fence})
 	}
 	nonce := pt.o.nonce()
 	return safely("step run "+t.id, func() (engine.Effects, error) { return l.run.Step(now, nonce, events...), nil })

@@ -58,7 +58,7 @@ func (pt *partition) reap(ctx context.Context) error {
 					continue
 				}
 				o.log.Warn("worker lost: its task goes to another", append(fact.Ticket(&t), fact.Worker(s.Consumer), zap.Duration("silent", s.Idle))...)
-				lost = append(lost, wire.Event{Type: wire.Lost, Run: t.Run, Task: t.Task, Pub: t.Pub, Worker: s.Consumer, At: o.now().UnixMilli()})
+				lost = append(lost, wire.Event{Type: wire.Lost, Run: t.Run, Task: t.Task, Fence: t.Fence, Worker: s.Consumer, At: o.now().UnixMilli()})
 			}
 		}
 	}
@@ -82,7 +82,7 @@ func (pt *partition) dropOrphan(ctx context.Context, t wire.Ticket) (bool, error
 			return false, err
 		}
 		if err == nil {
-			if task, err := run.ParseTask(t.Task, text); err != nil || task.Pub == t.Pub {
+			if task, err := run.ParseTask(t.Task, text); err != nil || task.Fence == t.Fence {
 				return false, nil //nolint:nilerr // a record that cannot be read is the step's affair
 			}
 		}

@@ -96,7 +96,7 @@ type effects struct {
 	ends   map[string]int // and ended
 	// published counts tickets, reported the failures that were reported.
 	published, reported map[string]int
-	pubs                map[string]bool // publications that were begun
+	fences              map[string]bool // publications that were begun
 	first               map[string]int  // when it first began and ended
 	firstEnd            map[string]int
 	cached              int // tasks that had their result from another run
@@ -160,7 +160,7 @@ func (s *simWorker) handBack() {
 }
 
 func (s *simWorker) event(t wire.Ticket, kind wire.EventType) wire.Event {
-	return wire.Event{Type: kind, Run: t.Run, Task: t.Task, Pub: t.Pub, Worker: s.name, At: s.w.now, Started: s.w.now}
+	return wire.Event{Type: kind, Run: t.Run, Task: t.Task, Fence: t.Fence, Worker: s.name, At: s.w.now, Started: s.w.now}
 }
 
 func (s *simWorker) report(t wire.Ticket, ev wire.Event) bool {
@@ -242,10 +242,10 @@ func (s *simWorker) begin(t wire.Ticket) {
 	}
 	key := t.Run + "/" + t.Task
 	s.w.fx.begin(key)
-	if s.w.fx.pubs[t.Pub] {
-		s.w.violated("publication %s of %s is begun twice", t.Pub, key)
+	if s.w.fx.fences[t.Fence] {
+		s.w.violated("publication %s of %s is begun twice", t.Fence, key)
 	}
-	s.w.fx.pubs[t.Pub] = true
+	s.w.fx.fences[t.Fence] = true
 	ev := s.event(t, wire.Succeeded)
 	ev.Result = t.Inputs
 	if in.Fate == "fail" || in.Fate == "flaky" && s.w.fx.reported[key] < in.N {

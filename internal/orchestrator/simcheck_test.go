@@ -34,13 +34,13 @@ func (w *world) check(c *wire.Commit, old, now *modelRun) {
 		}
 	}
 	for _, t := range c.Tickets {
-		if w.pubs == nil {
-			w.pubs = map[string]bool{}
+		if w.fences == nil {
+			w.fences = map[string]bool{}
 		}
-		if w.pubs[t.Pub] {
-			w.violated("publication %s of %s/%s is used twice", t.Pub, t.Run, t.Task)
+		if w.fences[t.Fence] {
+			w.violated("publication %s of %s/%s is used twice", t.Fence, t.Run, t.Task)
 		}
-		w.pubs[t.Pub] = true
+		w.fences[t.Fence] = true
 		rec, err := run.ParseTask(t.Task, now.tasks[t.Task])
 		for _, s := range rec.Slots {
 			if err == nil && !w.groupOf(s.Group).holds(wire.Member{Run: t.Run, Task: t.Task, Ask: s.Ask}) {

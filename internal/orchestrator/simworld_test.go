@@ -119,11 +119,11 @@ type world struct {
 	turns      turns // of all orchestrators
 	violations []string
 	fx         effects
-	pubs       map[string]bool
+	fences     map[string]bool
 }
 
 func newWorld() *world {
-	w := &world{now: 1_000_000, turns: usualTurns(), fx: effects{starts: map[string]int{}, published: map[string]int{}, pubs: map[string]bool{}, ends: map[string]int{}, reported: map[string]int{}, first: map[string]int{}, firstEnd: map[string]int{}}}
+	w := &world{now: 1_000_000, turns: usualTurns(), fx: effects{starts: map[string]int{}, published: map[string]int{}, fences: map[string]bool{}, ends: map[string]int{}, reported: map[string]int{}, first: map[string]int{}, firstEnd: map[string]int{}}}
 	w.model = newModel(func() int64 { return w.now })
 	w.committed = w.check
 	return w

@@ -89,7 +89,7 @@ func (pt *partition) lookAt(ctx context.Context, id string, f *finding) error {
 		return nil // whoever takes the event finds out, and fails the run
 	}
 	for _, x := range l.run.InFlight() {
-		f.lost = append(f.lost, wire.Event{Type: wire.Missing, Run: id, Task: x.Task, Pub: x.Pub, At: now})
+		f.lost = append(f.lost, wire.Event{Type: wire.Missing, Run: id, Task: x.Task, Fence: x.Fence, At: now})
 	}
 	if asks := l.run.OpenAsks(); len(asks) > 0 {
 		if err := o.asked(ctx, id, asks, nil); err != nil {
@@ -111,7 +111,7 @@ func (pt *partition) lookAt(ctx context.Context, id string, f *finding) error {
 }
 
 func toTimer(id string, t engine.Timer) wire.Timer {
-	return wire.Timer{Run: id, Kind: t.Kind, Task: t.Task, Pub: t.Pub, Due: t.Due}
+	return wire.Timer{Run: id, Kind: t.Kind, Task: t.Task, Fence: t.Fence, Due: t.Due}
 }
 
 // miss looks for the tickets of what is in flight. One that is not there in two
@@ -129,12 +129,12 @@ func (pt *partition) miss(ctx context.Context, f *finding) error {
 	}
 	for _, ev := range f.lost {
 		switch {
-		case there[ev.Pub]:
-		case pt.swept.missing[ev.Pub]:
+		case there[ev.Fence]:
+		case pt.swept.missing[ev.Fence]:
 			pt.o.log.Warn("a ticket has vanished and is published again", append(pt.about(ev.Run), fact.Task(ev.Task))...)
 			f.events = append(f.events, ev)
 		default:
-			pt.swept.seen[ev.Pub] = true
+			pt.swept.seen[ev.Fence] = true
 		}
 	}
 	return nil
@@ -146,7 +146,7 @@ func (pt *partition) published(ctx context.Context) (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	pubs := map[string]bool{}
+	fences := map[string]bool{}
 	for _, q := range queues {
 		for _, l := range wire.Lanes() {
 			after := ""
@@ -156,7 +156,7 @@ func (pt *partition) published(ctx context.Context) (map[string]bool, error) {
 					return nil, err
 				}
 				for _, t := range some {
-					pubs[t.Pub], after = true, t.ID
+					fences[t.Fence], after = true, t.ID
 				}
 				if len(some) < scanPage {
 					break
@@ -164,5 +164,5 @@ func (pt *partition) published(ctx context.Context) (map[string]bool, error) {
 			}
 		}
 	}
-	return pubs, nil
+	return fences, nil
 }

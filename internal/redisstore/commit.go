@@ -305,14 +305,14 @@ func indexes(c *wire.Commit) []string {
 }
 
 // member names a timer in the sorted set.
-func member(t wire.Timer) string { return t.Run + "|" + t.Kind + "|" + t.Task + "|" + t.Pub }
+func member(t wire.Timer) string { return t.Run + "|" + t.Kind + "|" + t.Task + "|" + t.Fence }
 
 func parseMember(m string, due int64) (wire.Timer, bool) {
 	parts := strings.Split(m, "|")
 	if len(parts) != 4 {
 		return wire.Timer{}, false
 	}
-	return wire.Timer{Run: parts[0], Kind: parts[1], Task: parts[2], Pub: parts[3], Due: due}, true
+	return wire.Timer{Run: parts[0], Kind: parts[1], Task: parts[2], Fence: parts[3], Due: due}, true
 }
 
 func lanes() []wire.Priority { return wire.Lanes() }

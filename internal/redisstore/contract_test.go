@@ -80,12 +80,12 @@ func ok(t *testing.T, err error) {
 
 func aCommit(runID string, version int64) wire.Commit {
 	rec := run.Run{State: run.Running, Recipe: "r", Definition: "sha256:d", Created: 5, Inputs: []byte(`{}`)}
-	task := run.Task{State: run.TaskQueued, Attempt: 1, Pub: "p1"}
+	task := run.Task{State: run.TaskQueued, Attempt: 1, Fence: "p1"}
 	return wire.Commit{
 		Run: runID, Version: version, Fields: rec.Fields(), Digest: "sha256:d", Definition: []byte(`{"x":1}`),
 		Tasks: []string{"a", task.Encode()}, Outputs: []string{"b", `{"n":1}`},
 		Log:       []byte(`[5,{"run":"running"}]`),
-		Tickets:   []wire.Ticket{{Queue: "default", Priority: wire.Normal, Run: runID, Task: "a", Pub: "p1", Attempt: 1, Handler: "h", Inputs: []byte(`{"k":"ä"}`)}},
+		Tickets:   []wire.Ticket{{Queue: "default", Priority: wire.Normal, Run: runID, Task: "a", Fence: "p1", Attempt: 1, Handler: "h", Inputs: []byte(`{"k":"ä"}`)}},
 		SetTimers: []wire.Timer{{Run: runID, Kind: "retry", Task: "a", Due: 100}},
 		Active:    5,
 	}
@@ -162,7 +162,7 @@ func TestATicketIsHeldReportedAndGone(t *testing.T) {
 		if p := must[[]wire.Pending](t)(s.PendingTickets(ctx, 0, "default", wire.Normal, 0, 10)); len(p) != 1 || p[0].Consumer != "w1" {
 			t.Errorf("pending are %v", p)
 		}
-		done := redisstore.Completion{Ticket: got[0], Event: wire.Event{Type: wire.Failed, Run: r1, Task: "a", Pub: "p1", Error: &run.Error{Code: "x", Message: "y"}, Permanent: true}}
+		done := redisstore.Completion{Ticket: got[0], Event: wire.Event{Type: wire.Failed, Run: r1, Task: "a", Fence: "p1", Error: &run.Error{Code: "x", Message: "y"}, Permanent: true}}
 		ok(t, s.Complete(ctx, 0, []redisstore.Completion{done}))
 		if kept := must[[]wire.Ticket](t)(s.Heartbeat(ctx, "w1", got)); len(kept) != 0 {
 			t.Errorf("a finished ticket is kept: %v", kept)
@@ -258,7 +258,7 @@ func TestACommitDealsWithItsEvents(t *testing.T) {
 		s, ctx := open(t, srv), t.Context()
 		r := runOf(s, "r")
 		must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit(r, 0)}))
-		ok(t, s.SendEvents(ctx, 0, []wire.Event{{Type: wire.Started, Run: r, Task: "a", Pub: "p1"}}))
+		ok(t, s.SendEvents(ctx, 0, []wire.Event{{Type: wire.Started, Run: r, Task: "a", Fence: "p1"}}))
 		events := must[[]wire.Event](t)(s.ReadEvents(ctx, 0, "o", 10, 0))
 		if len(events) != 1 {
 			t.Fatalf("events are %+v", events)
@@ -405,7 +405,7 @@ func TestLargeValuesStandInKeysOfTheirOwn(t *testing.T) {
 		if len(got) != 1 || string(got[0].Inputs) != string(inputs) || got[0].Blob != "" {
 			t.Fatalf("%d tickets: %.200q", len(got), fmt.Sprint(got))
 		}
-		ok(t, s.Complete(ctx, 0, []redisstore.Completion{{Ticket: got[0], Event: wire.Event{Type: wire.Succeeded, Run: r1, Task: "a", Pub: "p1", Result: above}}}))
+		ok(t, s.Complete(ctx, 0, []redisstore.Completion{{Ticket: got[0], Event: wire.Event{Type: wire.Succeeded, Run: r1, Task: "a", Fence: "p1", Result: above}}}))
 		events := must[[]wire.Event](t)(s.ReadEvents(ctx, 0, "o", 10, 0))
 		if len(events) != 1 || string(events[0].Result) != string(above) {
 			t.Error("the result is not that which was reported")

@@ -44,17 +44,17 @@ func TestWhatStandsInPartitionsIsMeasured(t *testing.T) {
 		c := aCommit(runOf(s, "r1"), 0)
 		c.Tickets = append(c.Tickets, c.Tickets[0], c.Tickets[0], c.Tickets[0])
 		for i := range c.Tickets {
-			c.Tickets[i].Pub = fmt.Sprint("p", i)
+			c.Tickets[i].Fence = fmt.Sprint("p", i)
 		}
 		c.Tickets[1].Priority, c.Tickets[3].Queue = wire.Low, "gpu"
 		c.Dead = []wire.DeadLetter{{Run: c.Run, Task: "x", Error: &run.Error{Code: "c"}}}
 		ids := must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{c}))[0].TicketIDs
-		ok(t, s.SendEvents(ctx, 0, []wire.Event{{Type: wire.Started, Run: c.Run, Task: "a", Pub: "p0"}}))
+		ok(t, s.SendEvents(ctx, 0, []wire.Event{{Type: wire.Started, Run: c.Run, Task: "a", Fence: "p0"}}))
 		ended := aCommit(runOf(s, "r2"), 0)
 		ended.Tickets, ended.SetTimers, ended.Active, ended.Done = nil, nil, 0, 9
 		must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{ended}))
 		// The normal lane of default has two: one is taken, the other waits.
-		if got := must[[]wire.Ticket](t)(s.ReadTickets(ctx, 0, []string{"default"}, "w1", 1, 0)); len(got) != 1 || got[0].Pub != "p0" {
+		if got := must[[]wire.Ticket](t)(s.ReadTickets(ctx, 0, []string{"default"}, "w1", 1, 0)); len(got) != 1 || got[0].Fence != "p0" {
 			t.Fatalf("taken are %+v", got)
 		}
 		oldest := map[string]int64{"default": min(millis(t, ids[1]), millis(t, ids[2])), "gpu": millis(t, ids[3])}

@@ -54,7 +54,7 @@ func (s *Store) schedules() string { return s.prefix + ":schedules" }
 // events is a stream: what workers report, deleted when committed.
 func (s *Store) events(p int) string { return s.base(p) + "events" }
 
-// timers is a sorted set: run|kind|task|pub -> due time.
+// timers is a sorted set: run|kind|task|fence -> due time.
 func (s *Store) timers(p int) string { return s.base(p) + "timers" }
 
 // active is a sorted set: run -> time of its last progress.

@@ -37,7 +37,7 @@ func (t *trips) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 func change(r string, version int64, text string) wire.Commit {
 	return wire.Commit{
 		Run: r, Version: version, Fields: []string{"counts", fmt.Sprintf(`{"queued":%d}`, version)}, Tasks: []string{"a", "{}"}, Outputs: []string{"a", `"` + text + `"`},
-		Log: []byte(`[]`), Tickets: []wire.Ticket{{Run: r, Task: "a", Pub: "p", Attempt: 1, Handler: "noop", Queue: "default", Priority: wire.Normal}},
+		Log: []byte(`[]`), Tickets: []wire.Ticket{{Run: r, Task: "a", Fence: "p", Attempt: 1, Handler: "noop", Queue: "default", Priority: wire.Normal}},
 	}
 }
 

@@ -84,7 +84,7 @@ func TestALargeAnswerTravelsAsABlob(t *testing.T) {
 	shared.Each(t, func(t *testing.T, srv redistest.Server) {
 		s, ctx := open(t, srv), t.Context()
 		large := json.RawMessage(`"` + strings.Repeat("y", 65<<10) + `"`)
-		ok(t, s.SendEvents(ctx, 0, []wire.Event{{Type: wire.Answered, Run: "r", Task: "a", Pub: "p", Granted: true, From: "old", Result: large}}))
+		ok(t, s.SendEvents(ctx, 0, []wire.Event{{Type: wire.Answered, Run: "r", Task: "a", Fence: "p", Granted: true, From: "old", Result: large}}))
 		got := must[[]wire.Event](t)(s.ReadEvents(ctx, 0, "o", 10, 0))
 		if len(got) != 1 || string(got[0].Result) != string(large) || got[0].From != "old" || !got[0].Granted {
 			t.Errorf("%d events, of %d bytes", len(got), len(large))

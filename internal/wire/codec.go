@@ -70,7 +70,7 @@ func (t *Ticket) Append(args []any) []any {
 	f := append(fields(args), "v", Version)
 	f.at("run", &t.Run)
 	f.at("task", &t.Task)
-	f.at("pub", &t.Pub)
+	f.at("fence", &t.Fence)
 	f.number("attempt", int64(t.Attempt))
 	f.at("handler", &t.Handler)
 	f.json("inputs", t.Inputs)
@@ -140,7 +140,7 @@ func ParseTicket(id string, values map[string]any) (Ticket, error) {
 	r := &reader{m: values}
 	r.version()
 	t := Ticket{
-		ID: id, Run: r.must("run"), Task: r.must("task"), Pub: r.must("pub"), Handler: r.must("handler"),
+		ID: id, Run: r.must("run"), Task: r.must("task"), Fence: r.must("fence"), Handler: r.must("handler"),
 		Attempt: int(r.number("attempt")), Inputs: r.json("inputs"), Blob: r.text("inputsBlob"), Env: r.json("env"), Secrets: r.json("secrets"),
 		TimeoutMs: r.number("timeout"), HeartbeatMs: r.number("heartbeat"),
 		Recipe: r.text("recipe"), Trace: r.text("trace"), PublishedMs: r.number("at"),
@@ -158,7 +158,7 @@ func (e *Event) Append(args []any) []any {
 	f := append(fields(args), "v", Version, "type", string(e.Type))
 	f.at("run", &e.Run)
 	f.at("task", &e.Task)
-	f.at("pub", &e.Pub)
+	f.at("fence", &e.Fence)
 	f.at("worker", &e.Worker)
 	f.at("handlerVersion", &e.HandlerVersion)
 	f.number("at", e.At)
@@ -199,7 +199,7 @@ func ParseEvent(id string, values map[string]any) (Event, error) {
 	r := &reader{m: values}
 	r.version()
 	e := Event{
-		ID: id, Type: EventType(r.must("type")), Run: r.must("run"), Task: r.text("task"), Pub: r.text("pub"),
+		ID: id, Type: EventType(r.must("type")), Run: r.must("run"), Task: r.text("task"), Fence: r.text("fence"),
 		Worker: r.text("worker"), HandlerVersion: r.text("handlerVersion"), At: r.number("at"), Started: r.number("started"), Result: r.json("result"), Blob: r.text("resultBlob"),
 		Permanent: r.text("permanent") == "1", RetryAfterMs: r.number("retryAfter"), Note: r.text("note"),
 		Lines: r.text("lines") == "1", By: r.text("by"), Reason: r.text("reason"), Deliveries: 1,

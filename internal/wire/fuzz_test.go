@@ -30,9 +30,9 @@ func sent(fields []any) map[string]any {
 }
 
 func FuzzTicket(f *testing.F) {
-	f.Add("v=1\nrun=r\ntask=a\npub=p\nhandler=h\nattempt=1\ninputs={}\ntimeout=5\nat=9")
+	f.Add("v=1\nrun=r\ntask=a\nfence=p\nhandler=h\nattempt=1\ninputs={}\ntimeout=5\nat=9")
 	f.Add("v=2\nrun=r")
-	f.Add("v=1\nrun=r\ntask=a\npub=p\nhandler=h\nattempt=99999999999999999999\ninputs={")
+	f.Add("v=1\nrun=r\ntask=a\nfence=p\nhandler=h\nattempt=99999999999999999999\ninputs={")
 	f.Fuzz(func(t *testing.T, text string) {
 		one, err := ParseTicket("1-1", entryOf(text))
 		if err != nil {
@@ -46,7 +46,7 @@ func FuzzTicket(f *testing.F) {
 }
 
 func FuzzEvent(f *testing.F) {
-	f.Add("v=1\ntype=succeeded\nrun=r\ntask=a\npub=p\nresult={\"a\":1}")
+	f.Add("v=1\ntype=succeeded\nrun=r\ntask=a\nfence=p\nresult={\"a\":1}")
 	f.Add("v=1\ntype=failed\nrun=r\nerror={\"code\":\"x\"}\npermanent=1\nretryAfter=5\nprogress=1e3")
 	f.Add("v=1\ntype=progress\nrun=r\nprogress=NaN")
 	f.Add("type=x")

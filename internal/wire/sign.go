@@ -85,7 +85,7 @@ func (t *Ticket) mac(key []byte) []byte {
 	for _, field := range [][]byte{
 		[]byte("orchis ticket " + signatureForm),
 		[]byte(strconv.Itoa(t.Partition)), []byte(t.Queue), []byte(t.Priority),
-		[]byte(t.Run), []byte(t.Task), []byte(t.Pub), []byte(strconv.Itoa(t.Attempt)), []byte(t.Handler),
+		[]byte(t.Run), []byte(t.Task), []byte(t.Fence), []byte(strconv.Itoa(t.Attempt)), []byte(t.Handler),
 		t.Inputs, t.Env, t.Secrets,
 		[]byte(strconv.FormatInt(t.TimeoutMs, 10)), []byte(strconv.FormatInt(t.HeartbeatMs, 10)),
 		[]byte(t.Recipe), []byte(t.Trace), []byte(strconv.FormatInt(t.PublishedMs, 10)),

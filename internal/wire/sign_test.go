@@ -21,14 +21,14 @@ func TestASignatureHoldsForTheWholeTicketAlone(t *testing.T) {
 	old, fresh := strings.Repeat("o", 32), strings.Repeat("n", 40)
 	now := time.UnixMilli(1_000_000_000)
 	signed := Ticket{
-		ID: "1-0", Partition: 1, Queue: "q", Priority: High, Run: "r", Task: "t", Pub: "p", Attempt: 1, Handler: "h",
+		ID: "1-0", Partition: 1, Queue: "q", Priority: High, Run: "r", Task: "t", Fence: "p", Attempt: 1, Handler: "h",
 		Inputs: []byte(`{"a":1}`), Env: []byte(`{"b":"c"}`), Secrets: []byte(`[]`), TimeoutMs: 5, HeartbeatMs: 6, Recipe: "rec", Trace: "tr",
 		PublishedMs: now.UnixMilli(),
 	}
 	keysOf(t, old).Sign(&signed)
 	changes := map[string]func(*Ticket){
 		"partition": func(t *Ticket) { t.Partition++ }, "queue": func(t *Ticket) { t.Queue = "x" }, "lane": func(t *Ticket) { t.Priority = Low },
-		"run": func(t *Ticket) { t.Run += "x" }, "task": func(t *Ticket) { t.Task = "x" }, "pub": func(t *Ticket) { t.Pub = "x" },
+		"run": func(t *Ticket) { t.Run += "x" }, "task": func(t *Ticket) { t.Task = "x" }, "fence": func(t *Ticket) { t.Fence = "x" },
 		"attempt": func(t *Ticket) { t.Attempt++ }, "handler": func(t *Ticket) { t.Handler = "exec" }, "inputs": func(t *Ticket) { t.Inputs = []byte(`{"a":2}`) },
 		"env": func(t *Ticket) { t.Env = nil }, "secrets": func(t *Ticket) { t.Secrets = []byte(`[1]`) }, "timeout": func(t *Ticket) { t.TimeoutMs = 0 },
 		"heartbeat": func(t *Ticket) { t.HeartbeatMs = 0 }, "recipe": func(t *Ticket) { t.Recipe = "" }, "trace": func(t *Ticket) { t.Trace = "" },

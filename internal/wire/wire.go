@@ -39,7 +39,7 @@ type Ticket struct {
 
 	Run     string
 	Task    string
-	Pub     string // the fence: reports count only while it is current
+	Fence   string // reports count only while it is current
 	Attempt int
 	Handler string
 	// Inputs is a JSON value; Env a JSON object of strings, or empty.
@@ -118,7 +118,7 @@ type Event struct {
 
 	Run    string
 	Task   string
-	Pub    string
+	Fence  string
 	Worker string
 	// HandlerVersion is that of the handler which made the result (Succeeded),
 	// when it has one.
@@ -243,10 +243,10 @@ type Paused struct {
 // Timer is a moment at which a run wants to be woken.
 type Timer struct {
 	Run string
-	// Kind is retry, queueTimeout or timeout; Task and Pub say of what.
-	Kind string
-	Task string
-	Pub  string
+	// Kind is retry, queueTimeout or timeout; Task and Fence say of what.
+	Kind  string
+	Task  string
+	Fence string
 	// Due is Unix milliseconds by the clock of Redis.
 	Due int64
 }
@@ -276,7 +276,7 @@ type Commit struct {
 	// Tickets are published, Revokes deleted (queue, lane and id of tickets).
 	Tickets []Ticket
 	Revokes []TicketRef
-	// SetTimers are set, ClearTimers removed (by run, kind, task and pub).
+	// SetTimers are set, ClearTimers removed (by run, kind, task and fence).
 	SetTimers   []Timer
 	ClearTimers []Timer
 	// Dead are dead letters to be kept.

@@ -36,7 +36,7 @@ type played struct {
 	now        int64
 	seq        int
 	queue      agenda
-	timers     map[string]int // kind|task|pub -> number of the event that counts
+	timers     map[string]int // kind|task|fence -> number of the event that counts
 	begin      map[string]int // task -> when it began, by number
 	tasks      map[string]run.Task
 	outputs    map[string]json.RawMessage
@@ -146,14 +146,14 @@ func (p *played) step(ev engine.Event) error {
 			}
 		}
 		for _, t := range fx.ClearTimers {
-			delete(p.timers, t.Kind+"|"+t.Task+"|"+t.Pub)
+			delete(p.timers, t.Kind+"|"+t.Task+"|"+t.Fence)
 		}
 		for _, t := range fx.SetTimers {
-			p.plan(t.Due, t.Kind+"|"+t.Task+"|"+t.Pub, engine.Event{Kind: engine.TimerFired, Timer: t.Kind, Task: t.Task, Pub: t.Pub})
+			p.plan(t.Due, t.Kind+"|"+t.Task+"|"+t.Fence, engine.Event{Kind: engine.TimerFired, Timer: t.Kind, Task: t.Task, Fence: t.Fence})
 		}
 		for _, a := range fx.Asks {
 			// A case is alone: groups have slots, buckets tokens, caches nothing.
-			p.plan(p.now, "", engine.Event{Kind: engine.Answered, Task: a.Task, Pub: a.Ask, Granted: a.Kind != run.WaitCache})
+			p.plan(p.now, "", engine.Event{Kind: engine.Answered, Task: a.Task, Fence: a.Ask, Granted: a.Kind != run.WaitCache})
 		}
 		for i := range fx.Tickets {
 			if err := p.attempt(&fx.Tickets[i]); err != nil {
@@ -200,7 +200,7 @@ func (p *played) note(fx *engine.Effects) {
 
 // attempt plans how an attempt ends.
 func (p *played) attempt(t *engine.Ticket) error {
-	end := engine.Event{Task: t.Task, Pub: t.Pub, Worker: "test", Started: p.now}
+	end := engine.Event{Task: t.Task, Fence: t.Fence, Worker: "test", Started: p.now}
 	var takes time.Duration
 	fake, faked := p.fakeOf(t)
 	switch {

@@ -16,8 +16,8 @@ type Attempt struct {
 	Run, Task, Recipe, Handler, Worker, Queue string
 	// Number counts the attempts of the task from 1.
 	Number int
-	// Pub names this publication of the attempt, and no other.
-	Pub string
+	// Fence names this publication of the attempt, and no other.
+	Fence string
 	// IdempotencyKey is the same for all attempts at the task: give it to
 	// services that must not do things twice.
 	IdempotencyKey string

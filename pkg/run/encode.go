@@ -67,7 +67,7 @@ func (t *Task) Encode() string {
 	o.number("failures", int64(t.Failures))
 	o.number("losses", int64(t.Losses))
 	o.number("releases", int64(t.Releases))
-	o.text("pub", t.Pub)
+	o.text("fence", t.Fence)
 	o.yes("bulk", t.Bulk)
 	o.text("worker", t.Worker)
 	o.number("queued", t.Queued)

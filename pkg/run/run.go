@@ -154,9 +154,9 @@ type Task struct {
 	Losses int `json:"losses,omitempty"`
 	// Releases counts the times a worker handed the ticket back unfinished.
 	Releases int `json:"releases,omitempty"`
-	// Pub is the publication id of the attempt in flight; reports that carry
+	// Fence is the publication id of the attempt in flight; reports that carry
 	// another one are stale. Empty when nothing is in flight.
-	Pub   string `json:"pub,omitempty"`
+	Fence string `json:"fence,omitempty"`
 	Queue string `json:"queue,omitempty"`
 	// Bulk says that the ticket stands one lane lower than its job's, since the
 	// run has many.

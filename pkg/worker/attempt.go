@@ -55,7 +55,7 @@ func (a *attempt) fields() []zap.Field { return fact.Ticket(&a.ticket) }
 
 func (a *attempt) event(t wire.EventType) wire.Event {
 	ev := wire.Event{
-		Type: t, Run: a.ticket.Run, Task: a.ticket.Task, Pub: a.ticket.Pub,
+		Type: t, Run: a.ticket.Run, Task: a.ticket.Task, Fence: a.ticket.Fence,
 		Worker: a.w.cfg.Name, At: time.Now().UnixMilli(),
 	}
 	if !a.began.IsZero() {
@@ -147,7 +147,7 @@ func (a *attempt) timeouts() (context.Context, context.CancelFunc) {
 func (a *attempt) info() job.Attempt {
 	i := job.Attempt{
 		Run: a.ticket.Run, Task: a.ticket.Task, Recipe: a.ticket.Recipe, Handler: a.ticket.Handler, Queue: a.ticket.Queue, Trace: a.ticket.Trace,
-		Worker: a.w.cfg.Name, Number: a.ticket.Attempt, Pub: a.ticket.Pub,
+		Worker: a.w.cfg.Name, Number: a.ticket.Attempt, Fence: a.ticket.Fence,
 		IdempotencyKey: a.ticket.Run + "/" + a.ticket.Task,
 	}
 	if a.ticket.TimeoutMs > 0 {

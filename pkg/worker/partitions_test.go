@@ -46,7 +46,7 @@ func TestAllSlotsServeOnePartition(t *testing.T) {
 	const p = 5
 	var tickets []wire.Ticket
 	for n := range 4 {
-		tickets = append(tickets, wire.Ticket{Run: "r", Task: fmt.Sprint("t", n), Queue: "default", Pub: fmt.Sprint("p", n), Handler: "meet", Attempt: 1})
+		tickets = append(tickets, wire.Ticket{Run: "r", Task: fmt.Sprint("t", n), Queue: "default", Fence: fmt.Sprint("p", n), Handler: "meet", Attempt: 1})
 	}
 	redistest.Until(t, "the worker is ready", func() bool { return len(w.Ready(t.Context())) == 0 })
 	if _, err := store.Commit(t.Context(), p, []wire.Commit{{Run: "r", Fields: []string{"state", "running"}, Tickets: tickets}}); err != nil {

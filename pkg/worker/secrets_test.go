@@ -70,18 +70,18 @@ func TestSecretsAreFilledInAndNeverToldOf(t *testing.T) {
 		})
 		texts := `[{"at":["inputs","key"],"parts":[{"secret":"KEY"}]},{"at":["env","KEY"],"parts":[{"text":"Bearer "},{"secret":"KEY"}]}]`
 		for _, how := range []string{"result", "log", "progress", "error", "panic"} {
-			b.publish(wire.Ticket{Handler: "leak", Pub: how, Inputs: []byte(`{"key":"***","how":"` + how + `"}`), Env: []byte(`{"KEY":"***"}`), Secrets: []byte(texts)})
+			b.publish(wire.Ticket{Handler: "leak", Fence: how, Inputs: []byte(`{"key":"***","how":"` + how + `"}`), Env: []byte(`{"KEY":"***"}`), Secrets: []byte(texts)})
 			e := b.event(wire.Started, wire.Progress)
 			all := fmt.Sprintf("%s %+v", e.Result, e.Error)
 			if strings.Contains(all, "canary") || strings.Contains(all, "is not there") || !strings.Contains(all, "***") {
 				t.Errorf("%s gives %s", how, all)
 			}
 		}
-		b.publish(wire.Ticket{Handler: "leak", Pub: "none", Inputs: []byte(`{"key":"***"}`), Secrets: []byte(`[{"at":["inputs","key"],"parts":[{"secret":"NONE"}]}]`)})
+		b.publish(wire.Ticket{Handler: "leak", Fence: "none", Inputs: []byte(`{"key":"***"}`), Secrets: []byte(`[{"at":["inputs","key"],"parts":[{"secret":"NONE"}]}]`)})
 		if e := b.event(wire.Started); e.Type != wire.Failed || e.Error.Code != "secret" || !e.Permanent || e.Error.Message != "the worker has no secret NONE" {
 			t.Errorf("a secret that is not there gives %+v %+v", e, e.Error)
 		}
-		b.publish(wire.Ticket{Handler: "leak", Pub: "short", Inputs: []byte(`{"key":"***"}`), Secrets: []byte(`[{"at":["inputs","key"],"parts":[{"secret":"PIN"}]}]`)})
+		b.publish(wire.Ticket{Handler: "leak", Fence: "short", Inputs: []byte(`{"key":"***"}`), Secrets: []byte(`[{"at":["inputs","key"],"parts":[{"secret":"PIN"}]}]`)})
 		b.event(wire.Started)
 		if logs.FilterMessageSnippet("too short to be hidden").Len() != 1 {
 			t.Error("nobody is warned of a short secret")

@@ -20,16 +20,16 @@ func TestOnlySignedTicketsAreWorkedOn(t *testing.T) {
 		b := newBench(t, srv, func(c *worker.Config, jobs *job.Registry) {
 			c.SigningKeys, c.SignedWithin = right, time.Hour
 			job.Handle(jobs, "note", func(ctx context.Context, _ map[string]any) (any, error) {
-				ran <- job.Info(ctx).Pub
+				ran <- job.Info(ctx).Fence
 				return nil, nil
 			})
 		})
 		for _, offer := range []struct {
-			pub, key string
-			age      time.Duration
+			fence, key string
+			age        time.Duration
 		}{{"unsigned", "", 0}, {"wrong", wrong, 0}, {"old", right, 2 * time.Hour}, {"right", right, 0}} {
 			tk := wire.Ticket{
-				Handler: "note", Run: "r", Task: "a", Queue: "default", Priority: wire.Normal, Pub: offer.pub,
+				Handler: "note", Run: "r", Task: "a", Queue: "default", Priority: wire.Normal, Fence: offer.fence,
 				PublishedMs: time.Now().Add(-offer.age).UnixMilli(),
 			}
 			keys, err := wire.ParseKeys(offer.key)
@@ -39,15 +39,15 @@ func TestOnlySignedTicketsAreWorkedOn(t *testing.T) {
 			keys.Sign(&tk)
 			b.publish(tk)
 		}
-		if e := b.event(); e.Type != wire.Succeeded || e.Pub != "right" {
+		if e := b.event(); e.Type != wire.Succeeded || e.Fence != "right" {
 			t.Errorf("what is reported is %+v", e)
 		}
 		redistest.Until(t, "the others are put away", func() bool {
 			stats, err := b.store.QueueStats(t.Context())
 			return err == nil && len(stats) == 1 && stats[0].Waiting+stats[0].InFlight == 0
 		})
-		if pub := <-ran; pub != "right" || len(ran) != 0 {
-			t.Errorf("the ticket %q was worked on, and %d more", pub, len(ran))
+		if fence := <-ran; fence != "right" || len(ran) != 0 {
+			t.Errorf("the ticket %q was worked on, and %d more", fence, len(ran))
 		}
 	})
 }

@@ -27,7 +27,7 @@ func TestTheContextOfAHandlerHasTheSpanOfItsAttempt(t *testing.T) {
 		})
 	})
 	for _, given := range []string{"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", ""} {
-		b.publish(wire.Ticket{Handler: "tell", Trace: given, Pub: "p" + given})
+		b.publish(wire.Ticket{Handler: "tell", Trace: given, Fence: "p" + given})
 		ev := b.event(wire.Started)
 		var got traces
 		if err := json.Unmarshal(ev.Result, &got); err != nil {

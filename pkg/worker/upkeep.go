@@ -55,7 +55,9 @@ func (w *Worker) heartbeatOf(ctx context.Context, hand []*attempt) {
 	defer w.mu.Unlock()
 	for _, a := range hand {
 		switch {
-		case err == nil && slices.ContainsFunc(kept, func(t wire.Ticket) bool { return t.ID == a.ticket.ID && t.Run == a.ticket.Run && t.Pub == a.ticket.Pub }):
+		case err == nil && slices.ContainsFunc(kept, func(t wire.Ticket) bool {
+			return t.ID == a.ticket.ID && t.Run == a.ticket.Run && t.Fence == a.ticket.Fence
+		}):
 			a.heard = sent
 		case err == nil:
 			a.cancel(ErrRevoked)

@@ -269,7 +269,7 @@ func (w *Worker) handBackOld(ctx context.Context) error {
 		}
 		var done []redisstore.Completion
 		for _, t := range old {
-			ev := wire.Event{Type: wire.Lost, Run: t.Run, Task: t.Task, Pub: t.Pub, Worker: w.cfg.Name, At: time.Now().UnixMilli()}
+			ev := wire.Event{Type: wire.Lost, Run: t.Run, Task: t.Task, Fence: t.Fence, Worker: w.cfg.Name, At: time.Now().UnixMilli()}
 			done = append(done, redisstore.Completion{Ticket: t, Event: ev})
 		}
 		if len(done) == 0 {

@@ -64,8 +64,8 @@ func newBench(t *testing.T, srv redistest.Server, change func(*worker.Config, *j
 func (b *bench) publish(tk wire.Ticket) wire.TicketRef {
 	b.t.Helper()
 	tk.Run, tk.Task, tk.Queue, tk.Priority = "r", "a", "default", wire.Normal
-	if tk.Pub == "" {
-		tk.Pub = "p1"
+	if tk.Fence == "" {
+		tk.Fence = "p1"
 	}
 	res, err := b.store.Commit(b.t.Context(), 0, []wire.Commit{{Run: "r", Version: b.n, Fields: []string{"state", "running"}, Tickets: []wire.Ticket{tk}}})
 	if err != nil || res[0].Err != nil {
@@ -152,14 +152,14 @@ func TestAnAttemptReportsItsOutcome(t *testing.T) {
 			job.Handle(jobs, "large", func(context.Context, map[string]any) (string, error) { return strings.Repeat("x", 100<<10), nil })
 		})
 		for _, test := range tests {
-			test.ticket.Handler, test.ticket.Pub = test.handler, "pub-"+test.handler
+			test.ticket.Handler, test.ticket.Fence = test.handler, "fence-"+test.handler
 			b.publish(test.ticket)
 			e := b.event(wire.Started)
 			got := result{Type: e.Type, Result: string(e.Result), Permanent: e.Permanent, Version: e.HandlerVersion}
 			if e.Error != nil {
 				got.Code = e.Error.Code
 			}
-			if diff := cmp.Diff(test.want, got); diff != "" || e.Pub != "pub-"+test.handler || e.Worker != "w" {
+			if diff := cmp.Diff(test.want, got); diff != "" || e.Fence != "fence-"+test.handler || e.Worker != "w" {
 				t.Errorf("%s: %s %+v", test.handler, diff, e)
 			}
 		}
@@ -247,8 +247,8 @@ func TestAStoppingWorkerHandsBackWhatItCannotFinish(t *testing.T) {
 				return "ok", nil
 			})
 		})
-		b.publish(wire.Ticket{Handler: "wait", Pub: "slow"})
-		b.publish(wire.Ticket{Handler: "quick", Pub: "quick"})
+		b.publish(wire.Ticket{Handler: "wait", Fence: "slow"})
+		b.publish(wire.Ticket{Handler: "quick", Fence: "quick"})
 		<-begun
 		<-begun
 		b.stop()
@@ -263,7 +263,7 @@ func TestAStoppingWorkerHandsBackWhatItCannotFinish(t *testing.T) {
 		got := map[string]wire.EventType{}
 		for range 2 {
 			e := b.event(wire.Started)
-			got[e.Pub] = e.Type
+			got[e.Fence] = e.Type
 		}
 		if diff := cmp.Diff(map[string]wire.EventType{"slow": wire.Released, "quick": wire.Succeeded}, got); diff != "" {
 			t.Error(diff)
@@ -306,7 +306,7 @@ func TestAWorkerHandsBackWhatItsPredecessorHeld(t *testing.T) {
 		if err := store.Ensure(t.Context(), []string{"default"}); err != nil {
 			t.Fatal(err)
 		}
-		tk := wire.Ticket{Run: "r", Task: "a", Queue: "default", Pub: "old", Handler: "x"}
+		tk := wire.Ticket{Run: "r", Task: "a", Queue: "default", Fence: "old", Handler: "x"}
 		if _, err := store.Commit(t.Context(), 0, []wire.Commit{{Run: "r", Fields: []string{"state", "running"}, Tickets: []wire.Ticket{tk}}}); err != nil {
 			t.Fatal(err)
 		}
@@ -314,7 +314,7 @@ func TestAWorkerHandsBackWhatItsPredecessorHeld(t *testing.T) {
 			t.Fatal(got, err)
 		}
 		b := newBench(t, srv, func(*worker.Config, *job.Registry) {})
-		if e := b.event(); e.Type != wire.Lost || e.Pub != "old" {
+		if e := b.event(); e.Type != wire.Lost || e.Fence != "old" {
 			t.Errorf("event is %+v", e)
 		}
 		b.empty()

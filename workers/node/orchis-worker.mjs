@@ -320,7 +320,7 @@ export class Worker {
   }
 
   common(job) {
-    return ["v", 1, "run", job.run, "task", job.task, "pub", job.ticket.pub, "worker", this.name, "at", Date.now(),
+    return ["v", 1, "run", job.run, "task", job.task, "fence", job.ticket.fence, "worker", this.name, "at", Date.now(),
       ...(job.started ? ["started", job.started] : []), ...(job.lines ? ["lines", 1] : [])];
   }
 

@@ -403,7 +403,7 @@ class Worker:
         return job._stream.split("tickets:", 1)[0] + "events"
 
     def common(self, job):
-        out = ["v", 1, "run", job.run, "task", job.task, "pub", job.ticket["pub"], "worker", self.name, "at", now_ms()]
+        out = ["v", 1, "run", job.run, "task", job.task, "fence", job.ticket["fence"], "worker", self.name, "at", now_ms()]
         return out + (["started", job.started] if job.started else []) + (["lines", 1] if job.lines else [])
 
     def end(self, job, report):
