@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/orchis-run/orchis/internal/jsontext"
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
@@ -122,7 +123,7 @@ func (r *reader) json(name string) json.RawMessage {
 	if s == "" {
 		return nil
 	}
-	if !valid(s) && r.err == nil {
+	if !jsontext.Valid(s) && r.err == nil {
 		r.err = fmt.Errorf("%w: field %q is not JSON", ErrMalformed, name)
 	}
 	return json.RawMessage(s)

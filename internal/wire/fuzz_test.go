@@ -1,9 +1,7 @@
 package wire
 
 import (
-	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -81,59 +79,4 @@ func FuzzSubmission(f *testing.F) {
 			t.Fatalf("%v\n%s", err, diff)
 		}
 	})
-}
-
-// FuzzValid holds our check against that of encoding/json.
-func FuzzValid(f *testing.F) {
-	for _, text := range []string{
-		"", " ", "{}", "[]", `{"a":[1,-2.5e+10,true,false,null,"x\u00e9\n"],"b":{}}`, "[1,]", "{,}", `{"a"}`, `{"a":}`, "01", "-", "1.", "1e", ".5", "+1", "tru", "nul",
-		"\"\x01\"", `"\x"`, `"\u12"`, `"\u12g4"`, `"\u0000"`, "\"\xff\"", `"a`, `"a\`, "1 2", " [ 1 , 2 ] ", "{\"a\" : 1}", "\u00a01", "-0", "-01", "1E5", "1e+", "0x1",
-		strings.Repeat("[", 999) + strings.Repeat("]", 999), strings.Repeat("[", 1002) + strings.Repeat("]", 1002), strings.Repeat("[", 10001) + strings.Repeat("]", 10001),
-		strings.Repeat(`{"a":`, 1500) + "1" + strings.Repeat("}", 1500), strings.Repeat("[", 1500) + "1" + strings.Repeat("]", 1499), `"\u 123"`, `"\u00\u0041"`,
-	} {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		if got, want := valid(text), json.Valid([]byte(text)); got != want {
-			t.Errorf("%q is JSON: %v, want %v", text, got, want)
-		}
-	})
-}
-
-func BenchmarkValid(b *testing.B) {
-	text := `{"payload":"` + strings.Repeat("x", 64<<10) + `"}`
-	b.Run("ours", func(b *testing.B) {
-		b.SetBytes(int64(len(text)))
-		for b.Loop() {
-			valid(text)
-		}
-	})
-	b.Run("encoding", func(b *testing.B) {
-		b.SetBytes(int64(len(text)))
-		for b.Loop() {
-			json.Valid([]byte(text))
-		}
-	})
-}
-
-// TestValidOfManyTexts is the same for texts in which single letters were
-// replaced, taken out or doubled.
-func TestValidOfManyTexts(t *testing.T) {
-	t.Parallel()
-	const letters = "{}[]\",:\\ua0189eE+-. \n\ttfnrlsb/\x00\x1f\x7f\xff"
-	whole := []string{`{"a":[1,-2.5e+10,true,false,null,"x\u00e9\n"],"b":{"c d":"\"\\\/"}}`, `[[],{},"",0,-0.1E-7," "]`, ` { "x" : "é" } `}
-	r := rand.New(rand.NewPCG(1, 2))
-	for range 200_000 {
-		text := whole[r.IntN(len(whole))]
-		for range 1 + r.IntN(3) {
-			at, b := r.IntN(len(text)), letters[r.IntN(len(letters))]
-			text = text[:at] + []string{"", string(text[at]) + string(text[at]), string([]byte{b}), text[at:at+1] + string([]byte{b})}[r.IntN(4)] + text[at+1:]
-			if text == "" {
-				text = "0"
-			}
-		}
-		if got, want := valid(text), json.Valid([]byte(text)); got != want {
-			t.Fatalf("%q is JSON: %v, want %v", text, got, want)
-		}
-	}
 }
