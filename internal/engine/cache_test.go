@@ -6,6 +6,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/orchis-run/orchis/internal/event"
 )
 
 // TestAResultIsKeptByTheVersionThatMadeIt, and found by the same question as
@@ -15,16 +17,16 @@ func TestAResultIsKeptByTheVersionThatMadeIt(t *testing.T) {
 	p := compile(t, []txtar.File{{Name: "flows/a.yaml", Data: []byte("jobs: {a: {job: cut, cache: true, inputs: {n: 1}}}\n")}}, Limits{})
 	for _, version := range []string{"", "1", "2"} {
 		r := New(p, Create{ID: "r", Now: 1})
-		fx := r.Step(1, 1, Event{Kind: Start})
+		fx := r.Step(1, 1, Event{Kind: event.Start})
 		if len(fx.Asks) != 1 || fx.Asks[0].Handler != "cut" {
 			t.Fatalf("asked is %+v", fx.Asks)
 		}
 		ask := fx.Asks[0]
-		fx = r.Step(2, 2, Event{Kind: Answered, Task: "a", Fence: ask.Ask})
+		fx = r.Step(2, 2, Event{Kind: event.Answered, Task: "a", Fence: ask.Ask})
 		if len(fx.Tickets) != 1 {
 			t.Fatalf("tickets are %+v", fx.Tickets)
 		}
-		fx = r.Step(3, 3, Event{Kind: Succeeded, Task: "a", Fence: fx.Tickets[0].Fence, Result: []byte("1"), Version: version})
+		fx = r.Step(3, 3, Event{Kind: event.Succeeded, Task: "a", Fence: fx.Tickets[0].Fence, Result: []byte("1"), Version: version})
 		if len(fx.Keeps) != 1 || fx.Keeps[0].Key != CacheKey(ask.Key, version) || fx.Keeps[0].Version != version {
 			t.Errorf("kept of version %q is %+v", version, fx.Keeps)
 		}

@@ -3,34 +3,8 @@ package engine
 import (
 	"encoding/json"
 
+	"github.com/orchis-run/orchis/internal/event"
 	"github.com/orchis-run/orchis/pkg/run"
-)
-
-// Kind says what an Event reports.
-type Kind string
-
-// The events a run understands. Those of an attempt count only while their Fence
-// is the one in flight; any other has no effect.
-const (
-	Start      Kind = "start"      // begin the run; the first event of each
-	Started    Kind = "started"    // a worker has been at the attempt for a while
-	Progress   Kind = "progress"   // the attempt reports progress
-	Succeeded  Kind = "succeeded"  // the attempt ended with a result
-	Failed     Kind = "failed"     // the attempt ended with an error
-	Released   Kind = "released"   // the worker handed the ticket back unfinished
-	Lost       Kind = "lost"       // the worker went away
-	Missing    Kind = "missing"    // the ticket vanished from its queue
-	TimerFired Kind = "timerFired" // the time of Timer has come
-	Cancel     Kind = "cancel"     // somebody wants the run to stop
-	Continue   Kind = "continue"   // go on with what the budget left over
-	Broken     Kind = "broken"     // events of the run cannot be processed
-	Answered   Kind = "answered"   // the orchestrator knows what was asked
-	Evicted    Kind = "evicted"    // a slot was taken away, for Reason
-	Approve    Kind = "approve"    // somebody says yes
-	Reject     Kind = "reject"     // somebody says no
-	Signal     Kind = "signal"     // a signal has come
-	Pause      Kind = "pause"      // somebody wants the run to start nothing
-	Resume     Kind = "resume"     // somebody wants it to go on
 )
 
 // The kinds of timers.
@@ -43,7 +17,7 @@ const (
 
 // Event is something that happened to a run. Times are Unix milliseconds.
 type Event struct {
-	Kind   Kind
+	Kind   event.Kind
 	Task   string
 	Fence  string
 	Worker string

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/orchis-run/orchis/internal/event"
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
@@ -44,23 +45,23 @@ func TestTheEndOfEachAttemptIsTold(t *testing.T) {
 		ev.Task, ev.Fence = task, g.tickets[task].Fence
 		tell(g.step(ev))
 	}
-	tell(g.step(Event{Kind: Start}))
+	tell(g.step(Event{Kind: event.Start}))
 	g.now = 2000
-	report("good", Event{Kind: Succeeded, Result: []byte(`{}`), Worker: "w1", Started: 1200, At: 1500})
+	report("good", Event{Kind: event.Succeeded, Result: []byte(`{}`), Worker: "w1", Started: 1200, At: 1500})
 	tell(g.play("stale good"))
-	report("picky", Event{Kind: Succeeded, Result: []byte(`{"n": "one"}`), Worker: "w1", Started: 1900, At: 1950})
-	report("bad", Event{Kind: Failed, Error: &run.Error{Code: "exit:1"}, Worker: "w1", Started: 1900, At: 1950})
-	report("late", Event{Kind: Failed, Error: &run.Error{Code: run.CodeTimeout}, Worker: "w2", Started: 1900, At: 2000})
-	report("dies", Event{Kind: Started, Worker: "w2", Started: 1950, At: 1950})
-	report("dies", Event{Kind: Released, Worker: "w2", Started: 1950, At: 2000})
-	report("dies", Event{Kind: Lost, Worker: "w3"})
-	report("long", Event{Kind: Missing}) // a ticket that vanished is no end of an attempt
+	report("picky", Event{Kind: event.Succeeded, Result: []byte(`{"n": "one"}`), Worker: "w1", Started: 1900, At: 1950})
+	report("bad", Event{Kind: event.Failed, Error: &run.Error{Code: "exit:1"}, Worker: "w1", Started: 1900, At: 1950})
+	report("late", Event{Kind: event.Failed, Error: &run.Error{Code: run.CodeTimeout}, Worker: "w2", Started: 1900, At: 2000})
+	report("dies", Event{Kind: event.Started, Worker: "w2", Started: 1950, At: 1950})
+	report("dies", Event{Kind: event.Released, Worker: "w2", Started: 1950, At: 2000})
+	report("dies", Event{Kind: event.Lost, Worker: "w3"})
+	report("long", Event{Kind: event.Missing}) // a ticket that vanished is no end of an attempt
 	for range 2 {
 		tm, ok := g.next() // the retry of bad, and the time in which slow was to be taken
 		if !ok {
 			t.Fatal("no timer is set")
 		}
-		tell(g.step(Event{Kind: TimerFired, Timer: tm.Kind, Task: tm.Task, Fence: tm.Fence}))
+		tell(g.step(Event{Kind: event.TimerFired, Timer: tm.Kind, Task: tm.Task, Fence: tm.Fence}))
 	}
 	tell(g.play("cancel"))
 	want := []string{

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/orchis-run/orchis/internal/event"
 	"github.com/orchis-run/orchis/internal/expr"
 	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/run"
@@ -15,26 +16,23 @@ func (r *Run) apply(ev *Event) bool {
 		return false
 	}
 	switch ev.Kind {
-	case Start:
+	case event.Start:
 		return r.start()
-	case Continue:
+	case event.Continue:
 		return len(r.work) > 0
-	case Cancel:
+	case event.Cancel:
 		r.reply(ev, nil)
 		return r.cancel(ev)
-	case Broken:
-		r.stop(&run.Error{Code: run.CodeInternal, Message: ev.Reason}, true, "")
-		return true
-	case TimerFired:
+	case event.TimerFired:
 		return r.timer(ev)
-	case Approve, Reject, Signal, Pause, Resume:
+	case event.Approve, event.Reject, event.Signal, event.Pause, event.Resume:
 		return r.control(ev)
-	case Answered:
+	case event.Answered:
 		return r.answered(ev)
-	case Evicted:
+	case event.Evicted:
 		return r.evicted(ev)
 	}
-	if r.rec.State != run.Running && r.rec.State != run.Paused {
+	if !ev.Kind.Info().Fenced || r.rec.State != run.Running && r.rec.State != run.Paused {
 		return false
 	}
 	u := r.live[ev.Task]
@@ -54,9 +52,9 @@ func (r *Run) report(u *unit, ev *Event) {
 		u.rec.Lines = true
 	}
 	switch ev.Kind {
-	case Started, Progress:
+	case event.Started, event.Progress:
 		r.running(u, ev)
-	case Succeeded:
+	case event.Succeeded:
 		r.began(u, ev.Started)
 		r.over(u, ev, OutcomeSucceeded, nil)
 		r.landed(u)
@@ -65,7 +63,7 @@ func (r *Run) report(u *unit, ev *Event) {
 			last := &r.fx.Ended[len(r.fx.Ended)-1]
 			last.Outcome, last.Error = OutcomeFailed, u.rec.Error
 		}
-	case Failed:
+	case event.Failed:
 		err := ev.Error
 		if err == nil {
 			err = &run.Error{Code: run.CodeError, Message: "the handler failed without saying why"}
@@ -75,15 +73,15 @@ func (r *Run) report(u *unit, ev *Event) {
 		r.landed(u)
 		u.rec.Failures++
 		r.failed(u, err, ev.Permanent, ev.RetryAfter)
-	case Released:
+	case event.Released:
 		r.landed(u)
 		r.released(u, ev)
-	case Lost:
+	case event.Lost:
 		r.revoke(u)
 		r.over(u, ev, OutcomeLost, nil)
 		r.landed(u)
 		r.lost(u)
-	case Missing:
+	case event.Missing:
 		r.revoke(u)
 		r.landed(u)
 		r.again(u)
@@ -103,7 +101,7 @@ func (r *Run) again(u *unit) {
 // running notes that a worker is at the attempt.
 func (r *Run) running(u *unit, ev *Event) {
 	r.began(u, ev.Started)
-	if ev.Kind == Progress {
+	if ev.Kind == event.Progress {
 		u.rec.Progress, u.rec.Note = ev.Progress, ev.Note
 	}
 	if u.rec.State != run.TaskRunning {
@@ -112,7 +110,7 @@ func (r *Run) running(u *unit, ev *Event) {
 	} else {
 		r.mark(u)
 	}
-	if ev.Kind == Progress {
+	if ev.Kind == event.Progress {
 		r.fx.Log = append(r.fx.Log, run.Change{
 			At: r.now, Task: u.path(), State: run.TaskRunning, Attempt: u.rec.Attempt,
 			Progress: u.rec.Progress, Note: u.rec.Note,

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/orchis-run/orchis/internal/event"
 	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -43,7 +44,7 @@ func TestALargeRunLeavesRoomForOthers(t *testing.T) {
 		outputs += len(fx.Outputs)
 		open = append(open, fx.Tickets...)
 	}
-	step(Event{Kind: Start})
+	step(Event{Kind: event.Start})
 	restored := false
 	for !r.Final() {
 		own, lower := lanes(r)
@@ -60,12 +61,12 @@ func TestALargeRunLeavesRoomForOthers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			step(Event{Kind: Continue})
+			step(Event{Kind: event.Continue})
 		}
 		n := min(37, len(open))
 		var events []Event
 		for _, k := range open[:n] {
-			events = append(events, Event{Kind: Succeeded, Task: k.Task, Fence: k.Fence, Result: []byte("1")})
+			events = append(events, Event{Kind: event.Succeeded, Task: k.Task, Fence: k.Fence, Result: []byte("1")})
 		}
 		open = slices.Clone(open[n:])
 		step(events...)
@@ -88,7 +89,7 @@ func TestTicketsAreWithdrawnFromTheirLane(t *testing.T) {
 		r := New(p, Create{ID: "r", Now: 1})
 		stands := map[string]int{}
 		below := 0
-		for _, k := range r.Step(1, 1, Event{Kind: Start}).Tickets {
+		for _, k := range r.Step(1, 1, Event{Kind: event.Start}).Tickets {
 			stands[k.Fence] = k.Priority
 			if k.Priority == test.lower && test.lower != test.priority {
 				below++
@@ -97,7 +98,7 @@ func TestTicketsAreWithdrawnFromTheirLane(t *testing.T) {
 		if len(stands) != 20 || below != 16 && test.lower != test.priority {
 			t.Errorf("priority %d: %d of %d tickets stand lower", test.priority, below, len(stands))
 		}
-		fx := r.Step(2, 2, Event{Kind: Cancel})
+		fx := r.Step(2, 2, Event{Kind: event.Cancel})
 		if len(fx.Revokes) != 20 {
 			t.Fatalf("%d of 20 tickets are withdrawn", len(fx.Revokes))
 		}
@@ -116,11 +117,11 @@ func TestATaskCostsTheSameInALargeRun(t *testing.T) { //nolint:paralleltest // c
 		p := compile(t, wide(tasks, free), Limits{})
 		return testing.AllocsPerRun(2, func() {
 			r := New(p, Create{ID: "r", Now: 1})
-			open := r.Step(1, 1, Event{Kind: Start}).Tickets
+			open := r.Step(1, 1, Event{Kind: event.Start}).Tickets
 			for n := uint64(2); !r.Final(); n++ {
 				var events []Event
 				for _, k := range open[:min(100, len(open))] {
-					events = append(events, Event{Kind: Succeeded, Task: k.Task, Fence: k.Fence, Result: []byte("1")})
+					events = append(events, Event{Kind: event.Succeeded, Task: k.Task, Fence: k.Fence, Result: []byte("1")})
 				}
 				fx := r.Step(2, n, events...)
 				if changes := len(fx.Tasks) + len(fx.Tickets); changes > 3*r.limits.Budget {
@@ -144,9 +145,9 @@ func TestResultsThatAreTooManyAreNoOutputs(t *testing.T) {
 	const all = `{"j0":"xxxx","j1":"xxxx","j2":"xxxx"}`
 	for limit, want := range map[int]string{len(all): all, len(all) - 1: "null", 1: "null"} {
 		g := newRig(t, compile(t, files, Limits{MaxOutputs: limit}), nil)
-		g.step(Event{Kind: Start})
+		g.step(Event{Kind: event.Start})
 		for task, k := range g.tickets {
-			g.step(Event{Kind: Succeeded, Task: task, Fence: k.Fence, Result: []byte(`"xxxx"`)})
+			g.step(Event{Kind: event.Succeeded, Task: task, Fence: k.Fence, Result: []byte(`"xxxx"`)})
 		}
 		if got := g.run.Record(); got.State != run.Succeeded || string(got.Outputs) != want {
 			t.Errorf("with a limit of %d the run is %s with %s", limit, got.State, got.Outputs)

@@ -8,6 +8,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 	"pgregory.net/rapid"
 
+	"github.com/orchis-run/orchis/internal/event"
 	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -94,12 +95,12 @@ func TestALargeRunStepsInProportionToWhatChanged(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			g := newRig(t, compile(t, test.files, Limits{}), nil)
-			g.step(Event{Kind: Start})
+			g.step(Event{Kind: event.Start})
 			done := 0
 			for !g.run.Final() {
 				for task, k := range g.tickets {
 					delete(g.tickets, task)
-					for _, fx := range g.step(Event{Kind: Succeeded, Task: task, Fence: k.Fence, Result: []byte("1")}) {
+					for _, fx := range g.step(Event{Kind: event.Succeeded, Task: task, Fence: k.Fence, Result: []byte("1")}) {
 						if n := len(fx.Tasks) + len(fx.Tickets) + len(fx.Log); n > 8 {
 							t.Fatalf("one completion makes %d changes", n)
 						}
@@ -120,10 +121,10 @@ func BenchmarkStep(b *testing.B) {
 	p := compile(b, files, Limits{})
 	for b.Loop() {
 		r := New(p, Create{ID: "r", Now: 1})
-		queue := r.Step(1, 1, Event{Kind: Start}).Tickets
+		queue := r.Step(1, 1, Event{Kind: event.Start}).Tickets
 		for n := uint64(2); len(queue) > 0; n++ {
 			k := queue[0]
-			fx := r.Step(2, n, Event{Kind: Succeeded, Task: k.Task, Fence: k.Fence, Result: []byte("1")})
+			fx := r.Step(2, n, Event{Kind: event.Succeeded, Task: k.Task, Fence: k.Fence, Result: []byte("1")})
 			queue = append(queue[1:], fx.Tickets...)
 		}
 		if !r.Final() {

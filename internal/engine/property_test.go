@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 	"pgregory.net/rapid"
 
+	"github.com/orchis-run/orchis/internal/event"
 	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -131,7 +132,7 @@ func TestEveryRunEndsOnce(t *testing.T) {
 			Budget: rapid.IntRange(1, 20).Draw(t, "budget"), InFlight: rapid.IntRange(1, 20).Draw(t, "inFlight"), Ahead: rapid.IntRange(1, 5).Draw(t, "ahead"),
 		})
 		g := newRig(fatal{t}, p, nil)
-		g.step(Event{Kind: Start})
+		g.step(Event{Kind: event.Start})
 		var old []Event
 		for steps := 0; !g.run.Final(); steps++ {
 			if steps > 3000 {
@@ -143,7 +144,7 @@ func TestEveryRunEndsOnce(t *testing.T) {
 			if rapid.IntRange(0, 9).Draw(t, "crash") == 0 {
 				g.restore()
 				g.checkWaits(t)
-				g.checkStarts(t, g.step(Event{Kind: Continue}))
+				g.checkStarts(t, g.step(Event{Kind: event.Continue}))
 				continue
 			}
 			ev, ok := g.draw(t, &old)
@@ -167,16 +168,16 @@ func (g *rig) draw(t *rapid.T, old *[]Event) (Event, bool) {
 	what := rapid.IntRange(0, 39).Draw(t, "what")
 	switch {
 	case what == 0:
-		return Event{Kind: Cancel, By: "bob"}, true
+		return Event{Kind: event.Cancel, By: "bob"}, true
 	case what == 1 && rapid.Bool().Draw(t, "pause"):
-		return Event{Kind: Pause, By: "bob"}, true
+		return Event{Kind: event.Pause, By: "bob"}, true
 	case g.run.Record().State == run.Paused && (what < 20 || len(tasks) == 0):
-		return Event{Kind: Resume, By: "bob"}, true
+		return Event{Kind: event.Resume, By: "bob"}, true
 	case what == 2:
-		return Event{Kind: Signal, Signal: "s", Data: []byte("1")}, true
+		return Event{Kind: event.Signal, Signal: "s", Data: []byte("1")}, true
 	case (what == 3 || len(tasks) == 0) && len(g.run.waitingFor(run.WaitApproval, "")) > 0 && rapid.Bool().Draw(t, "decide"):
 		task := rapid.SampledFrom(g.run.waitingFor(run.WaitApproval, "")).Draw(t, "approval")
-		return Event{Kind: rapid.SampledFrom([]Kind{Approve, Reject}).Draw(t, "answer"), Task: task, By: "bob"}, true
+		return Event{Kind: rapid.SampledFrom([]event.Kind{event.Approve, event.Reject}).Draw(t, "answer"), Task: task, By: "bob"}, true
 	case what < 5 && len(*old) > 0:
 		return rapid.SampledFrom(*old).Draw(t, "old"), true
 	case what < 8 || len(tasks) == 0:
@@ -189,19 +190,19 @@ func (g *rig) draw(t *rapid.T, old *[]Event) (Event, bool) {
 	g.now += 5
 	switch {
 	case what < 25:
-		ev.Kind, ev.Result = Succeeded, []byte(`{"a":1}`)
+		ev.Kind, ev.Result = event.Succeeded, []byte(`{"a":1}`)
 	case what < 31:
-		ev.Kind, ev.Error = Failed, &run.Error{Code: "error", Message: "no"}
+		ev.Kind, ev.Error = event.Failed, &run.Error{Code: "error", Message: "no"}
 	case what < 33:
-		ev.Kind = Lost
+		ev.Kind = event.Lost
 	case what < 35:
-		ev.Kind = Released
+		ev.Kind = event.Released
 	case what < 36:
-		ev.Kind = Missing
+		ev.Kind = event.Missing
 	default:
-		ev.Kind = Started
+		ev.Kind = event.Started
 	}
-	if ev.Kind != Started {
+	if ev.Kind != event.Started {
 		delete(g.tickets, k.Task)
 	}
 	*old = append(*old, ev)
@@ -271,7 +272,7 @@ func (g *rig) checkEnd(t *rapid.T, old []Event) {
 	if seen.Succeeded != counts.Succeeded || seen.Failed != counts.Failed || seen.Blocked != counts.Blocked {
 		t.Fatalf("counts are %+v, the records say %+v", counts, seen)
 	}
-	for _, ev := range append(old, Event{Kind: Cancel}, Event{Kind: Continue}) {
+	for _, ev := range append(old, Event{Kind: event.Cancel}, Event{Kind: event.Continue}) {
 		if fx := g.run.Step(g.now, 1, ev); !fx.Empty() {
 			t.Fatalf("an ended run still does something on %+v: %+v", ev, fx)
 		}
@@ -290,7 +291,7 @@ func TestAReplayGivesTheSameBytes(t *testing.T) {
 		g := newRig(fatal{t}, p, nil)
 		twin := New(p, Create{ID: "r1", Digest: "sha256:x", SubmittedBy: "ann", Now: 1000})
 		var old []Event
-		ev := Event{Kind: Start}
+		ev := Event{Kind: event.Start}
 		for ok := true; ok && !g.run.Final(); {
 			g.nonce++
 			one := g.run.Step(g.now, g.nonce, ev)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/orchis-run/orchis/internal/event"
 	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -45,9 +46,9 @@ func rehearse(p *Program, c Create) *Run {
 	r := New(p, c)
 	r.resumed = true // also when all runs again
 	r.rehearsal = &rehearsal{why: map[string]string{}, asked: map[string]Ticket{}, skipped: map[string]string{}}
-	fx := r.Step(c.Now, 1, Event{Kind: Start})
+	fx := r.Step(c.Now, 1, Event{Kind: event.Start})
 	for n := uint64(2); fx.More; n++ {
-		fx = r.Step(c.Now, n, Event{Kind: Continue})
+		fx = r.Step(c.Now, n, Event{Kind: event.Continue})
 	}
 	return r
 }

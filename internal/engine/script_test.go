@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/orchis-run/orchis/internal/event"
 	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -36,6 +37,7 @@ type rig struct {
 	started map[string]int
 	ends    int
 	robbed  bool // timers have vanished
+	single  bool // a step is not followed by Continue
 }
 
 // compile loads definitions that stand in a map of files; the first is asked for.
@@ -95,10 +97,10 @@ func (g *rig) step(events ...Event) []Effects {
 		fx := g.run.Step(g.now, g.nonce, events...)
 		g.commit(&fx)
 		all = append(all, fx)
-		if !fx.More {
+		if !fx.More || g.single {
 			return all
 		}
-		events = []Event{{Kind: Continue}}
+		events = []Event{{Kind: event.Continue}}
 	}
 }
 
@@ -186,16 +188,16 @@ func (g *rig) play(line string) []Effects {
 	g.now += 10
 	switch op {
 	case "start":
-		return g.step(Event{Kind: Start})
+		return g.step(Event{Kind: event.Start})
 	case "continue":
-		return g.step(Event{Kind: Continue})
+		return g.step(Event{Kind: event.Continue})
 	case "restore":
 		g.restore()
-		return g.step(Event{Kind: Continue})
+		return g.step(Event{Kind: event.Continue})
 	case "pause", "resume":
-		return g.step(Event{Kind: Kind(op), By: "bob", Reason: rest, Reply: "c1"})
+		return g.step(Event{Kind: event.Kind(op), By: "bob", Reason: rest, Reply: "c1"})
 	case "grant", "refuse", "later":
-		ev := Event{Kind: Answered, Task: task, Granted: op == "grant", Reason: rest}
+		ev := Event{Kind: event.Answered, Task: task, Granted: op == "grant", Reason: rest}
 		if w := g.tasks[task].Wait; w != nil {
 			ev.Fence = w.Ask
 		}
@@ -203,35 +205,37 @@ func (g *rig) play(line string) []Effects {
 			ev.Due, _ = strconv.ParseInt(rest, 10, 64)
 		}
 		return g.step(ev)
+	case "evict":
+		return g.step(Event{Kind: event.Evicted, Task: task, Fence: g.tasks[task].Slots[0].Ask, Reason: "run r2"})
 	case "approve":
-		return g.step(Event{Kind: Approve, Task: task, By: "bob", Reason: "fine", Data: []byte(rest), Reply: "c1"})
+		return g.step(Event{Kind: event.Approve, Task: task, By: "bob", Reason: "fine", Data: []byte(rest), Reply: "c1"})
 	case "reject":
-		return g.step(Event{Kind: Reject, Task: task, By: "bob", Reason: rest, Reply: "c1"})
+		return g.step(Event{Kind: event.Reject, Task: task, By: "bob", Reason: rest, Reply: "c1"})
 	case "signal":
-		return g.step(Event{Kind: Signal, Signal: task, Data: []byte(rest), By: "bob", Reply: "c1"})
+		return g.step(Event{Kind: event.Signal, Signal: task, Data: []byte(rest), By: "bob", Reply: "c1"})
 	case "cancel":
-		return g.step(Event{Kind: Cancel, By: "bob", Reason: rest})
+		return g.step(Event{Kind: event.Cancel, By: "bob", Reason: rest})
 	case "timer":
 		tm, ok := g.next()
 		if !ok {
 			g.t.Fatal("no timer is set")
 		}
-		return g.step(Event{Kind: TimerFired, Timer: tm.Kind, Task: tm.Task, Fence: tm.Fence})
+		return g.step(Event{Kind: event.TimerFired, Timer: tm.Kind, Task: tm.Task, Fence: tm.Fence})
 	case "ok":
-		ev.Kind, ev.Result = Succeeded, []byte(rest)
+		ev.Kind, ev.Result = event.Succeeded, []byte(rest)
 	case "fail":
 		code, message, _ := strings.Cut(rest, " ")
-		ev.Kind, ev.Error = Failed, &run.Error{Code: strings.TrimSuffix(code, "!"), Message: message}
+		ev.Kind, ev.Error = event.Failed, &run.Error{Code: strings.TrimSuffix(code, "!"), Message: message}
 		ev.Permanent = strings.HasSuffix(code, "!")
 	case "stale":
-		ev.Kind, ev.Fence, ev.Result = Succeeded, "0123456789abcdef", []byte("1")
+		ev.Kind, ev.Fence, ev.Result = event.Succeeded, "0123456789abcdef", []byte("1")
 	case "release":
-		ev.Kind = Released
+		ev.Kind = event.Released
 		if rest != "" {
 			ev.Error = &run.Error{Code: rest, Message: "no such handler"}
 		}
 	default:
-		ev.Kind = Kind(op)
+		ev.Kind = event.Kind(op)
 	}
 	if op == "ok" || op == "fail" || op == "release" {
 		delete(g.tickets, task)

@@ -5,6 +5,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/orchis-run/orchis/internal/event"
 )
 
 func TestATicketSaysWhereSecretsBelong(t *testing.T) {
@@ -22,7 +24,7 @@ jobs:
       seen: "${env.OPEN}${env.KEY ?? '-'}"
 `)}}
 	run := New(compile(t, files, Limits{}), Create{ID: "r", Now: 1, Inputs: map[string]any{"x": "${secrets.T}"}})
-	ticket := run.Step(1, 1, Event{Kind: Start}).Tickets[0]
+	ticket := run.Step(1, 1, Event{Kind: event.Start}).Tickets[0]
 	want := [3]string{
 		`{"list":[1,"${secrets.T} ***"],"seen":"o-"}`,
 		`{"KEY":"k-***","OPEN":"o"}`,

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/orchis-run/orchis/internal/event"
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
@@ -228,7 +229,7 @@ func TestSeedsOutliveARestore(t *testing.T) {
 	first.work("fade[2]")
 	second := resumed(t, p, first.snapshot(), "probe", inputs)
 	seeds := Seeds(first.snapshot(), "")
-	events := []Event{{Kind: Start}}
+	events := []Event{{Kind: event.Start}}
 	for n := 0; !second.run.Final(); n++ {
 		if n == 500 {
 			t.Fatal("the run does not end")
@@ -241,9 +242,9 @@ func TestSeedsOutliveARestore(t *testing.T) {
 			t.Fatal(err)
 		}
 		second.run = again
-		events = []Event{{Kind: Continue}}
+		events = []Event{{Kind: event.Continue}}
 		for _, task := range slices.Sorted(maps.Keys(second.tickets))[:min(1, len(second.tickets))] {
-			events = append(events, Event{Kind: Succeeded, Task: task, Fence: second.tickets[task].Fence, Result: []byte(`{"v": 1}`)})
+			events = append(events, Event{Kind: event.Succeeded, Task: task, Fence: second.tickets[task].Fence, Result: []byte(`{"v": 1}`)})
 			delete(second.tickets, task)
 		}
 	}
@@ -268,12 +269,12 @@ func TestACachedResult(t *testing.T) {
 		return g, fx.Asks[0]
 	}
 	miss, ask := begin(map[string]any{"n": 1})
-	miss.step(Event{Kind: Answered, Task: "a", Fence: "another"})
+	miss.step(Event{Kind: event.Answered, Task: "a", Fence: "another"})
 	if got := miss.tasks["a"].State; got != run.TaskWaiting {
 		t.Fatalf("an answer to another question makes it %s", got)
 	}
 	miss.restore()
-	miss.step(Event{Kind: Answered, Task: "a", Fence: ask.Ask})
+	miss.step(Event{Kind: event.Answered, Task: "a", Fence: ask.Ask})
 	var kept []Keep
 	for _, fx := range miss.play(`ok a {"v": 7}`) {
 		kept = append(kept, fx.Keeps...)
@@ -285,7 +286,7 @@ func TestACachedResult(t *testing.T) {
 	if again.Key != ask.Key {
 		t.Errorf("the same job with the same inputs asks for %s, before for %s", again.Key, ask.Key)
 	}
-	hit.step(Event{Kind: Answered, Task: "a", Fence: again.Ask, Granted: true, Result: kept[0].Value, From: "r0", Reason: "cached by r0"})
+	hit.step(Event{Kind: event.Answered, Task: "a", Fence: again.Ask, Granted: true, Result: kept[0].Value, From: "r0", Reason: "cached by r0"})
 	rec := hit.tasks["a"]
 	if rec.State != run.TaskCached || rec.From != "r0" || rec.Reason != "cached by r0" || string(hit.tickets["b"].Inputs) != `{"v":7}` {
 		t.Errorf("a is %+v, the ticket of b %+v", rec, hit.tickets["b"])

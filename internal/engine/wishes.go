@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orchis-run/orchis/internal/event"
 	"github.com/orchis-run/orchis/internal/expr"
 	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/run"
@@ -20,11 +21,11 @@ func (r *Run) control(ev *Event) bool {
 	switch {
 	case r.root == nil:
 		err = errors.New("the run has not begun yet")
-	case ev.Kind == Pause:
+	case ev.Kind == event.Pause:
 		err = r.pause(ev)
-	case ev.Kind == Resume:
+	case ev.Kind == event.Resume:
 		err = r.resume(ev)
-	case ev.Kind == Signal:
+	case ev.Kind == event.Signal:
 		err = r.signal(ev)
 	default:
 		err = r.decide(ev)
@@ -137,7 +138,7 @@ func (r *Run) decide(ev *Event) error {
 	if len(a.By) > 0 && !slices.Contains(a.By, ev.By) {
 		return fmt.Errorf("%q may not answer; it is for %s", ev.By, strings.Join(a.By, ", "))
 	}
-	if ev.Kind == Reject {
+	if ev.Kind == event.Reject {
 		r.note(ev, waiting[0])
 		message := "rejected by " + ev.By
 		if ev.Reason != "" {

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"pgregory.net/rapid"
+
+	"github.com/orchis-run/orchis/internal/event"
 )
 
 // drawGates adds what a job has to pass before a worker gets it, and how long it
@@ -35,7 +37,7 @@ func (g *rig) world(t *rapid.T, must bool) (Event, bool) {
 	switch {
 	case len(asks) > 0 && (what < 6 || must):
 		ask := rapid.SampledFrom(asks).Draw(t, "ask")
-		ev := Event{Kind: Answered, Task: ask.Task, Fence: ask.Ask, Reason: "held by run r2"}
+		ev := Event{Kind: event.Answered, Task: ask.Task, Fence: ask.Ask, Reason: "held by run r2"}
 		switch rapid.IntRange(0, 5).Draw(t, "reply") {
 		case 0:
 			ev.Due = g.now + 1000
@@ -61,7 +63,7 @@ func (g *rig) world(t *rapid.T, must bool) (Event, bool) {
 		tm, ok = slices.MinFunc(all, func(a, b Timer) int { return int(a.Due - b.Due) }), true
 		g.now = max(g.now, tm.Due)
 	}
-	return Event{Kind: TimerFired, Timer: tm.Kind, Task: tm.Task, Fence: tm.Fence}, ok
+	return Event{Kind: event.TimerFired, Timer: tm.Kind, Task: tm.Task, Fence: tm.Fence}, ok
 }
 
 // evicted draws a task that loses its slot.
@@ -69,7 +71,7 @@ func (g *rig) evicted(t *rapid.T) (Event, bool) {
 	var all []Event
 	for _, task := range slices.Sorted(maps.Keys(g.tasks)) {
 		for _, s := range g.tasks[task].Slots {
-			all = append(all, Event{Kind: Evicted, Task: task, Fence: s.Ask, Reason: "run r2"})
+			all = append(all, Event{Kind: event.Evicted, Task: task, Fence: s.Ask, Reason: "run r2"})
 		}
 	}
 	if len(all) == 0 {

@@ -28,7 +28,7 @@ func mutants() []mutant {
 	)
 	return []mutant{
 		{"fence: reports of an old publication count", "internal/engine/events.go", `u == nil || u.rec.Fence == "" || u.rec.Fence != ev.Fence`, `u == nil || u.rec.Fence == ""`, engine, ""},
-		{"final runs still take events", "internal/engine/events.go", "	if r.Final() {\n		return false\n	}\n	switch ev.Kind {\n	case Start:", "	switch ev.Kind {\n	case Start:", engine, ""},
+		{"final runs still take events", "internal/engine/events.go", "	if r.Final() {\n		return false\n	}\n	switch ev.Kind {\n	case event.Start:", "	switch ev.Kind {\n	case event.Start:", engine, ""},
 		{"a restored job waits for one dependency only", "internal/engine/restore.go", "s.nodes[d].waiting--", "s.nodes[d].waiting = 0", engine, ""},
 		{"a failure blocks nothing", "internal/engine/view.go", "if other.broken() {\n				return isBlocked\n			}\n			count := &named", "count := &named", engine, ""},
 		{"what is read counts as if it were waited for", "internal/engine/view.go", "if d.implied {", "if false {", "./pkg/flowtest", "Examples"},

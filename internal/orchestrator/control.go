@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.uber.org/zap"
 
 	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/event"
 	"github.com/orchis-run/orchis/internal/fact"
 	"github.com/orchis-run/orchis/internal/wire"
 )
@@ -46,14 +48,10 @@ func (o *Orchestrator) wish(ctx context.Context, c *wire.Control) error {
 	if c.Queue != "" {
 		return o.wishOfQueue(ctx, c, now)
 	}
-	types := map[string]wire.EventType{
-		"cancel": wire.Cancel, "pause": wire.Pause, "resume": wire.Resume,
-		"approve": wire.Approve, "reject": wire.Reject, "signal": wire.Signal,
-	}
-	kind, known := types[c.Op]
+	kind := event.Kind(c.Op)
 	switch {
-	case !known:
-		return o.refuse(ctx, c, fmt.Sprintf("the op %q is not known: write cancel, pause, resume, approve, reject or signal", c.Op))
+	case kind.Info().Sender != event.Person:
+		return o.refuse(ctx, c, fmt.Sprintf("the op %q is not known: write %s", c.Op, listOps()))
 	case c.Run == "":
 		return o.refuse(ctx, c, "the field run is missing")
 	case c.Op == "signal" && c.Signal == "":
@@ -73,6 +71,16 @@ func (o *Orchestrator) wish(ctx context.Context, c *wire.Control) error {
 		Signal: c.Signal, Data: c.Data, Reply: c.Entry,
 	}
 	return o.store.SendEvents(ctx, o.store.PartitionOf(c.Run), []wire.Event{ev})
+}
+
+// listOps names the ops of a control request for a run, for people.
+func listOps() string {
+	var names []string
+	for _, op := range event.Ops() {
+		names = append(names, string(op))
+	}
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 func (o *Orchestrator) wishOfQueue(ctx context.Context, c *wire.Control, now int64) error {

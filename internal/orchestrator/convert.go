@@ -5,6 +5,7 @@ import (
 
 	"github.com/orchis-run/orchis/internal/artifact"
 	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/event"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -19,13 +20,11 @@ func toEngine(ev *wire.Event) engine.Event {
 	}
 }
 
-// kindOf lets those events of the stream through that others may send; the
-// engine has the same words for them, and more that are the orchestrator's own.
-func kindOf(t wire.EventType) engine.Kind {
-	switch t {
-	case wire.Started, wire.Progress, wire.Succeeded, wire.Failed, wire.Released, wire.Continue, wire.Cancel, wire.Lost, wire.Missing,
-		wire.Answered, wire.Evicted, wire.Approve, wire.Reject, wire.Signal, wire.Pause, wire.Resume:
-		return engine.Kind(t)
+// kindOf returns the kind of a stream's event. A type that must not arrive on a
+// stream has no kind; the engine ignores such an event as stale.
+func kindOf(t wire.EventType) event.Kind {
+	if t.Info().Stream {
+		return t
 	}
 	return ""
 }

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/event"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -379,7 +380,7 @@ func (pt *partition) tryStep(l *live, now int64, t *todo) (engine.Effects, error
 		events = append(events, toEngine(&t.events[i]))
 	}
 	for _, tm := range t.timers {
-		events = append(events, engine.Event{Kind: engine.TimerFired, Timer: tm.Kind, Task: tm.Task, Fence: tm.Fence})
+		events = append(events, engine.Event{Kind: event.TimerFired, Timer: tm.Kind, Task: tm.Task, Fence: tm.Fence})
 	}
 	nonce := pt.o.nonce()
 	return safely("step run "+t.id, func() (engine.Effects, error) { return l.run.Step(now, nonce, events...), nil })

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/event"
 	"github.com/orchis-run/orchis/internal/expr"
 	"github.com/orchis-run/orchis/internal/fact"
 	"github.com/orchis-run/orchis/internal/wire"
@@ -322,7 +323,7 @@ func (d *desk) begin(ctx context.Context, b *birth, def *loaded, inputs map[stri
 			ID: b.id, Partition: b.p, Digest: def.digest, Inputs: inputs, SubmittedBy: b.sub.By,
 			Labels: maps.Clone(b.sub.Labels), Now: now.UnixMilli(), Seeds: seeds, NoCache: b.sub.NoCache, Trace: b.sub.Trace,
 		})
-		return b.run.Step(now.UnixMilli(), nonce, engine.Event{Kind: engine.Start}), nil
+		return b.run.Step(now.UnixMilli(), nonce, engine.Event{Kind: event.Start}), nil
 	})
 	if err != nil {
 		return err

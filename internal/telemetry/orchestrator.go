@@ -76,11 +76,10 @@ func (o *Orchestrator) Read(events []wire.Event, takenOver bool) {
 	}
 }
 
-// known are the types of events; anybody can write another.
+// known returns the label of an event's type. Anybody can write to a stream, so
+// a type that no orchestrator or worker sends counts as other.
 func known(t wire.EventType) string {
-	switch t {
-	case wire.Started, wire.Progress, wire.Succeeded, wire.Failed, wire.Released, wire.Continue, wire.Cancel, wire.Lost, wire.Missing,
-		wire.Answered, wire.Evicted, wire.Approve, wire.Reject, wire.Signal, wire.Pause, wire.Resume:
+	if t.Info().Stream {
 		return string(t)
 	}
 	return Other

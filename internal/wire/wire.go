@@ -88,29 +88,6 @@ func LaneOf(priority int) Priority {
 	return Normal
 }
 
-// EventType says what a worker or the orchestrator reports of a task.
-type EventType string
-
-// The events on a partition's event stream.
-const (
-	Started   EventType = "started"   // the handler has been running for a while
-	Progress  EventType = "progress"  // it still does
-	Succeeded EventType = "succeeded" // with a result
-	Failed    EventType = "failed"    // with an error
-	Released  EventType = "released"  // handed back unfinished; not counted
-	Continue  EventType = "continue"  // the run has more to do than fits one commit
-	Cancel    EventType = "cancel"    // somebody wants the run cancelled
-	Lost      EventType = "lost"      // the worker gives no sign of life
-	Missing   EventType = "missing"   // the ticket vanished from its queue
-	Answered  EventType = "answered"  // an orchestrator found out what a task asked
-	Evicted   EventType = "evicted"   // a slot of a group went to another
-	Approve   EventType = "approve"   // somebody says yes
-	Reject    EventType = "reject"    // somebody says no
-	Signal    EventType = "signal"    // a signal has come
-	Pause     EventType = "pause"     // somebody wants the run to start nothing
-	Resume    EventType = "resume"    // somebody wants it to go on
-)
-
 // Event is one entry of a partition's event stream.
 type Event struct {
 	ID   string // stream entry id; empty before it is sent

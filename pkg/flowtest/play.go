@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/orchis-run/orchis/internal/engine"
+	"github.com/orchis-run/orchis/internal/event"
 	"github.com/orchis-run/orchis/internal/expr"
 	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/job"
@@ -90,7 +91,7 @@ func play(ctx context.Context, b *flow.Bundle, c *flow.TestCase, handlers *job.R
 			return nil, err
 		}
 	}
-	if err := p.step(engine.Event{Kind: engine.Start}); err != nil {
+	if err := p.step(engine.Event{Kind: event.Start}); err != nil {
 		return p, err
 	}
 	for steps := 0; !p.run.Final(); steps++ {
@@ -114,7 +115,7 @@ func play(ctx context.Context, b *flow.Bundle, c *flow.TestCase, handlers *job.R
 
 // schedule plans what somebody does.
 func (p *played) schedule(e flow.TestEvent) error {
-	ev := engine.Event{Kind: engine.Kind(e.Do), Task: e.Job, By: e.By, Reason: e.Reason, Signal: e.Signal, Reply: e.Do}
+	ev := engine.Event{Kind: event.Kind(e.Do), Task: e.Job, By: e.By, Reason: e.Reason, Signal: e.Signal, Reply: e.Do}
 	if e.Data != nil {
 		raw, err := expr.Encode(e.Data)
 		if err != nil {
@@ -136,7 +137,7 @@ func (p *played) plan(at int64, timer string, ev engine.Event) {
 
 // step has something happen, and does what follows.
 func (p *played) step(ev engine.Event) error {
-	for more := true; more; ev = (engine.Event{Kind: engine.Continue}) {
+	for more := true; more; ev = (engine.Event{Kind: event.Continue}) {
 		p.seq++
 		fx := p.run.Step(p.now, uint64(p.seq), ev)
 		p.note(&fx)
@@ -149,11 +150,11 @@ func (p *played) step(ev engine.Event) error {
 			delete(p.timers, t.Kind+"|"+t.Task+"|"+t.Fence)
 		}
 		for _, t := range fx.SetTimers {
-			p.plan(t.Due, t.Kind+"|"+t.Task+"|"+t.Fence, engine.Event{Kind: engine.TimerFired, Timer: t.Kind, Task: t.Task, Fence: t.Fence})
+			p.plan(t.Due, t.Kind+"|"+t.Task+"|"+t.Fence, engine.Event{Kind: event.TimerFired, Timer: t.Kind, Task: t.Task, Fence: t.Fence})
 		}
 		for _, a := range fx.Asks {
 			// A case is alone: groups have slots, buckets tokens, caches nothing.
-			p.plan(p.now, "", engine.Event{Kind: engine.Answered, Task: a.Task, Fence: a.Ask, Granted: a.Kind != run.WaitCache})
+			p.plan(p.now, "", engine.Event{Kind: event.Answered, Task: a.Task, Fence: a.Ask, Granted: a.Kind != run.WaitCache})
 		}
 		for i := range fx.Tickets {
 			if err := p.attempt(&fx.Tickets[i]); err != nil {
@@ -205,9 +206,9 @@ func (p *played) attempt(t *engine.Ticket) error {
 	fake, faked := p.fakeOf(t)
 	switch {
 	case faked && fake.Lost:
-		end.Kind = engine.Lost
+		end.Kind = event.Lost
 	case faked && fake.Fails:
-		end.Kind, end.Permanent = engine.Failed, fake.Permanent
+		end.Kind, end.Permanent = event.Failed, fake.Permanent
 		end.Error = &run.Error{Code: fake.Code, Message: fake.Message}
 	case faked:
 		if err := p.fakeResult(t, fake, &end); err != nil {
@@ -224,7 +225,7 @@ func (p *played) attempt(t *engine.Ticket) error {
 	}
 	if limit := time.Duration(t.TimeoutMs) * time.Millisecond; limit > 0 && takes > limit {
 		takes = limit
-		end.Kind, end.Result = engine.Failed, nil
+		end.Kind, end.Result = event.Failed, nil
 		end.Error = &run.Error{Code: run.CodeTimeout, Message: fmt.Sprintf("the attempt took longer than its timeout of %s", limit)}
 	}
 	p.plan(p.now+takes.Milliseconds(), "", end)
@@ -247,7 +248,7 @@ func (p *played) fakeOf(t *engine.Ticket) (flow.Fake, bool) {
 }
 
 func (p *played) fakeResult(t *engine.Ticket, fake flow.Fake, end *engine.Event) error {
-	end.Kind, end.Result = engine.Succeeded, []byte("null")
+	end.Kind, end.Result = event.Succeeded, []byte("null")
 	if fake.Return == nil {
 		return nil
 	}
@@ -266,7 +267,7 @@ func (p *played) fakeResult(t *engine.Ticket, fake flow.Fake, end *engine.Event)
 
 // realResult does what a built-in handler does; others must be real by wish.
 func (p *played) realResult(t *engine.Ticket, end *engine.Event) (time.Duration, error) {
-	end.Kind = engine.Succeeded
+	end.Kind = event.Succeeded
 	switch {
 	case slices.Contains(p.c.Real, t.Handler) && p.real != nil:
 		h, ok := p.real.Lookup(t.Handler)
@@ -276,7 +277,7 @@ func (p *played) realResult(t *engine.Ticket, end *engine.Event) (time.Duration,
 		raw, err := h.Run(p.ctx, t.Inputs)
 		if err != nil {
 			f := job.Classify(err)
-			end.Kind, end.Error, end.Permanent = engine.Failed, &run.Error{Code: f.Code, Message: f.Message}, f.Permanent
+			end.Kind, end.Error, end.Permanent = event.Failed, &run.Error{Code: f.Code, Message: f.Message}, f.Permanent
 		}
 		end.Result = raw
 		return 0, nil
@@ -308,7 +309,7 @@ func failing(t *engine.Ticket, end *engine.Event) error {
 	}
 	end.Result = []byte("{}")
 	if in.Times == 0 || t.Attempt <= in.Times {
-		end.Kind, end.Error, end.Permanent = engine.Failed, &run.Error{Code: in.Code, Message: in.Message}, in.Permanent
+		end.Kind, end.Error, end.Permanent = event.Failed, &run.Error{Code: in.Code, Message: in.Message}, in.Permanent
 	}
 	return nil
 }
