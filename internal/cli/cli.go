@@ -11,6 +11,7 @@ import (
 	"os/user"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/charmbracelet/colorprofile"
@@ -71,6 +72,7 @@ type app struct {
 	asides   chan string // remarks for whoever shows a run
 	opened   string      // the URL of the Redis that was opened
 	alone    bool        // Redis is in this process, and gone with it
+	silent   sync.Once   // prints that no orchestrator is answering
 }
 
 // Main runs the command and returns its exit code.

@@ -31,9 +31,7 @@ func (a *app) each(ctx context.Context, c *client.Client, f *chosen, args []stri
 	}
 	failed := 0
 	for _, id := range ids {
-		one, cancel := context.WithTimeout(ctx, answerIn)
-		err := do(one, id)
-		cancel()
+		err := a.soon(ctx, c, func(ctx context.Context) error { return do(ctx, id) })
 		if err != nil && len(ids) == 1 {
 			return refused(err)
 		}
@@ -75,7 +73,7 @@ func (a *app) pauseCommand() *cobra.Command {
 	var f chosen
 	c := a.query("pause RUN... | --queue QUEUE", "Let runs start nothing more, or workers take nothing from a queue", cobra.ArbitraryArgs, func(ctx context.Context, c *client.Client, args []string) error {
 		if f.queue != "" {
-			return a.queueWish(ctx, args, &f, c.PauseQueue)
+			return a.queueWish(ctx, c, args, &f, c.PauseQueue)
 		}
 		return a.each(ctx, c, &f, args, func(ctx context.Context, id string) error { return c.Pause(ctx, id, f.by, f.reason) })
 	})
@@ -88,7 +86,7 @@ func (a *app) resumeCommand() *cobra.Command {
 	var f chosen
 	c := a.query("resume RUN... | --queue QUEUE", "Undo pause", cobra.ArbitraryArgs, func(ctx context.Context, c *client.Client, args []string) error {
 		if f.queue != "" {
-			return a.queueWish(ctx, args, &f, c.ResumeQueue)
+			return a.queueWish(ctx, c, args, &f, c.ResumeQueue)
 		}
 		return a.each(ctx, c, &f, args, func(ctx context.Context, id string) error { return c.Resume(ctx, id, f.by, f.reason) })
 	})
@@ -97,13 +95,11 @@ func (a *app) resumeCommand() *cobra.Command {
 	return c
 }
 
-func (a *app) queueWish(ctx context.Context, args []string, f *chosen, do func(ctx context.Context, queue, by, reason string) error) error {
+func (a *app) queueWish(ctx context.Context, c *client.Client, args []string, f *chosen, do func(ctx context.Context, queue, by, reason string) error) error {
 	if len(args) > 0 || f.all {
 		return &exit{exitUsage, errors.New("give runs, or --queue, not both")}
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerIn)
-	defer cancel()
-	if err := do(ctx, f.queue, f.by, f.reason); err != nil {
+	if err := a.soon(ctx, c, func(ctx context.Context) error { return do(ctx, f.queue, f.by, f.reason) }); err != nil {
 		return refused(err)
 	}
 	a.print("%s\n", f.queue)
@@ -121,7 +117,7 @@ func (a *app) approveCommand() *cobra.Command {
 		if err := g.flags(inputs); err != nil {
 			return err
 		}
-		return a.answer(ctx, func(ctx context.Context) error { return c.Approve(ctx, id, first(rest), by, comment, inputs) })
+		return a.answer(ctx, c, func(ctx context.Context) error { return c.Approve(ctx, id, first(rest), by, comment, inputs) })
 	})
 	answerFlags(c, &by, &comment)
 	c.Flags().StringArrayVarP(&g.pairs, "input", "i", nil, "an input of the approval: name=value")
@@ -132,7 +128,7 @@ func (a *app) approveCommand() *cobra.Command {
 func (a *app) rejectCommand() *cobra.Command {
 	var by, comment string
 	c := a.queryRun("reject RUN [JOB]", "Say no to an approval", cobra.RangeArgs(1, 2), func(ctx context.Context, c *client.Client, id string, rest []string) error {
-		return a.answer(ctx, func(ctx context.Context) error { return c.Reject(ctx, id, first(rest), by, comment) })
+		return a.answer(ctx, c, func(ctx context.Context) error { return c.Reject(ctx, id, first(rest), by, comment) })
 	})
 	answerFlags(c, &by, &comment)
 	return c
@@ -148,7 +144,7 @@ func (a *app) signalCommand() *cobra.Command {
 			}
 			w.Data = json.RawMessage(data)
 		}
-		return a.answer(ctx, func(ctx context.Context) error { return c.Do(ctx, w) })
+		return a.answer(ctx, c, func(ctx context.Context) error { return c.Do(ctx, w) })
 	})
 	c.Flags().StringVar(&by, "as", who(), "who sends it")
 	c.Flags().StringVar(&data, "data", "", "what comes with it: JSON")
@@ -161,10 +157,17 @@ func answerFlags(c *cobra.Command, by, comment *string) {
 	c.Flags().StringVar(comment, "comment", "", "what to say with it")
 }
 
-func (a *app) answer(ctx context.Context, do func(ctx context.Context) error) error {
+func (a *app) answer(ctx context.Context, c *client.Client, do func(ctx context.Context) error) error {
+	return refused(a.soon(ctx, c, do))
+}
+
+// soon does a thing that an orchestrator must answer within a short time, and
+// says so when the answer is late.
+func (a *app) soon(ctx context.Context, c *client.Client, do func(ctx context.Context) error) error {
+	defer a.remark(ctx, c, "the request")()
 	ctx, cancel := context.WithTimeout(ctx, answerIn)
 	defer cancel()
-	return refused(do(ctx))
+	return do(ctx)
 }
 
 func first(args []string) string {

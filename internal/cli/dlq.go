@@ -3,8 +3,8 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -56,9 +56,7 @@ func (a *app) dlqShow() *cobra.Command {
 func (a *app) dlqRequeue() *cobra.Command {
 	c := a.query("requeue ID...", "Submit the runs of dead letters again, and delete the letters", cobra.MinimumNArgs(1), func(ctx context.Context, c *client.Client, args []string) error {
 		for _, id := range args {
-			answer, stop := context.WithTimeoutCause(ctx, 30*time.Second, &exit{exitUnreachable, errors.New("no orchestrator answers")})
-			runID, err := c.Requeue(answer, id, who())
-			stop()
+			runID, err := a.requeue(ctx, c, id)
 			if err != nil {
 				return err
 			}
@@ -68,6 +66,15 @@ func (a *app) dlqRequeue() *cobra.Command {
 	})
 	c.Long = "The run of each letter is submitted again as a new run, with the same definition and inputs.\nIt takes over what the old one has done, as with orchis retry, and carries the label retryOf.\nA run that has not ended is run again as a whole, with the label rerunOf. The new id is printed."
 	return c
+}
+
+// requeue submits the run of a dead letter again and returns the id of the new
+// run.
+func (a *app) requeue(ctx context.Context, c *client.Client, id string) (runID string, err error) {
+	defer a.remark(ctx, c, "the submission")()
+	ctx, stop := context.WithTimeoutCause(ctx, acceptedIn, &exit{exitUnreachable, fmt.Errorf("no orchestrator has answered within %v; the submission stays queued", acceptedIn)})
+	defer stop()
+	return c.Requeue(ctx, id, who())
 }
 
 func (a *app) dlqPurge() *cobra.Command {

@@ -150,11 +150,7 @@ func (a *app) retryMany(ctx context.Context, c *client.Client, ids []string, g a
 
 // retryJSON submits and writes plan and new run for programs.
 func (a *app) retryJSON(ctx context.Context, c *client.Client, id string, request client.Request, plan []client.Verdict) error {
-	entry, err := c.Submit(ctx, request)
-	if err != nil {
-		return err
-	}
-	next, err := c.Accepted(ctx, entry)
+	next, err := a.accepted(ctx, c, request)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ func (a *app) scheduleCommand() *cobra.Command {
 	var by, reason string
 	wish := func(use, short string, do func(ctx context.Context, c *client.Client, key string) error) *cobra.Command {
 		sub := a.query(use, short, cobra.ExactArgs(1), func(ctx context.Context, c *client.Client, args []string) error {
-			return a.answer(ctx, func(ctx context.Context) error { return do(ctx, c, args[0]) })
+			return a.answer(ctx, c, func(ctx context.Context) error { return do(ctx, c, args[0]) })
 		})
 		sub.Flags().StringVar(&by, "as", who(), "who asks for it")
 		sub.Flags().StringVar(&reason, "reason", "", "why")

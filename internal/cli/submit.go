@@ -2,7 +2,7 @@ package cli
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"os"
 	"time"
 
@@ -102,13 +102,7 @@ func (a *app) uploadInto(ctx context.Context, f *flow.Flow, inputs map[string]an
 }
 
 func (a *app) submit(ctx context.Context, c *client.Client, request client.Request, b *flow.Bundle, wait bool, how string) error {
-	entry, err := c.Submit(ctx, request)
-	if err != nil {
-		return err
-	}
-	answer, stop := context.WithTimeoutCause(ctx, 30*time.Second, &exit{exitUnreachable, errors.New("no orchestrator answers")})
-	defer stop()
-	id, err := c.Accepted(answer, entry)
+	id, err := a.accepted(ctx, c, request)
 	if err != nil {
 		return err
 	}
@@ -121,4 +115,20 @@ func (a *app) submit(ctx context.Context, c *client.Client, request client.Reque
 		return a.detached(ctx, id, err)
 	}
 	return a.conclude(ctx, c, id, how)
+}
+
+// acceptedIn is how long a command waits for an orchestrator to accept a
+// submission.
+const acceptedIn = 30 * time.Second
+
+// accepted submits a request and returns the id of its run.
+func (a *app) accepted(ctx context.Context, c *client.Client, request client.Request) (id string, err error) {
+	entry, err := c.Submit(ctx, request)
+	if err != nil {
+		return "", err
+	}
+	defer a.remark(ctx, c, "the submission")()
+	ctx, stop := context.WithTimeoutCause(ctx, acceptedIn, &exit{exitUnreachable, fmt.Errorf("no orchestrator has answered within %v; submission %s stays queued", acceptedIn, entry)})
+	defer stop()
+	return c.Accepted(ctx, entry)
 }

@@ -142,6 +142,7 @@ func NewOrchestrator(s config.Settings, poll time.Duration, store *redisstore.St
 		return nil, fmt.Errorf("ORCHIS_ARTIFACTS: %w", err)
 	}
 	return watch.orchestrator(s, store, orchestrator.Config{
+		Version:   Version(),
 		Artifacts: files, ArtifactAge: s.ArtifactAge,
 		Definitions: s.Definitions(),
 		Lease:       s.Lease, WaitForHandlers: s.UnknownHandlers == "wait",

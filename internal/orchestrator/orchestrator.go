@@ -29,6 +29,8 @@ import (
 type Config struct {
 	// Name must be unique; the host's name and a random part.
 	Name string
+	// Version is that of the program, for the registry of orchestrators.
+	Version string
 	// Definitions says where recipes and flows are.
 	Definitions flow.Options
 	// Lease is how long a ticket stays with a silent worker; 10 s.
@@ -171,6 +173,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	o.setClock(ctx)
 	o.log.Info("orchestrator is ready", zap.Int("partitions", o.store.Partitions()))
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { o.register(ctx); return nil })
 	g.Go(func() error { return o.forever(ctx, "take submissions", o.submissions) })
 	g.Go(func() error { return o.forever(ctx, "pass on control", o.control) })
 	for p := range o.store.Partitions() {
@@ -323,5 +326,5 @@ func (o *Orchestrator) tidy(ctx context.Context) error {
 			return err
 		}
 	}
-	return o.store.ForgetWorkers(ctx, o.now().Add(-forgetAfter))
+	return errors.Join(o.store.ForgetWorkers(ctx, o.now().Add(-forgetAfter)), o.store.ForgetOrchestrators(ctx, o.now().Add(-forgetAfter)))
 }

@@ -324,3 +324,28 @@ func TestNothingIsAcceptedThatIsNotThere(t *testing.T) {
 		t.Errorf("run %s was accepted: %v", id, err)
 	}
 }
+
+// TestRegister_AnOrchestratorIsListedWhileItRuns and as stopped afterwards.
+func TestRegister_AnOrchestratorIsListedWhileItRuns(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, redistest.Embedded(t))
+	entry := func() wire.Orchestrator {
+		all, err := s.store.Orchestrators(t.Context())
+		if err != nil || len(all) > 1 {
+			t.Fatal(all, err)
+		}
+		if len(all) == 0 {
+			return wire.Orchestrator{}
+		}
+		return all[0]
+	}
+	stop := s.start(s.orchestrator("o").Run)
+	s.until("the orchestrator is listed", func() bool { return entry().Name == "o" })
+	if e := entry(); e.Stopped || e.PID == 0 || e.Started == 0 || !e.Alive(time.UnixMilli(e.Seen)) {
+		t.Errorf("the entry is %+v", e)
+	}
+	stop()
+	if e := entry(); !e.Stopped {
+		t.Errorf("after its end the entry is %+v", e)
+	}
+}

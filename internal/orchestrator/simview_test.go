@@ -123,6 +123,11 @@ func (v *view) ResumeQueue(context.Context, string) error                    { r
 func (v *view) AnswerControl(context.Context, string, wire.Answer, time.Duration) error {
 	return nil
 }
+
+func (v *view) PutOrchestrator(_ context.Context, o wire.Orchestrator) (wire.Orchestrator, error) {
+	return o, nil
+}
+func (v *view) ForgetOrchestrators(context.Context, time.Time) error { return nil }
 func (v *view) ForgetWorkers(context.Context, time.Time) error       { return nil }
 func (v *view) Memory(context.Context) (used, most int64, err error) { return 0, 0, nil }
 func (v *view) Tasks(context.Context, string) ([]run.Task, error)    { return nil, nil }

@@ -147,6 +147,11 @@ type registry interface {
 	// time and hold nothing, ForgetWorkers workers not seen since then.
 	ForgetConsumers(ctx context.Context, p int, silent time.Duration) error
 	ForgetWorkers(ctx context.Context, before time.Time) error
+	// PutOrchestrator writes an orchestrator's entry and returns it with the
+	// times that it was written with; ForgetOrchestrators removes the entries of
+	// those that were last seen before a time, but never the newest.
+	PutOrchestrator(ctx context.Context, o wire.Orchestrator) (wire.Orchestrator, error)
+	ForgetOrchestrators(ctx context.Context, before time.Time) error
 	// Memory is what the fullest node uses and may use, in bytes; 0 is no bound.
 	Memory(ctx context.Context) (used, most int64, err error)
 	// Epoch returns the epoch now in Redis and that of when the store was

@@ -29,6 +29,10 @@ func (s *Store) meta() string { return s.prefix + ":meta" }
 // workers is a hash: a worker's name -> its entry. Workers renew theirs.
 func (s *Store) workers() string { return s.prefix + ":workers" }
 
+// orchestrators is a hash: an orchestrator's name -> its entry. Orchestrators
+// renew theirs and remove those of the dead after an hour, but never the newest.
+func (s *Store) orchestrators() string { return s.prefix + ":orchestrators" }
+
 // answer is a hash: what became of a submission. It expires.
 func (s *Store) answer(entry string) string { return s.prefix + ":submission:" + entry }
 
