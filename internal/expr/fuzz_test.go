@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -52,30 +53,46 @@ func worded(t *testing.T, err error) {
 
 // FuzzJSON: what is read is written in the same way again.
 func FuzzJSON(f *testing.F) {
-	for _, s := range []string{`{"a":[1,2.5,"x",null,true]}`, `1e400`, `"\ud800"`, `[[[[]]]]`, `{"a":1,"a":2}`, `-0`, `-0.0`, `12345678901234567890`, `{} {}`, "\xff", `{"b":{"z":[true,"<&>é\u2028\\"],"a":-7},"":[]}`} {
+	for _, s := range []string{
+		`{"a":[1,2.5,"x",null,true]}`, `1e400`, `"\ud800"`, `[[[[]]]]`, `{"a":1,"a":2}`, `-0`, `-0.0`, `12345678901234567890`, `{} {}`, "\xff", `{"b":{"z":[true,"<&>é\u2028\\"],"a":-7},"":[]}`,
+		`[1e-7,-1.5e-9,1e20,1e21,1.0,-1e-400,9223372036854775807,-9223372036854775808,9223372036854775808,123456789012345678,1e5]`, `"a\nb\u00e9\ud83d\ude00\ud83d"`,
+		"\"line\u00e9 one\xe2\x80\"", "\"\x01\"", "[01]", "[-]", "[1.]", "{1:2}", "[,]",
+	} {
 		f.Add([]byte(s))
 	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		v, err := Decode(text)
-		if slow, slowErr := decodeOther(text); (err == nil) != (slowErr == nil) || err == nil && !reflect.DeepEqual(v, slow) {
-			t.Fatalf("%q is read as %#v (%v), by encoding/json as %#v (%v)", text, v, err, slow, slowErr)
-		}
-		if err != nil {
-			return
-		}
-		one, err := Encode(v)
-		if err != nil {
-			t.Fatal(err)
-		}
-		again, err := Decode(one)
-		if err != nil {
-			t.Fatalf("%s is not read again: %v", one, err)
-		}
-		if two, err := Encode(again); err != nil || !bytes.Equal(one, two) {
-			t.Fatalf("%s becomes %s (%v)", one, two, err)
-		}
-		if other, err := encodeOther(v); err != nil || !bytes.Equal(one, other) {
-			t.Fatalf("%s is %s for encoding/json (%v)", one, other, err)
-		}
-	})
+	f.Fuzz(checkJSON)
+}
+
+// TestDeepJSON does the same for texts that are too deep to fuzz.
+func TestDeepJSON(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{99, 1001, 1200, 10000, 10001} {
+		checkJSON(t, []byte(strings.Repeat("[", n)+strings.Repeat("]", n)))
+		checkJSON(t, []byte(strings.Repeat(`{"a":`, n)+"1"+strings.Repeat("}", n)))
+	}
+}
+
+func checkJSON(t *testing.T, text []byte) {
+	t.Helper()
+	v, err := Decode(text)
+	if slow, slowErr := decodeOther(text); (err == nil) != (slowErr == nil) || err == nil && !reflect.DeepEqual(v, slow) {
+		t.Fatalf("%q is read as %#v (%v), by encoding/json as %#v (%v)", text, v, err, slow, slowErr)
+	}
+	if err != nil {
+		return
+	}
+	one, err := Encode(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Decode(one)
+	if err != nil {
+		t.Fatalf("%s is not read again: %v", one, err)
+	}
+	if two, err := Encode(again); err != nil || !bytes.Equal(one, two) {
+		t.Fatalf("%s becomes %s (%v)", one, two, err)
+	}
+	if other, err := encodeOther(v); err != nil || !bytes.Equal(one, other) {
+		t.Fatalf("%s is %s for encoding/json (%v)", one, other, err)
+	}
 }
