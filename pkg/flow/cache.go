@@ -32,69 +32,67 @@ const (
 // cacheTTL is how long results are kept when a job does not say.
 const cacheTTL = 7 * 24 * time.Hour
 
-// cache reads `cache: true`, or its parts.
-func (d *draft) cache(j *Job, jd *jobDraft) field {
-	return func(k, v *value) {
-		c := &Cache{TTL: cacheTTL, Scope: CacheGlobal}
-		if v.kind == mapValue {
-			at := map[string]*value{}
-			kept := func(f field) field { return func(k, v *value) { at[k.text] = v; f(k, v) } }
-			scope, before := string(c.Scope), len(*d.out)
-			d.read(v, "cache", map[string]field{
-				"key": func(k, v *value) {
-					jd.uses = append(jd.uses, use{v: v, items: true})
-					d.template(&c.Key)(k, v)
-				},
-				"ttl": kept(d.duration(&c.TTL)), "scope": kept(d.text(&scope)),
-			})
-			c.Scope = CacheScope(scope)
-			switch {
-			case len(*d.out) > before:
-			case c.Scope != CacheGlobal && c.Scope != CacheRecipe && c.Scope != CacheFlow:
-				d.errorAt(at["scope"], "E104", fmt.Sprintf("the scope of cache must be recipe, flow or global, not %q", scope), "")
-			case c.TTL < time.Second:
-				d.errorAt(at["ttl"], "E104", "the ttl of cache must be at least 1s", "")
+func cachePart() part[Cache] {
+	p := newPart("cache", "", []key[Cache]{
+		{"key", "What names the result, in place of the inputs.", asTemplate(use{items: true}, func(c *Cache) **expr.Template { return &c.Key })},
+		{"ttl", "How long the result is kept.", asDuration(func(c *Cache) *time.Duration { return &c.TTL })},
+		{"scope", "Who shares it.", asChoice(func(c *Cache) *CacheScope { return &c.Scope }, "recipe", "flow", "global")},
+	})
+	p.start = Cache{TTL: cacheTTL, Scope: CacheGlobal}
+	p.check = func(d *draft, c *Cache, _, v *value) {
+		if c.TTL < time.Second {
+			d.errorAt(v.get("ttl"), "E104", "the ttl of cache must be at least 1s", "")
+		}
+	}
+	return p
+}
+
+// asCache is true, false, or what a cache says.
+func asCache(p *part[Cache], name string) kind[parsedJob] {
+	return kind[parsedJob]{
+		schema: one(typed("boolean"), ref(name)),
+		read: func(d *draft, j *parsedJob, k, v *value) {
+			c, on := p.start, false
+			if j.Cache = nil; v.kind == mapValue {
+				p.fill(d, &c, k, v)
+				on = true
+			} else {
+				d.boolean(&on, k, v)
 			}
-			j.Cache = c
-			jd.cache = k
-			return
-		}
-		on := false
-		d.boolean(&on)(k, v)
-		if jd.noCache = !on; on {
-			j.Cache, jd.cache = c, k
-		}
+			if on {
+				j.Cache = &c
+			}
+		},
+		copy: func(to, from *parsedJob) {
+			if to.Handler != "transform" && len(to.Secrets) == 0 {
+				to.Cache = from.Cache
+			}
+		},
 	}
 }
 
-// defaultCache reads the cache of all jobs below that may have one. A key names
-// one job's results only.
-func (d *draft) defaultCache() field {
-	return func(k, v *value) {
-		var j Job
-		var jd jobDraft
+// asDefaultCache is the cache of all jobs below that may have one. A key names
+// the results of one job only.
+func asDefaultCache(p *part[Cache]) kind[parsedJob] {
+	k := asCache(p, "defaultCache")
+	read := k.read
+	k.read = func(d *draft, j *parsedJob, k, v *value) {
 		before := len(*d.out)
-		d.cache(&j, &jd)(k, v)
+		read(d, j, k, v)
 		if j.Cache != nil && j.Cache.Key != nil && len(*d.out) == before {
 			d.errorAt(v, "E105", "the cache of defaults has no key", "give the key to each job")
-			return
 		}
-		d.defaults.cache = j.Cache
 	}
+	return k
 }
 
 // mayCache refuses caches that could not work or would tell secrets.
-func (d *draft) mayCache(j *Job, jd *jobDraft) {
+func (d *draft) mayCache(j *parsedJob) {
 	switch {
 	case j.Cache == nil:
-		if c := d.defaults.cache; c != nil && !jd.noCache && jd.calls == nil && j.Handler != "" && j.Handler != "transform" && len(j.Secrets) == 0 {
-			j.Cache = c
-		}
-	case jd.calls != nil:
-		d.errorAt(jd.cache, "E105", fmt.Sprintf("job %q starts a flow, which has no result of its own to cache", j.Name), "give `cache` to the jobs of that flow")
-	case j.Handler == "" || j.Handler == "transform":
-		d.errorAt(jd.cache, "E105", fmt.Sprintf("job %q has no handler whose result could be cached", j.Name), "remove `cache`")
+	case j.Handler == "transform":
+		d.errorAt(j.body.key("cache"), "E105", fmt.Sprintf("job %q has no handler whose result could be cached", j.Name), "remove `cache`")
 	case len(j.Secrets) > 0 && j.Cache.Key == nil:
-		d.errorAt(jd.cache, "E105", fmt.Sprintf("job %q uses secrets, so its inputs cannot name a cached result", j.Name), "give it a key of its own, as in `cache: {key: [\"${inputs.url}\"]}`")
+		d.errorAt(j.body.key("cache"), "E105", fmt.Sprintf("job %q uses secrets, so its inputs cannot name a cached result", j.Name), "give it a key of its own, as in `cache: {key: [\"${inputs.url}\"]}`")
 	}
 }

@@ -28,13 +28,11 @@ func (ld *loading) call(d *draft, i int, key string) {
 		d.errorAt(jd.calls, "E003", fmt.Sprintf("flows are nested more than %d deep", ld.l.o.MaxNesting), "")
 		return
 	}
-	up := above{priority: -1, defaults: d.defaults}
+	up := above{priority: -1, defaults: d.defaults.inside()}
 	if d.hasPrio {
 		up.priority = j.Priority
 	}
-	df := &d.defaults
-	if df.retries != nil || df.timeout != nil || df.queueTimeout != nil || df.heartbeat != nil ||
-		df.queue != "" || df.priority != nil || len(df.env) > 0 || up.priority >= 0 {
+	if len(d.defaults.set) > 0 || up.priority >= 0 {
 		up.key = key + "/" + j.Name
 	}
 	j.Flow = ld.load(file, text, up)

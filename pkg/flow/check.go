@@ -91,31 +91,21 @@ func (d *draft) checkUses(i int, names []string, index map[string]int) {
 
 // checkTop checks the expressions that belong to no job.
 func (d *draft) checkTop(names []string, index map[string]int) {
+	if d.inputs != nil && d.outer == nil {
+		d.checkDefaults(d.inputs)
+	}
 	for i, k := range d.root.keys {
-		v := d.root.items[i]
-		switch k.text {
-		case "concurrency":
-			for _, ref := range references(use{v: v}) {
-				if ref.Path[0] == "jobs" {
-					d.refError(ref, "the group of a flow is computed before any job runs and cannot read one", "")
-					continue
-				}
-				d.checkRef(ref, names, index, false, false)
+		at, known := d.lang.definition.index[k.text]
+		if !known || d.lang.top[at].reads == noMoment {
+			continue
+		}
+		early := d.lang.top[at].reads == atStart
+		for _, ref := range references(use{v: d.root.items[i]}) {
+			if early && ref.Path[0] == "jobs" {
+				d.refError(ref, fmt.Sprintf("%q is computed before any job runs, so it cannot read one", k.text), "")
+				continue
 			}
-		case "outputs":
-			for _, ref := range references(use{v: v}) {
-				d.checkRef(ref, names, index, false, true)
-			}
-		case "vars":
-			for _, ref := range references(use{v: v}) {
-				if ref.Path[0] == "jobs" {
-					d.refError(ref, "vars are computed before any job runs and cannot read one", "")
-					continue
-				}
-				d.checkRef(ref, names, index, false, false)
-			}
-		case "inputs":
-			d.checkDefaults(v)
+			d.checkRef(ref, names, index, false, !early)
 		}
 	}
 }

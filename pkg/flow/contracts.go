@@ -135,30 +135,33 @@ func (l *Loader) FileContracts() (map[string]Contract, Diagnostics) {
 			out = append(out, Diagnostic{Severity: SeverityError, Code: "E001", File: file, Message: err.Error()})
 			continue
 		}
-		d := &draft{source: &source{file: file, out: &out}, flow: &Flow{}}
+		d := &draft{source: &source{file: file, out: &out}, lang: l.lang, o: l.o, flow: &Flow{}}
 		v := d.parse(text, l.o)
 		if v == nil {
 			continue
 		}
 		c := Contract{Handler: strings.TrimSuffix(e.Name(), path.Ext(e.Name()))}
-		d.read(v, "the contract", map[string]field{
-			"handler": d.text(&c.Handler), "description": d.text(&c.Description),
-			"version": d.version(&c.Version),
-			"inputs":  func(_, v *value) { c.Inputs = shapeOfInputs(d.readInputs(v)) },
-			"outputs": func(_, v *value) { c.Outputs = shapeOfInputs(d.readContract(v)) },
-		})
+		l.lang.contract.read(d, v, "the contract", &c)
 		all[c.Handler] = c
 	}
 	return all, out.inOrder()
 }
 
+func contractPart() part[Contract] {
+	return newPart("contract", "", []key[Contract]{
+		{"handler", "The handler; the file's name when it is missing.", asText(func(c *Contract) *string { return &c.Handler })},
+		{"description", "Shown to people.", asText(func(c *Contract) *string { return &c.Description })},
+		{"version", "Names the code: cached results of other versions are not used again.", as(schema{"type": []string{"string", "number"}, "minLength": 1}, func(c *Contract) *string { return &c.Version }, (*draft).version)},
+		{"inputs", "What the handler takes, by name.", as(declarations(), func(c *Contract) **Shape { return &c.Inputs }, func(d *draft, to **Shape, _, v *value) { *to = shapeOfInputs(d.readInputs(v)) })},
+		{"outputs", "What it gives: names and types.", as(results(), func(c *Contract) **Shape { return &c.Outputs }, func(d *draft, to **Shape, _, v *value) { *to = shapeOfInputs(d.readContract(v)) })},
+	})
+}
+
 // version reads a text, or a number as it is written.
-func (d *draft) version(to *string) field {
-	return func(_, v *value) {
-		*to = v.text
-		if _, isBool := v.scalar.(bool); v.kind != scalarValue || v.scalar == nil || isBool || v.text == "" {
-			d.errorAt(v, "E104", "the version of a contract must be a text or a number", "")
-		}
+func (d *draft) version(to *string, _, v *value) {
+	*to = v.text
+	if _, isBool := v.scalar.(bool); v.kind != scalarValue || v.scalar == nil || isBool || v.text == "" {
+		d.errorAt(v, "E104", "the version of a contract must be a text or a number", "")
 	}
 }
 

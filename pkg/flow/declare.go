@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/orchis-run/orchis/internal/expr"
 )
 
 // readInputs reads declarations: a scalar is a constant.
@@ -23,51 +25,63 @@ func (d *draft) readInputs(v *value) []Input {
 	return out
 }
 
-// declaration is an input being read, with the places of what it says.
+// declaration is an input being read, with the place of what it says.
 type declaration struct {
 	*Input
 	name *value
-	at   map[string]*value // by key
+	body *value
+	// mandatory is what required says.
+	mandatory bool
+}
+
+func inputPart() part[declaration] {
+	return newPart("input", "A declaration of an input.", []key[declaration]{
+		{"type", "Its type; that of the default, or string.", as(ref("type"), func(in *declaration) *string { return &in.Type }, (*draft).text)},
+		{"default", "Taken when nothing is given.", asTemplate(use{}, func(in *declaration) **expr.Template { return &in.Default })},
+		{"required", "Whether it must be given; true without a default.", asBoolean(func(in *declaration) *bool { return &in.mandatory })},
+		{"label", "What people are asked.", asText(func(in *declaration) *string { return &in.Label })},
+		{"description", "Shown to people.", asText(func(in *declaration) *string { return &in.Description })},
+		{"placeholder", "An example for people.", asText(func(in *declaration) *string { return &in.Placeholder })},
+		{"enum", "The only values.", as(schema{"type": "array", "minItems": 1}, func(in *declaration) *[]any { return &in.Enum }, (*draft).enum)},
+		{"pattern", "A regular expression that texts must match.", asText(func(in *declaration) *string { return &in.Pattern })},
+		{"min", "The least number.", asNumber(func(in *declaration) **float64 { return &in.Min })},
+		{"max", "The greatest number.", asNumber(func(in *declaration) **float64 { return &in.Max })},
+		{"minLength", "The fewest letters or elements.", asLength(func(in *declaration) **int { return &in.MinLen })},
+		{"maxLength", "The most letters or elements.", asLength(func(in *declaration) **int { return &in.MaxLen })},
+		{"items", "The elements of a list: a type, or a declaration.", as(one(ref("input"), ref("type")), func(in *declaration) **Input { return &in.Items }, func(d *draft, to **Input, _, v *value) { *to = d.readItems(v) })},
+		{"properties", "The keys of a map.", asInputs(func(in *declaration) *[]Input { return &in.Properties })},
+		{"secret", "Not shown where it can be helped.", asBoolean(func(in *declaration) *bool { return &in.Secret })},
+	})
+}
+
+// enum reads a list of at least one value.
+func (d *draft) enum(to *[]any, _, v *value) {
+	list, ok := v.plain().([]any)
+	if !ok || len(list) == 0 {
+		d.errorAt(v, "E104", "enum must be a list of at least one value", "")
+	}
+	*to = list
 }
 
 func (d *draft) readInput(k, v *value) Input {
 	in := Input{Name: k.text}
 	if v.kind != mapValue {
 		in.Constant, in.Type = true, typeOf(v.plain())
-		d.template(&in.Default)(k, v)
+		d.template(&in.Default, k, v)
 		return in
 	}
-	dc := declaration{Input: &in, name: k, at: map[string]*value{}}
-	required := true
-	fields := map[string]field{
-		"label": d.text(&in.Label), "description": d.text(&in.Description), "placeholder": d.text(&in.Placeholder),
-		"type": d.text(&in.Type), "pattern": d.text(&in.Pattern), "secret": d.boolean(&in.Secret),
-		"required": d.boolean(&required), "default": d.template(&in.Default),
-		"enum": func(_, v *value) {
-			list, ok := v.plain().([]any)
-			if !ok || len(list) == 0 {
-				d.errorAt(v, "E104", "enum must be a list of at least one value", "")
-			}
-			in.Enum = list
-		},
-		"min": d.number(&in.Min), "max": d.number(&in.Max), "minLength": d.length(&in.MinLen), "maxLength": d.length(&in.MaxLen),
-		"items":      func(_, v *value) { in.Items = d.readItems(v) },
-		"properties": func(_, v *value) { in.Properties = d.readInputs(v) },
-	}
-	for name, f := range fields {
-		fields[name] = func(k, v *value) { dc.at[name] = v; f(k, v) }
-	}
+	dc := declaration{Input: &in, name: k, body: v, mandatory: true}
 	before := len(*d.out)
-	d.read(v, "input "+strconv.Quote(k.text), fields)
-	def := dc.at["default"]
+	d.lang.input.read(d, v, "input "+strconv.Quote(k.text), &dc)
+	def := v.get("default")
 	if in.Type == "" {
 		in.Type = "string"
 		if def != nil && def.scalar != "" && !strings.Contains(def.text, "${") {
 			in.Type = typeOf(def.plain())
 		}
 	}
-	in.Required = required && (def == nil || dc.at["required"] != nil)
-	in.Emptiable = !required && in.Type == "string" && def != nil
+	in.Required = dc.mandatory && (def == nil || v.get("required") != nil)
+	in.Emptiable = !dc.mandatory && in.Type == "string" && def != nil
 	if d.checkType(dc) && len(*d.out) == before {
 		d.checkBounds(dc)
 		d.checkValues(dc)
@@ -99,7 +113,7 @@ func (d *draft) checkType(in declaration) bool {
 	if hint == "" {
 		hint = "known are " + strings.Join(InputTypes(), ", ")
 	}
-	d.errorAt(in.at["type"], "E104", fmt.Sprintf("input %q has the unknown type %q", in.Name, in.Type), hint)
+	d.errorAt(in.body.get("type"), "E104", fmt.Sprintf("input %q has the unknown type %q", in.Name, in.Type), hint)
 	in.Type = "string"
 	return false
 }
@@ -119,15 +133,15 @@ func bounded() map[string][]string {
 func (d *draft) checkBounds(in declaration) {
 	types := bounded()
 	for _, key := range []string{"min", "max", "pattern", "minLength", "maxLength", "items", "properties"} {
-		if v := in.at[key]; v != nil && !slices.Contains(types[key], in.Type) {
+		if v := in.body.get(key); v != nil && !slices.Contains(types[key], in.Type) {
 			d.errorAt(v, "E105", fmt.Sprintf("%s means nothing for input %q of type %s", key, in.Name, in.Type), "it goes with "+strings.Join(types[key], ", "))
 		}
 	}
 	if in.Min != nil && in.Max != nil && *in.Min > *in.Max {
-		d.errorAt(in.at["max"], "E104", fmt.Sprintf("the max of input %q is less than its min", in.Name), "")
+		d.errorAt(in.body.get("max"), "E104", fmt.Sprintf("the max of input %q is less than its min", in.Name), "")
 	}
 	if in.MinLen != nil && in.MaxLen != nil && *in.MinLen > *in.MaxLen {
-		d.errorAt(in.at["maxLength"], "E104", fmt.Sprintf("the maxLength of input %q is less than its minLength", in.Name), "")
+		d.errorAt(in.body.get("maxLength"), "E104", fmt.Sprintf("the maxLength of input %q is less than its minLength", in.Name), "")
 	}
 }
 
@@ -135,7 +149,7 @@ func (d *draft) checkBounds(in declaration) {
 func (d *draft) checkValues(in declaration) {
 	if in.Pattern != "" {
 		if _, err := regexp.Compile(in.Pattern); err != nil {
-			d.errorAt(in.at["pattern"], "E104", fmt.Sprintf("the pattern of input %q is no regular expression: %v", in.Name, err), "")
+			d.errorAt(in.body.get("pattern"), "E104", fmt.Sprintf("the pattern of input %q is no regular expression: %v", in.Name, err), "")
 			in.Pattern = ""
 		}
 	}
@@ -153,11 +167,11 @@ func (d *draft) checkValues(in declaration) {
 	enum := in.Enum
 	in.Enum = nil
 	for i, v := range enum {
-		enum[i] = fits(v, in.at["enum"].items[i], "a value of the enum")
+		enum[i] = fits(v, in.body.get("enum").items[i], "a value of the enum")
 	}
 	in.Enum = enum
-	if c, constant := in.Default.Constant(); len(*d.out) == before && in.at["default"] != nil && constant && c != nil && c != "" {
-		fits(c, in.at["default"], "the default")
+	if c, constant := in.Default.Constant(); len(*d.out) == before && in.body.get("default") != nil && constant && c != nil && c != "" {
+		fits(c, in.body.get("default"), "the default")
 	}
 }
 

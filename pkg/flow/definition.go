@@ -1,44 +1,36 @@
 package flow
 
 import (
-	"fmt"
-	"regexp"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/orchis-run/orchis/internal/expr"
 )
 
-// draft is a flow being read, with the places of its parts.
+// draft is a definition being read, with the places of its parts.
 type draft struct {
 	*source
-	flow     *Flow
-	root     *value
-	jobs     []jobDraft
-	named    map[string]bool // jobs by name
-	inputs   *value
-	defaults defaults
+	lang *language
+	o    Options
+	flow *Flow
+	root *value
+	jobs []jobDraft
+	// named are the jobs of the definition, by name.
+	named    map[string]bool
+	defaults *defaults
 	hasPrio  bool
 	// outer is the definition to which the jobs of a hook belong.
 	outer *draft
 	hooks []hookDraft
 	// scheduled are the places of the schedules.
 	scheduled []*value
-	readers   [2]*jobReader // of a flow's jobs, of a recipe's
-}
 
-type jobDraft struct {
-	name  *value
-	body  *value
-	deps  map[string]*value
-	calls *value // the name or path of the nested flow
-	byWay string // flow or workflowPath
-	uses  []use
-	isSet map[string]bool
-	cache *value // its key
-	// noCache is what `cache: false` says.
-	noCache bool
+	// parsing is the job in hand; uses are the expressions that were read since
+	// it began.
+	parsing parsedJob
+	uses    []use
+
+	// The values that are read when all other keys are known.
+	inputs, vars, jobsAt, flowsAt *value
 }
 
 // use is a value with expressions, and what may be read in it.
@@ -51,90 +43,85 @@ type use struct {
 	self      bool // self is a signal
 }
 
-// defaults are the job fields that a definition sets for all jobs below it.
-type defaults struct {
-	retries      *Retries
-	timeout      *time.Duration
-	queueTimeout *time.Duration
-	heartbeat    *time.Duration
-	queue        string
-	priority     *int
-	env          map[string]*expr.Template
-	envValue     *value
-	cache        *Cache
+// used notes a value with expressions.
+func (d *draft) used(v *value, u use) {
+	u.v = v
+	d.uses = append(d.uses, u)
+}
+
+// topKey is a row of the table of a definition's keys.
+type topKey struct {
+	name, doc string
+	kind      kind[draft]
+	reads     moment
+}
+
+// moment is when the value of a key is computed, and so what it can read.
+type moment int
+
+const (
+	noMoment moment = iota // it has no expressions
+	atStart                // before any job runs
+	atEnd                  // after all jobs
+)
+
+// topKeys is the table of the keys of a recipe or flow in their usual order:
+// what it is, what goes in, what holds for all, the jobs, what comes out, and
+// what follows.
+func topKeys(l *language) []topKey {
+	return []topKey{
+		{name: "name", doc: "Shown to people; the file's name when it is missing.", kind: asText(func(d *draft) *string { return &d.flow.Name })},
+		{name: "description", doc: "Shown to people.", kind: asText(func(d *draft) *string { return &d.flow.Description })},
+		{name: "labels", doc: "Texts to search and group runs by.", kind: asTexts(func(d *draft) *map[string]string { return &d.flow.Labels })},
+		{name: "schedule", doc: "Starts runs by the clock.", kind: asSchedules(&l.schedule)},
+		{name: "retention", doc: "How long runs are kept after they ended.", kind: asPart(&l.retention, func(d *draft) **Retention { return &d.flow.Retention })},
+		{name: "inputs", doc: "What the definition wants to know, by name: a constant, or a declaration.", kind: later(declarations(), func(d *draft) **value { return &d.inputs })},
+		{name: "vars", doc: "Values computed once at the start, from inputs and the vars above.", kind: later(typed("object"), func(d *draft) **value { return &d.vars }), reads: atStart},
+		{name: "defaults", doc: "What jobs below say when they do not say it themselves.", kind: asDefaults(&l.defaults)},
+		{name: "timeout", doc: "The longest time for the whole.", kind: asDuration(func(d *draft) *time.Duration { return &d.flow.Timeout })},
+		{name: "parallelism", doc: "The most tasks with workers at once.", kind: asCount(1, func(d *draft) *int { return &d.flow.Parallelism })},
+		{name: "priority", doc: "Which tickets come first.", kind: asPriority(func(d *draft) *int { return &d.flow.Priority })},
+		{name: "concurrency", doc: "How many runs at once, in a group shared by all.", kind: asPart(&l.concurrency, func(d *draft) **Concurrency { return &d.flow.Concurrency }), reads: atStart},
+		{name: "flows", doc: "The flows that a recipe starts: by name, or a list in which each waits for the one before.", kind: later(one(ref("steps"), listOf(one(ref("jobName"), ref("steps")))), func(d *draft) **value { return &d.flowsAt })},
+		{name: "jobs", doc: "The jobs of a flow, by name.", kind: later(ref("jobs"), func(d *draft) **value { return &d.jobsAt })},
+		{name: "outputs", doc: "The result; the outputs of all jobs when it is missing.", kind: asTemplate(use{}, func(d *draft) **expr.Template { return &d.flow.Outputs }), reads: atEnd},
+		{name: "onFailure", doc: "Jobs that run after a failure.", kind: asHook(OnFailureHook, "hook")},
+		{name: "onSuccess", doc: "Jobs that run after a success.", kind: asHook(OnSuccessHook, "lateHook")},
+		{name: "onCancel", doc: "Jobs that run after a cancel.", kind: asHook(OnCancelHook, "lateHook")},
+		{name: "finally", doc: "Jobs that run at the end, whatever happened.", kind: asHook(FinallyHook, "lateHook")},
+	}
+}
+
+// later is a value that is read when all other keys are known.
+func later(s schema, at func(*draft) **value) kind[draft] {
+	return as(s, at, func(_ *draft, to **value, _, v *value) { *to = v })
 }
 
 // define reads the top level of a recipe or flow.
-func (d *draft) define(v *value, o Options) {
+func (d *draft) define(v *value) {
 	f := d.flow
-	d.root = v
-	var flows, jobs, vars *value
-	hold := func(to **value) field { return func(_, v *value) { *to = v } }
-	f.Priority = -1
-	known := map[string]field{
-		"name": d.text(&f.Name), "description": d.text(&f.Description), "labels": d.texts(&f.Labels),
-		"inputs": hold(&d.inputs), "vars": hold(&vars), "flows": hold(&flows), "jobs": hold(&jobs),
-		"outputs": d.template(&f.Outputs), "timeout": d.duration(&f.Timeout),
-		"parallelism": d.count(&f.Parallelism, 1), "priority": d.priority(&f.Priority),
-		"defaults": d.readDefaults(o), "concurrency": d.concurrency(&f.Concurrency, nil),
-		"schedule": d.schedules(), "retention": d.retention(f),
-	}
-	for _, on := range HookKinds() {
-		known[string(on)] = func(k, v *value) { d.hooks = append(d.hooks, hookDraft{on: on, name: k, body: v, job: -1}) }
-	}
-	for _, k := range v.keys {
-		if strings.HasPrefix(k.text, "x-") {
-			known[k.text] = func(_, _ *value) {}
-		}
-	}
-	d.read(v, "the definition", known)
+	d.root, f.Priority = v, -1
+	d.lang.definition.read(d, v, "the definition", d)
 	if v.kind != mapValue {
 		return
 	}
 	if d.inputs != nil {
 		f.Inputs = d.readInputs(d.inputs)
 	}
-	if vars != nil {
-		d.readVars(vars)
+	if d.vars != nil {
+		d.readVars(d.vars)
 	}
 	switch {
-	case flows != nil && jobs != nil:
-		d.errorAt(flows, "E105", "a definition has either flows or jobs, not both", "put the jobs into a flow of their own")
-	case flows != nil:
+	case d.flowsAt != nil && d.jobsAt != nil:
+		d.errorAt(d.flowsAt, "E105", "a definition has either flows or jobs, not both", "put the jobs into a flow of their own")
+	case d.flowsAt != nil:
 		f.Kind = KindRecipe
-		d.readFlows(flows, o)
-	case jobs != nil:
+		d.readFlows(d.flowsAt)
+	case d.jobsAt != nil:
 		f.Kind = KindFlow
-		d.readJobs(jobs, o)
+		d.readJobs(d.jobsAt)
 	default:
 		d.errorAt(v, "E105", "there are neither jobs nor flows", "a flow has `jobs:`, a recipe `flows:`")
-	}
-}
-
-// retention reads how long runs are kept.
-func (d *draft) retention(f *Flow) field {
-	return func(_, v *value) {
-		r := &Retention{}
-		d.read(v, "retention", map[string]field{"success": d.life(&r.Success), "failure": d.life(&r.Failure)})
-		f.Retention = r
-	}
-}
-
-// artifacts reads how long the files of a job are kept.
-func (d *draft) artifacts(j *Job) field {
-	return func(_, v *value) {
-		d.read(v, "artifacts", map[string]field{"keep": d.life(&j.KeepArtifacts)})
-	}
-}
-
-// life is a duration for which something is kept.
-func (d *draft) life(to *time.Duration) field {
-	return func(k, v *value) {
-		before := len(*d.out)
-		d.duration(to)(k, v)
-		if *to < time.Minute && len(*d.out) == before {
-			d.errorAt(v, "E104", fmt.Sprintf("%s must be at least 1m", k.text), "")
-		}
 	}
 }
 
@@ -148,93 +135,14 @@ func (d *draft) readVars(v *value) {
 			continue
 		}
 		nv := Var{Name: k.text}
-		d.template(&nv.Value)(k, v.items[i])
+		d.template(&nv.Value, k, v.items[i])
 		d.flow.Vars = append(d.flow.Vars, nv)
 	}
 }
 
-func (d *draft) readDefaults(o Options) field {
-	return func(_, v *value) {
-		df := &d.defaults
-		var r Retries
-		var timeout, queueTimeout, heartbeat time.Duration
-		var priority int
-		d.read(v, "defaults", map[string]field{
-			"retries":          func(k, v *value) { r = defaultRetries(o.Retries); d.retries(&r)(k, v); df.retries = &r },
-			"timeout":          func(k, v *value) { d.duration(&timeout)(k, v); df.timeout = &timeout },
-			"queueTimeout":     func(k, v *value) { d.duration(&queueTimeout)(k, v); df.queueTimeout = &queueTimeout },
-			"heartbeatTimeout": func(k, v *value) { d.duration(&heartbeat)(k, v); df.heartbeat = &heartbeat },
-			"queue":            d.queue(&df.queue),
-			"cache":            d.defaultCache(),
-			"priority":         func(k, v *value) { d.priority(&priority)(k, v); df.priority = &priority },
-			"env":              func(k, v *value) { df.envValue = v; d.env(&df.env)(k, v); d.noSecrets(v) },
-		})
-	}
-}
-
-var envForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-
-func (d *draft) env(to *map[string]*expr.Template) field {
-	return func(k, v *value) {
-		if v.kind != mapValue {
-			d.wrongType(v, k.text, "a map of names and values")
-			return
-		}
-		*to = make(map[string]*expr.Template, len(v.keys))
-		for i, key := range v.keys {
-			if !envForm.MatchString(key.text) {
-				d.errorAt(key, "E106", fmt.Sprintf("%q is no name for an environment variable", key.text), "")
-				continue
-			}
-			if v.items[i].kind != scalarValue {
-				d.wrongType(v.items[i], "env."+key.text, "a text")
-				continue
-			}
-			var t *expr.Template
-			d.template(&t)(key, v.items[i])
-			(*to)[key.text] = t
-		}
-	}
-}
-
-func (d *draft) queue(to *string) field {
-	return func(k, v *value) {
-		d.text(to)(k, v)
-		if *to != "" && (!nameForm.MatchString(*to) || len(*to) > 64) {
-			d.errorAt(v, "E106", fmt.Sprintf("%.80q is no name for a queue", *to), "names hold letters, digits, - and _, begin with a letter or _, and have at most 64 letters")
-		}
-	}
-}
-
-func defaultRetries(most int) Retries {
-	return Retries{Max: most, Backoff: "exponential", Delay: time.Second, MaxDelay: 5 * time.Minute, Factor: 2, Jitter: 0.2, OnLost: 3}
-}
-
-func (d *draft) retries(r *Retries) field {
-	return func(k, v *value) {
-		if v.kind != mapValue {
-			d.count(&r.Max, 0)(k, v)
-			return
-		}
-		d.read(v, "retries", map[string]field{
-			"max": d.count(&r.Max, 0), "delay": d.duration(&r.Delay), "maxDelay": d.duration(&r.MaxDelay),
-			"factor": d.real(&r.Factor, 1, 100), "jitter": d.real(&r.Jitter, 0, 1),
-			"on": d.words(&r.On), "notOn": d.words(&r.NotOn), "within": d.duration(&r.Within), "onLost": d.count(&r.OnLost, 0),
-			"backoff": func(k, v *value) {
-				d.text(&r.Backoff)(k, v)
-				if !slices.Contains([]string{"exponential", "linear", "fixed"}, r.Backoff) {
-					d.wrongType(v, "backoff", "exponential, linear or fixed")
-				}
-			},
-		})
-		if r.Delay <= r.MaxDelay {
-			return
-		}
-		for i, key := range v.keys {
-			if key.text == "maxDelay" {
-				d.errorAt(v.items[i], "E104", "maxDelay is shorter than delay", "")
-			}
-		}
-		r.MaxDelay = r.Delay
-	}
+func retentionPart() part[Retention] {
+	return newPart("retention", "", []key[Retention]{
+		{"success", "Runs that succeeded.", asLifetime(func(r *Retention) *time.Duration { return &r.Success })},
+		{"failure", "Runs that failed or were cancelled.", asLifetime(func(r *Retention) *time.Duration { return &r.Failure })},
+	})
 }

@@ -16,6 +16,11 @@ import (
 // field reads the value of one key.
 type field func(key, v *value)
 
+// into is the field that one function reads into one place.
+func into[V any](read func(to *V, k, v *value), to *V) field {
+	return func(k, v *value) { read(to, k, v) }
+}
+
 // otherWords maps words of other tools to ours.
 func otherWords() map[string]string {
 	return map[string]string{
@@ -27,10 +32,10 @@ func otherWords() map[string]string {
 	}
 }
 
-// read walks a map: each known key once, anything else is an error.
+// read walks a map whose keys are known: each is read once, any other is an
+// error.
 func (s *source) read(v *value, what string, known map[string]field) {
-	if v.kind != mapValue {
-		s.errorAt(v, "E104", fmt.Sprintf("%s must be a map, not %s", what, v.describe()), "")
+	if !s.isMap(v, what) {
 		return
 	}
 	for i, k := range v.keys {
@@ -38,18 +43,30 @@ func (s *source) read(v *value, what string, known map[string]field) {
 			f(k, v.items[i])
 			continue
 		}
-		names := slices.Sorted(maps.Keys(known))
 		if s.full() {
 			return
 		}
-		var hint string
-		if word, ok := otherWords()[k.text]; ok && slices.Contains(names, word) {
-			hint = fmt.Sprintf("did you mean %q?", word)
-		} else if hint = didYouMean(k.text, names); hint == "" {
-			hint = "known are " + strings.Join(names, ", ")
-		}
-		s.errorAt(k, "E102", fmt.Sprintf("unknown key %q in %s", k.text, what), hint)
+		s.unknownKey(k, what, slices.Collect(maps.Keys(known)))
 	}
+}
+
+// isMap reports whether a value is a map; another kind of value is an error.
+func (s *source) isMap(v *value, what string) bool {
+	if v.kind != mapValue {
+		s.errorAt(v, "E104", fmt.Sprintf("%s must be a map, not %s", what, v.describe()), "")
+	}
+	return v.kind == mapValue
+}
+
+func (s *source) unknownKey(k *value, what string, known []string) {
+	slices.Sort(known)
+	var hint string
+	if word, ok := otherWords()[k.text]; ok && slices.Contains(known, word) {
+		hint = fmt.Sprintf("did you mean %q?", word)
+	} else if hint = didYouMean(k.text, known); hint == "" {
+		hint = "known are " + strings.Join(known, ", ")
+	}
+	s.errorAt(k, "E102", fmt.Sprintf("unknown key %q in %s", k.text, what), hint)
 }
 
 func (s *source) wrongType(v *value, key, want string) {
@@ -60,185 +77,198 @@ func (s *source) wrongType(v *value, key, want string) {
 	s.errorAt(v, "E104", fmt.Sprintf("%s must be %s, not %s", key, want, got), "")
 }
 
-func (s *source) text(to *string) field {
-	return func(k, v *value) {
-		t, ok := v.scalar.(string)
-		if v.kind != scalarValue || !ok {
-			s.wrongType(v, k.text, "a text")
-			return
-		}
-		*to = t
+// choice reads one of a few words and reports whether it is one.
+func (s *source) choice(to *string, choices []string, k, v *value) bool {
+	if v.kind == scalarValue && slices.Contains(choices, v.text) {
+		*to = v.text
+		return true
 	}
+	last := len(choices) - 1
+	s.wrongType(v, k.text, strings.Join(choices[:last], ", ")+" or "+choices[last])
+	return false
 }
 
-func (s *source) boolean(to *bool) field {
-	return func(k, v *value) {
-		b, ok := v.scalar.(bool)
-		if v.kind != scalarValue || !ok {
-			s.wrongType(v, k.text, "true or false")
-			return
-		}
-		*to = b
+func (s *source) text(to *string, k, v *value) {
+	t, ok := v.scalar.(string)
+	if v.kind != scalarValue || !ok {
+		s.wrongType(v, k.text, "a text")
+		return
 	}
+	*to = t
 }
 
-func (s *source) count(to *int, least int) field {
-	return func(k, v *value) {
-		n, ok := v.scalar.(int)
-		if v.kind != scalarValue || !ok || n < least {
-			s.wrongType(v, k.text, fmt.Sprintf("a whole number of at least %d", least))
-			return
-		}
-		*to = n
+func (s *source) boolean(to *bool, k, v *value) {
+	b, ok := v.scalar.(bool)
+	if v.kind != scalarValue || !ok {
+		s.wrongType(v, k.text, "true or false")
+		return
 	}
+	*to = b
 }
 
-func (s *source) real(to *float64, least, most float64) field {
-	return func(k, v *value) {
-		var f float64
-		switch n := v.scalar.(type) {
-		case int:
-			f = float64(n)
-		case float64:
-			f = n
-		default:
-			f = least - 1
-		}
-		if v.kind != scalarValue || f < least || f > most {
-			s.wrongType(v, k.text, fmt.Sprintf("a number from %v to %v", least, most))
-			return
-		}
-		*to = f
+func (s *source) count(to *int, least int, k, v *value) {
+	n, ok := v.scalar.(int)
+	if v.kind != scalarValue || !ok || n < least {
+		s.wrongType(v, k.text, fmt.Sprintf("a whole number of at least %d", least))
+		return
 	}
+	*to = n
 }
 
-func (s *source) number(to **float64) field {
-	return func(k, v *value) {
-		f := new(float64)
-		switch n := v.scalar.(type) {
-		case int:
-			*f = float64(n)
-		case float64:
-			*f = n
-		default:
-			s.wrongType(v, k.text, "a number")
-			return
-		}
-		*to = f
+func (s *source) real(to *float64, least, most float64, k, v *value) {
+	var f float64
+	switch n := v.scalar.(type) {
+	case int:
+		f = float64(n)
+	case float64:
+		f = n
+	default:
+		f = least - 1
 	}
+	if v.kind != scalarValue || f < least || f > most {
+		s.wrongType(v, k.text, fmt.Sprintf("a number from %v to %v", least, most))
+		return
+	}
+	*to = f
 }
 
-func (s *source) length(to **int) field {
-	return func(k, v *value) {
-		n := new(int)
-		s.count(n, 0)(k, v)
-		*to = n
+func (s *source) number(to **float64, k, v *value) {
+	f := new(float64)
+	switch n := v.scalar.(type) {
+	case int:
+		*f = float64(n)
+	case float64:
+		*f = n
+	default:
+		s.wrongType(v, k.text, "a number")
+		return
 	}
+	*to = f
+}
+
+func (s *source) length(to **int, k, v *value) {
+	n := new(int)
+	s.count(n, 0, k, v)
+	*to = n
 }
 
 // duration reads 90s, 1h30m, 2d, or a number of milliseconds.
-func (s *source) duration(to *time.Duration) field {
-	return func(k, v *value) {
-		switch n := v.scalar.(type) {
-		case int:
-			if v.kind == scalarValue && n >= 0 && n < 1<<42 {
-				*to = time.Duration(n) * time.Millisecond
-				return
-			}
-		case string:
-			if d, err := parseDuration(n); err == nil && d >= 0 && v.kind == scalarValue {
-				*to = d
-				return
-			}
+func (s *source) duration(to *time.Duration, k, v *value) {
+	switch n := v.scalar.(type) {
+	case int:
+		if v.kind == scalarValue && n >= 0 && n < 1<<42 {
+			*to = time.Duration(n) * time.Millisecond
+			return
 		}
-		s.wrongType(v, k.text, "a duration such as 90s or 1h30m, or a number of milliseconds")
+	case string:
+		if d, err := parseDuration(n); err == nil && d >= 0 && v.kind == scalarValue {
+			*to = d
+			return
+		}
+	}
+	s.wrongType(v, k.text, "a duration such as 90s or 1h30m, or a number of milliseconds")
+}
+
+func (s *source) priority(to *int, k, v *value) {
+	switch n := v.scalar.(type) {
+	case int:
+		if n >= 0 && n <= 9 {
+			*to = n
+			return
+		}
+	case string:
+		if p, ok := map[string]int{"low": PriorityLow, "normal": PriorityNormal, "high": PriorityHigh}[n]; ok {
+			*to = p
+			return
+		}
+	}
+	s.wrongType(v, k.text, "low, normal, high, or a number from 0 to 9")
+}
+
+func (s *source) texts(to *map[string]string, k, v *value) {
+	if v.kind != mapValue {
+		s.wrongType(v, k.text, "a map of texts")
+		return
+	}
+	*to = make(map[string]string, len(v.keys))
+	for i, key := range v.keys {
+		item := v.items[i]
+		if item.kind != scalarValue || item.scalar == nil {
+			s.wrongType(item, k.text+"."+key.text, "a text")
+			continue
+		}
+		(*to)[key.text] = item.text
 	}
 }
 
-func (s *source) priority(to *int) field {
-	return func(k, v *value) {
-		switch n := v.scalar.(type) {
-		case int:
-			if n >= 0 && n <= 9 {
-				*to = n
-				return
-			}
-		case string:
-			if p, ok := map[string]int{"low": PriorityLow, "normal": PriorityNormal, "high": PriorityHigh}[n]; ok {
-				*to = p
-				return
-			}
+func (s *source) words(to *[]string, k, v *value) {
+	if v.kind != listValue {
+		s.wrongType(v, k.text, "a list of texts")
+		return
+	}
+	for _, item := range v.items {
+		if item.kind != scalarValue || item.scalar == nil {
+			s.wrongType(item, "each of "+k.text, "a text")
+			continue
 		}
-		s.wrongType(v, k.text, "low, normal, high, or a number from 0 to 9")
+		*to = append(*to, item.text)
 	}
 }
 
-func (s *source) texts(to *map[string]string) field {
-	return func(k, v *value) {
-		if v.kind != mapValue {
-			s.wrongType(v, k.text, "a map of texts")
-			return
-		}
-		*to = make(map[string]string, len(v.keys))
-		for i, key := range v.keys {
-			item := v.items[i]
-			if item.kind != scalarValue || item.scalar == nil {
-				s.wrongType(item, k.text+"."+key.text, "a text")
-				continue
-			}
-			(*to)[key.text] = item.text
-		}
+// names reads a text or a list of texts.
+func (s *source) names(to *[]string, k, v *value) {
+	if text, ok := v.scalar.(string); ok && v.kind == scalarValue {
+		*to = []string{text}
+		return
+	}
+	s.words(to, k, v)
+}
+
+// lifetime reads a duration for which something is kept.
+func (s *source) lifetime(to *time.Duration, k, v *value) {
+	before := len(*s.out)
+	s.duration(to, k, v)
+	if *to < time.Minute && len(*s.out) == before {
+		s.errorAt(v, "E104", fmt.Sprintf("%s must be at least 1m", k.text), "")
 	}
 }
 
-func (s *source) words(to *[]string) field {
-	return func(k, v *value) {
-		if v.kind != listValue {
-			s.wrongType(v, k.text, "a list of texts")
-			return
-		}
-		for _, item := range v.items {
-			if item.kind != scalarValue || item.scalar == nil {
-				s.wrongType(item, "each of "+k.text, "a text")
-				continue
-			}
-			*to = append(*to, item.text)
-		}
+// queue reads the name of a queue.
+func (s *source) queue(to *string, k, v *value) {
+	before := len(*s.out)
+	s.text(to, k, v)
+	if len(*s.out) == before && (!nameForm.MatchString(*to) || len(*to) > 64) {
+		s.errorAt(v, "E106", fmt.Sprintf("%.80q is no name for a queue", *to), "names hold letters, digits, - and _, begin with a letter or _, and have at most 64 letters")
 	}
 }
 
-// template reads any value; the texts in it may hold ${...}.
-// template reads a value with expressions. A null is as good as nothing: the
-// stored form knows no difference.
-func (s *source) template(to **expr.Template) field {
-	return func(_, v *value) {
-		t, err := expr.ParseTemplate(v.plain())
-		if err != nil {
-			s.expressionErrors(v, err)
-			return
-		}
-		if c, constant := t.Constant(); constant && c == nil {
-			return
-		}
-		*to = t
+// template reads any value; the texts in it may hold ${...}. A null is as good
+// as nothing: the stored form knows no difference.
+func (s *source) template(to **expr.Template, _, v *value) {
+	t, err := expr.ParseTemplate(v.plain())
+	if err != nil {
+		s.expressionErrors(v, err)
+		return
 	}
+	if c, constant := t.Constant(); constant && c == nil {
+		return
+	}
+	*to = t
 }
 
-func (s *source) condition(to **expr.Condition) field {
-	return func(k, v *value) {
-		switch v.scalar.(type) {
-		case string, bool:
-		default:
-			s.wrongType(v, k.text, "an expression")
-			return
-		}
-		c, err := expr.ParseCondition(v.text)
-		if err != nil {
-			s.expressionErrors(v, err)
-			return
-		}
-		*to = c
+func (s *source) condition(to **expr.Condition, k, v *value) {
+	switch v.scalar.(type) {
+	case string, bool:
+	default:
+		s.wrongType(v, k.text, "an expression")
+		return
 	}
+	c, err := expr.ParseCondition(v.text)
+	if err != nil {
+		s.expressionErrors(v, err)
+		return
+	}
+	*to = c
 }
 
 // expressionErrors reports errors at their place inside a value.

@@ -64,15 +64,7 @@ func (l *Loader) format(file string, text []byte) ([]byte, error) {
 	}
 	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
 	quoteExpressions(v, lines)
-	order := func(keys []Key) []string {
-		var names []string
-		for _, k := range keys {
-			names = append(names, k.Name)
-		}
-		return names
-	}
-	top := append(topOrder(), order(Keys("definition"))...)
-	job := append(jobOrder(), order(Keys("job"))...)
+	job := l.lang.job.names()
 	for i, k := range v.keys {
 		if k.text == "jobs" || k.text == "flows" && v.items[i].kind == mapValue {
 			for n, body := range v.items[i].items {
@@ -86,28 +78,8 @@ func (l *Loader) format(file string, text []byte) ([]byte, error) {
 			}
 		}
 	}
-	reorder(v, lines, len(lines)+1, top)
+	reorder(v, lines, len(lines)+1, l.lang.definition.names())
 	return tidy(lines), nil
-}
-
-// topOrder is the usual order of a definition's keys: what it is, what goes in,
-// what holds for all, the jobs, what comes out, and what follows.
-func topOrder() []string {
-	return []string{
-		"name", "description", "labels", "schedule", "retention", "inputs", "vars", "defaults", "timeout", "parallelism", "priority", "concurrency",
-		"flows", "jobs", "outputs", "onFailure", "onSuccess", "onCancel", "finally",
-	}
-}
-
-// jobOrder is the usual order of a job's keys: what it is, when, how often, how,
-// with what, and what follows. Others come after them.
-func jobOrder() []string {
-	return []string{
-		"description", "labels", "job", "workflowPath", "flow", "approval", "waitFor", "delay", "dependsOn", "if",
-		"iterate", "batch", "iteratePick", "parallelism", "failFast", "maxFailures",
-		"queue", "priority", "concurrency", "rateLimit", "cache", "artifacts", "retries", "timeout", "queueTimeout", "heartbeatTimeout", "continueOnError",
-		"secrets", "env", "inputs", "outputs", "onFailure",
-	}
 }
 
 var plainPath = regexp.MustCompile(`^\$\{\s*[A-Za-z_][A-Za-z0-9_.-]*\s*\}$`)

@@ -10,11 +10,18 @@ type hookDraft struct {
 	job  int
 }
 
-// jobHook reads the onFailure of a job.
-func (d *draft) jobHook() field {
-	return func(k, v *value) {
+// asHook is a map of jobs that run after the end of the definition.
+func asHook(on HookOn, schemaName string) kind[draft] {
+	return kind[draft]{schema: ref(schemaName), read: func(d *draft, _ *draft, k, v *value) {
+		d.hooks = append(d.hooks, hookDraft{on: on, name: k, body: v, job: -1})
+	}}
+}
+
+// asJobHook is a map of jobs that run after the job has failed.
+func asJobHook() kind[parsedJob] {
+	return kind[parsedJob]{schema: ref("hook"), read: func(d *draft, _ *parsedJob, k, v *value) {
 		d.hooks = append(d.hooks, hookDraft{on: OnFailureHook, name: k, body: v, job: len(d.flow.Jobs)})
-	}
+	}}
 }
 
 // owner is the definition whose inputs and vars the jobs see.
@@ -63,14 +70,13 @@ func (ld *loading) hooks(d *draft, key string) {
 }
 
 func (ld *loading) readHook(d *draft, h hookDraft, hook *Hook) {
-	o := ld.l.o
 	f := &Flow{Kind: KindHook, Path: d.file, Name: string(h.on), Jobs: []Job{}, Priority: d.flow.Priority}
 	ld.bundle.Flows[hook.Flow] = f
-	in := &draft{source: d.source, flow: f, root: &value{kind: mapValue}, named: map[string]bool{}, inputs: d.inputs, defaults: d.defaults, outer: d}
+	in := &draft{source: d.source, lang: d.lang, o: d.o, flow: f, root: &value{kind: mapValue}, named: map[string]bool{}, inputs: d.inputs, defaults: d.defaults, outer: d}
 	for i, k := range h.body.keys {
 		v := h.body.items[i]
 		if k.text == "recover" && v.kind == scalarValue && h.on == OnFailureHook {
-			in.boolean(&hook.Recover)(k, v)
+			in.boolean(&hook.Recover, k, v)
 			continue
 		}
 		if d.named[k.text] {
@@ -86,7 +92,7 @@ func (ld *loading) readHook(d *draft, h hookDraft, hook *Hook) {
 			continue
 		}
 		if in.name(k, "a job") {
-			in.readJob(k, v, false, "", o)
+			in.readJob(k, v, false, "")
 		}
 	}
 	ld.priorities(in, above{priority: f.Priority})

@@ -1,51 +1,45 @@
 package flow
 
 import (
-	"fmt"
-	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/orchis-run/orchis/internal/expr"
 )
 
-// iterateKeys are those that mean nothing without iterate.
-func iterateKeys() []string {
-	return []string{"iteratePick", "parallelism", "failFast", "maxFailures", "batch"}
-}
-
-// needIterate refuses keys that mean nothing without iterate.
-func (d *draft) needIterate(j *Job, jd *jobDraft) {
-	if j.Iterate != nil || j.Range != nil || jd.isSet["iterate"] {
-		return
-	}
-	for i, k := range jd.body.keys {
-		if slices.Contains(iterateKeys(), k.text) {
-			d.errorAt(jd.body.keys[i], "E105", fmt.Sprintf("%q goes with iterate, which job %q does not have", k.text, j.Name), "")
-		}
-	}
-}
-
-func (d *draft) iterate(j *Job) field {
-	return func(k, v *value) {
-		if v.kind == scalarValue {
-			if s, ok := v.scalar.(string); !ok || !strings.HasPrefix(strings.TrimSpace(s), "${") {
+// asIterate is a list, a map, a range, or an expression.
+func asIterate(p *part[Range]) kind[parsedJob] {
+	return kind[parsedJob]{
+		schema: one(typed("array"), ref(p.name), ref("elements"), schema{"type": "string", "pattern": `^\s*\$\{`}),
+		read: func(d *draft, j *parsedJob, k, v *value) {
+			if v.kind == mapValue && isRange(v) {
+				j.Range = new(Range)
+				p.fill(d, j.Range, k, v)
+				return
+			}
+			d.used(v, use{})
+			if s, ok := v.scalar.(string); v.kind == scalarValue && (!ok || !strings.HasPrefix(strings.TrimSpace(s), "${")) {
 				d.wrongType(v, k.text, "a list, a map or ${...}")
 				return
 			}
-		}
-		if v.kind == mapValue && isRange(v) {
-			r := &Range{}
-			before := len(*d.out)
-			d.read(v, "iterate", map[string]field{
-				"from": d.template(&r.From), "to": d.template(&r.To), "step": d.template(&r.Step),
-			})
-			j.Range = r
-			if len(*d.out) == before && (r.From == nil || r.To == nil) {
-				d.errorAt(v, "E105", "iterate wants both from and to", "as in `{from: 0, to: 9}`")
-			}
-			return
-		}
-		d.template(&j.Iterate)(k, v)
+			d.template(&j.Iterate, k, v)
+		},
 	}
+}
+
+func rangePart() part[Range] {
+	p := newPart("range", "The numbers of a range, both ends included.", []key[Range]{
+		{"from", "The first number.", asTemplate(use{}, func(r *Range) **expr.Template { return &r.From })},
+		{"to", "The last number.", asTemplate(use{}, func(r *Range) **expr.Template { return &r.To })},
+		{"step", "The distance; 1.", asTemplate(use{}, func(r *Range) **expr.Template { return &r.Step })},
+	})
+	p.required = []string{"from", "to"}
+	p.check = func(d *draft, r *Range, _, v *value) {
+		if r.From == nil || r.To == nil {
+			d.errorAt(v, "E105", "iterate wants both from and to", "as in `{from: 0, to: 9}`")
+		}
+	}
+	return p
 }
 
 // isRange tells {from, to, step} from a map of items.
@@ -58,18 +52,22 @@ func isRange(v *value) bool {
 	return len(v.keys) > 0
 }
 
-func (d *draft) maxFailures(j *Job) field {
-	return func(k, v *value) {
-		if s, ok := v.scalar.(string); ok && v.kind == scalarValue && strings.HasSuffix(s, "%") {
-			f, err := strconv.ParseFloat(strings.TrimSuffix(s, "%"), 64)
-			if err == nil && f >= 0 && f <= 100 {
-				j.MaxFailuresPct = f
+// asMaxFailures is a number of failures, or a share of the tasks.
+func asMaxFailures() kind[parsedJob] {
+	return kind[parsedJob]{
+		schema: one(least(0), schema{"type": "string", "pattern": `^[0-9.]+%$`}),
+		read: func(d *draft, j *parsedJob, k, v *value) {
+			if s, ok := v.scalar.(string); ok && v.kind == scalarValue && strings.HasSuffix(s, "%") {
+				f, err := strconv.ParseFloat(strings.TrimSuffix(s, "%"), 64)
+				if err == nil && f >= 0 && f <= 100 {
+					j.MaxFailuresPct = f
+					return
+				}
+			} else if n, ok := v.scalar.(int); ok && v.kind == scalarValue && n >= 0 {
+				j.MaxFailures = n
 				return
 			}
-		} else if n, ok := v.scalar.(int); ok && v.kind == scalarValue && n >= 0 {
-			j.MaxFailures = n
-			return
-		}
-		d.wrongType(v, k.text, `a whole number, or a share such as "5%"`)
+			d.wrongType(v, k.text, `a whole number, or a share such as "5%"`)
+		},
 	}
 }

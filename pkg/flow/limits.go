@@ -1,56 +1,59 @@
 package flow
 
-import "time"
+import (
+	"time"
 
-// concurrency reads a group and its limit; of a job, or of the definition.
-func (d *draft) concurrency(to **Concurrency, jd *jobDraft) field {
-	return func(k, v *value) {
-		c := &Concurrency{Limit: 1, OnLimit: "queue"}
-		*to = c
-		before := len(*d.out)
-		d.read(v, k.text, map[string]field{
-			"group": func(k, v *value) {
-				if jd != nil {
-					jd.uses = append(jd.uses, use{v: v, items: true})
-				}
-				d.template(&c.Group)(k, v)
-			},
-			"limit": d.count(&c.Limit, 1),
-			"onLimit": func(k, v *value) {
-				switch v.text {
-				case "queue", "skip", "fail", "cancelOldest":
-					c.OnLimit = v.text
-				default:
-					d.wrongType(v, k.text, "queue, skip, fail or cancelOldest")
-				}
-			},
-		})
-		if c.Group == nil && len(*d.out) == before {
+	"github.com/orchis-run/orchis/internal/expr"
+)
+
+// concurrencyPart is a group and its limit: of a job, or of the definition.
+func concurrencyPart() part[Concurrency] {
+	p := newPart("concurrency", "", []key[Concurrency]{
+		{"group", "The name of the group.", asTemplate(use{items: true}, func(c *Concurrency) **expr.Template { return &c.Group })},
+		{"limit", "How many at once.", asCount(1, func(c *Concurrency) *int { return &c.Limit })},
+		{"onLimit", "What happens without a free slot.", asChoice(func(c *Concurrency) *string { return &c.OnLimit }, "queue", "skip", "fail", "cancelOldest")},
+	})
+	p.required = []string{"group"}
+	p.start = Concurrency{Limit: 1, OnLimit: "queue"}
+	p.check = func(d *draft, c *Concurrency, k, _ *value) {
+		if c.Group == nil {
 			d.errorAt(k, "E105", "concurrency does not say of which group", "add `group:`, a text or ${...}")
 		}
 	}
+	return p
 }
 
-func (d *draft) rateLimit(j *Job, jd *jobDraft) field {
-	return func(k, v *value) {
-		r := &RateLimit{Per: time.Second}
-		j.RateLimit = r
-		start := len(*d.out)
-		d.read(v, k.text, map[string]field{
-			"key": func(k, v *value) {
-				jd.uses = append(jd.uses, use{v: v, items: true})
-				d.template(&r.Key)(k, v)
-			},
-			"limit": d.count(&r.Limit, 1),
-			"per": func(k, v *value) {
-				before := len(*d.out)
-				if d.duration(&r.Per)(k, v); r.Per <= 0 && len(*d.out) == before {
-					d.wrongType(v, k.text, "longer than nothing")
-				}
-			},
-		})
-		if len(*d.out) == start && (r.Key == nil || r.Limit == 0) {
+func rateLimitPart() part[RateLimit] {
+	p := newPart("rateLimit", "", []key[RateLimit]{
+		{"key", "The name of the bucket.", asTemplate(use{items: true}, func(r *RateLimit) **expr.Template { return &r.Key })},
+		{"limit", "Its tokens.", asCount(1, func(r *RateLimit) *int { return &r.Limit })},
+		{"per", "In which time it fills.", as(ref("duration"), func(r *RateLimit) *time.Duration { return &r.Per }, (*draft).period)},
+	})
+	p.required = []string{"key", "limit"}
+	p.start = RateLimit{Per: time.Second}
+	p.check = func(d *draft, r *RateLimit, k, _ *value) {
+		if r.Key == nil || r.Limit == 0 {
 			d.errorAt(k, "E105", "rateLimit wants both key and limit", "as in `rateLimit: {key: api, limit: 10, per: 1s}`")
 		}
 	}
+	return p
+}
+
+// period reads a duration that is longer than nothing.
+func (d *draft) period(to *time.Duration, k, v *value) {
+	before := len(*d.out)
+	if d.duration(to, k, v); *to <= 0 && len(*d.out) == before {
+		d.wrongType(v, k.text, "longer than nothing")
+	}
+}
+
+// asArtifacts says how long the files of a job are kept.
+func asArtifacts(p *part[parsedJob]) kind[parsedJob] {
+	return kind[parsedJob]{schema: ref(p.name), read: func(d *draft, j *parsedJob, k, v *value) { p.read(d, v, k.text, j) }}
+}
+
+func artifactsPart() part[parsedJob] {
+	return newPart("artifacts", "", []key[parsedJob]{
+		{"keep", "How long after the end of the run.", asLifetime(func(j *parsedJob) *time.Duration { return &j.KeepArtifacts })},
+	})
 }

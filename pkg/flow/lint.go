@@ -32,13 +32,12 @@ func (l *Loader) lint(key string, text []byte) Diagnostics {
 		return diags
 	}
 	var out Diagnostics
-	d := &draft{source: &source{file: key, out: &out}, flow: &Flow{Path: key, Jobs: []Job{}}, named: map[string]bool{}}
+	d := &draft{source: &source{file: key, out: &out}, lang: l.lang, o: l.o, flow: &Flow{Path: key, Jobs: []Job{}}, named: map[string]bool{}, defaults: l.lang.installed(l.o)}
 	v := d.parse(text, l.o)
 	if v == nil {
 		return out
 	}
-	d.takeDefaults(v, above{priority: -1}, l.o)
-	d.define(v, l.o)
+	d.define(v)
 	d.check()
 	out = nil
 	lint := &linter{draft: d, text: string(text)}
@@ -130,7 +129,7 @@ func (l *linter) job(i int) {
 			}
 		}
 	}
-	if (j.Handler == "exec" || j.Handler == "http" || j.Handler == "download") && !jd.isSet["timeout"] && l.defaults.timeout == nil {
+	if (j.Handler == "exec" || j.Handler == "http" || j.Handler == "download") && !jd.has("timeout") && !l.defaults.set["timeout"] {
 		l.advise(jd.name, "L004", fmt.Sprintf("job %q has no timeout of its own: 30 minutes count", j.Name), "add `timeout:`")
 	}
 	if j.ContinueOnError && !strings.Contains(l.text, "jobs."+j.Name+".") {

@@ -52,6 +52,7 @@ func (o Options) withDefaults() Options {
 // Loader reads definitions of a project. It may be used by many at once.
 type Loader struct {
 	o    Options
+	lang *language
 	root *os.Root
 	abs  string
 	// contracts are held against jobs, see With.
@@ -72,7 +73,7 @@ func NewLoader(o Options) (*Loader, error) {
 	if target, err := filepath.EvalSymlinks(abs); err == nil {
 		abs = target
 	}
-	return &Loader{o: o, root: root, abs: abs}, nil
+	return &Loader{o: o, lang: newLanguage(), root: root, abs: abs}, nil
 }
 
 // Close closes the project's folder.

@@ -17,13 +17,13 @@ type loading struct {
 
 // above is what a flow takes over from the definition that calls it.
 type above struct {
-	defaults defaults
+	defaults *defaults
 	priority int
 	key      string // "" when nothing is taken over
 }
 
 func (ld *loading) finish(key string, text []byte) (*Bundle, Diagnostics) {
-	ld.load(key, text, above{priority: -1})
+	ld.load(key, text, above{priority: -1, defaults: ld.l.lang.installed(ld.l.o)})
 	ld.bundle.Root = key
 	diags := ld.out.inOrder()
 	if diags.HasErrors() {
@@ -69,17 +69,15 @@ func (ld *loading) load(file string, text []byte, up above) string {
 	if _, there := ld.bundle.Flows[key]; there {
 		return key
 	}
-	o := ld.l.o
 	base := path.Base(file)
 	f := &Flow{Path: file, Name: strings.TrimSuffix(base, path.Ext(base)), Jobs: []Job{}}
 	ld.bundle.Flows[key] = f
-	d := &draft{source: &source{file: file, out: &ld.out}, flow: f, named: map[string]bool{}}
-	v := d.parse(text, o)
+	d := &draft{source: &source{file: file, out: &ld.out}, lang: ld.l.lang, o: ld.l.o, flow: f, named: map[string]bool{}, defaults: up.defaults}
+	v := d.parse(text, d.o)
 	if v == nil {
 		return key
 	}
-	d.takeDefaults(v, up, o)
-	d.define(v, o)
+	d.define(v)
 	if v.kind != mapValue {
 		return key
 	}
@@ -101,23 +99,6 @@ func (ld *loading) calls(d *draft, key string) {
 		if d.jobs[i].calls != nil && i < len(d.flow.Jobs) {
 			ld.call(d, i, key)
 		}
-	}
-}
-
-// takeDefaults starts with the defaults of the caller, and reads the file's
-// own over them before any job is read.
-func (d *draft) takeDefaults(v *value, up above, o Options) {
-	d.defaults = up.defaults
-	d.defaults.envValue = nil
-	for i, k := range v.keys {
-		if k.text != "defaults" {
-			continue
-		}
-		quiet := *d.source
-		quiet.out = &Diagnostics{}
-		scratch := &draft{source: &quiet, flow: d.flow, defaults: d.defaults}
-		scratch.readDefaults(o)(k, v.items[i])
-		d.defaults = scratch.defaults
 	}
 }
 

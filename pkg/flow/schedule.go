@@ -2,7 +2,6 @@ package flow
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -92,17 +91,17 @@ func shows(at, wall time.Time, zone *time.Location) bool {
 	return at.Hour() == wall.Hour() && at.Minute() == wall.Minute() && at.Day() == wall.Day()
 }
 
-// schedules reads the key schedule: one, or a list.
-func (d *draft) schedules() field {
-	return func(_, v *value) {
+// asSchedules is a schedule, or a list of them.
+func asSchedules(p *part[Schedule]) kind[draft] {
+	return kind[draft]{schema: one(ref(p.name), listOf(ref(p.name))), read: func(d *draft, _ *draft, k, v *value) {
 		items := []*value{v}
 		if v.kind == listValue {
 			items = v.items
 		}
 		names := map[string]bool{}
 		for i, item := range items {
-			s := d.schedule(item)
-			if s.Name == "" && len(items) > 1 {
+			s := p.start
+			if p.fill(d, &s, k, item); s.Name == "" && len(items) > 1 {
 				s.Name = strconv.Itoa(i)
 			}
 			if names[s.Name] {
@@ -112,51 +111,64 @@ func (d *draft) schedules() field {
 			d.flow.Schedules = append(d.flow.Schedules, s)
 			d.scheduled = append(d.scheduled, item)
 		}
+	}}
+}
+
+func schedulePart() part[Schedule] {
+	p := newPart("schedule", "", []key[Schedule]{
+		{"name", "Tells it from the other schedules.", as(ref("name"), func(s *Schedule) *string { return &s.Name }, (*draft).scheduleName)},
+		{"cron", "Minute, hour, day of month, month, day of week; or @daily and the like.", as(typed("string"), func(s *Schedule) *string { return &s.Cron }, (*draft).cron)},
+		{"timezone", "The zone whose clocks count; UTC.", as(typed("string"), func(s *Schedule) *string { return &s.Timezone }, (*draft).timezone)},
+		{"overlap", "What happens while the run before is under way.", asChoice(func(s *Schedule) *string { return &s.Overlap }, "skip", "queue", "allow", "cancelOldest")},
+		{"catchup", "How late a missed start is made up for.", asDuration(func(s *Schedule) *time.Duration { return &s.Catchup })},
+		{"inputs", "The inputs of its runs.", as(typed("object"), func(s *Schedule) *map[string]any { return &s.Inputs }, (*draft).plainMap)},
+		{"enabled", "Whether it starts anything.", as(typed("boolean"), func(s *Schedule) *bool { return &s.Disabled }, (*draft).enabled)},
+	})
+	p.required = []string{"cron"}
+	p.start = Schedule{Timezone: "UTC", Overlap: "skip"}
+	p.check = func(d *draft, s *Schedule, _, v *value) {
+		if s.Cron == "" {
+			d.errorAt(v, "E105", "the schedule does not say when", "add `cron:`")
+		}
+	}
+	return p
+}
+
+func (d *draft) scheduleName(to *string, k, v *value) {
+	d.text(to, k, v)
+	if !nameForm.MatchString(*to) {
+		d.errorAt(v, "E106", fmt.Sprintf("%q is no name for a schedule", *to), "")
 	}
 }
 
-func (d *draft) schedule(v *value) Schedule {
-	s := Schedule{Timezone: "UTC", Overlap: "skip"}
-	enabled := true
-	d.read(v, "schedule", map[string]field{
-		"name": func(k, v *value) {
-			d.text(&s.Name)(k, v)
-			if !nameForm.MatchString(s.Name) {
-				d.errorAt(v, "E106", fmt.Sprintf("%q is no name for a schedule", s.Name), "")
-			}
-		},
-		"cron": func(k, v *value) {
-			d.text(&s.Cron)(k, v)
-			if _, err := cronForm.Parse(s.Cron); err != nil {
-				d.errorAt(v, "E104", fmt.Sprintf("%q is no schedule: %v", s.Cron, err), `write minute, hour, day of month, month and day of week, as in "15 2 * * *"`)
-			}
-		},
-		"timezone": func(k, v *value) {
-			d.text(&s.Timezone)(k, v)
-			if _, err := time.LoadLocation(s.Timezone); err != nil || s.Timezone == "Local" {
-				d.errorAt(v, "E104", fmt.Sprintf("there is no time zone %q", s.Timezone), "write a name such as Europe/Berlin, or UTC")
-			}
-		},
-		"overlap": func(k, v *value) {
-			s.Overlap = v.text
-			if !slices.Contains([]string{"skip", "queue", "allow", "cancelOldest"}, s.Overlap) {
-				d.wrongType(v, k.text, "skip, queue, allow or cancelOldest")
-			}
-		},
-		"catchup": d.duration(&s.Catchup), "enabled": d.boolean(&enabled),
-		"inputs": func(k, v *value) {
-			given, ok := v.plain().(map[string]any)
-			if !ok {
-				d.wrongType(v, k.text, "a map")
-			}
-			s.Inputs = given
-		},
-	})
-	if s.Cron == "" && v.kind == mapValue {
-		d.errorAt(v, "E105", "the schedule does not say when", "add `cron:`")
+func (d *draft) cron(to *string, k, v *value) {
+	d.text(to, k, v)
+	if _, err := cronForm.Parse(*to); err != nil {
+		d.errorAt(v, "E104", fmt.Sprintf("%q is no schedule: %v", *to, err), `write minute, hour, day of month, month and day of week, as in "15 2 * * *"`)
 	}
-	s.Disabled = !enabled
-	return s
+}
+
+func (d *draft) timezone(to *string, k, v *value) {
+	d.text(to, k, v)
+	if _, err := time.LoadLocation(*to); err != nil || *to == "Local" {
+		d.errorAt(v, "E104", fmt.Sprintf("there is no time zone %q", *to), "write a name such as Europe/Berlin, or UTC")
+	}
+}
+
+// plainMap reads a map of any values without expressions.
+func (d *draft) plainMap(to *map[string]any, k, v *value) {
+	given, ok := v.plain().(map[string]any)
+	if !ok {
+		d.wrongType(v, k.text, "a map")
+	}
+	*to = given
+}
+
+// enabled reads whether something is not disabled.
+func (d *draft) enabled(disabled *bool, k, v *value) {
+	on := !*disabled
+	d.boolean(&on, k, v)
+	*disabled = !on
 }
 
 // checkSchedules holds the inputs of schedules against what is declared.

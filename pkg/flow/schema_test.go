@@ -52,7 +52,7 @@ func TestTheTableOfKeysIsTheParsers(t *testing.T) {
 		"rateLimit": "jobs: {a: {job: x, rateLimit: {key: k, limit: 1, zzqqxx: 1}}}\n", "cache": "jobs: {a: {job: x, cache: {zzqqxx: 1}}}\n", "approval": "jobs: {a: {approval: {zzqqxx: 1}}}\n",
 		"waitFor": "jobs: {a: {waitFor: {signal: s, zzqqxx: 1}}}\n", "schedule": "schedule: {cron: '@daily', zzqqxx: 1}\njobs: {a: {job: x}}\n",
 	}
-	if diff := cmp.Diff(slices.DeleteFunc(Parts(), func(p string) bool { return p == "range" }), slices.Sorted(maps.Keys(wrong))); diff != "" {
+	if diff := cmp.Diff(slices.DeleteFunc(partNames(), func(p string) bool { return p == "range" }), slices.Sorted(maps.Keys(wrong))); diff != "" {
 		// A range with another key is a map that is iterated over.
 		t.Errorf("not all parts are looked at:\n%s", diff)
 	}
@@ -65,10 +65,10 @@ func TestTheTableOfKeysIsTheParsers(t *testing.T) {
 		}
 		read := strings.Split(strings.TrimPrefix(diags[at].Hint, "known are "), ", ")
 		var described []string
-		for _, k := range Keys(part) {
-			described = append(described, k.Name)
-			if !strings.HasSuffix(k.Doc, ".") {
-				t.Errorf("%s.%s has no description", part, k.Name)
+		for _, k := range keysIn(part) {
+			described = append(described, k.name)
+			if !strings.HasSuffix(k.doc, ".") {
+				t.Errorf("%s.%s has no description", part, k.name)
 			}
 		}
 		slices.Sort(described)
@@ -303,9 +303,9 @@ func TestContractsAreKnownToEditors(t *testing.T) {
 	}
 	_, section, _ := strings.Cut(string(page), "\n## Contracts\n")
 	section, _, _ = strings.Cut(section, "\n## ")
-	for _, k := range ContractKeys() {
-		if !strings.Contains(section, "`"+k.Name+"`") || !strings.HasSuffix(k.Doc, ".") {
-			t.Errorf("%s is not described", k.Name)
+	for _, k := range newLanguage().contract.info().keys {
+		if !strings.Contains(section, "`"+k.name+"`") || !strings.HasSuffix(k.doc, ".") {
+			t.Errorf("%s is not described", k.name)
 		}
 	}
 }

@@ -7,20 +7,20 @@ import (
 	"github.com/orchis-run/orchis/internal/expr"
 )
 
-// secrets reads the names of the secrets that a job may use.
-func (d *draft) secrets(j *Job) field {
-	return func(k, v *value) {
+// asSecrets is a list of the secrets that a job may use.
+func asSecrets() kind[parsedJob] {
+	return as(listOf(ref("scalar")), func(j *parsedJob) *[]string { return &j.Secrets }, func(d *draft, to *[]string, k, v *value) {
 		before := len(*d.out)
-		d.words(&j.Secrets)(k, v)
+		d.words(to, k, v)
 		if len(*d.out) > before {
 			return
 		}
-		for i, name := range j.Secrets {
+		for i, name := range *to {
 			if !expr.IsSecretName(name) {
 				d.errorAt(v.items[i], "E106", fmt.Sprintf("%q is no name for a secret", name), "names hold letters, digits and _, begin with a letter or _, and are at most 64 long")
 			}
 		}
-	}
+	})
 }
 
 // checkSecret reports a secret that stands where no worker would put it in, or
@@ -49,15 +49,6 @@ func (d *draft) noSecrets(v *value) {
 	for _, ref := range references(use{v: v}) {
 		if ref.Path[0] == "secrets" {
 			d.refError(ref, "defaults cannot hold secrets", "put it in the env of the jobs that need it")
-		}
-	}
-}
-
-// noSecretsFor refuses the key secrets in a job that calls a flow.
-func (d *draft) noSecretsFor(j *Job, jd *jobDraft) {
-	for i, k := range jd.body.keys {
-		if k.text == "secrets" && len(j.Secrets) > 0 {
-			d.errorAt(jd.body.keys[i], "E105", fmt.Sprintf("job %q calls a flow, which cannot be given secrets", j.Name), "name them in the jobs of that flow")
 		}
 	}
 }

@@ -48,16 +48,3 @@ func script(words []*value) *value {
 	}
 	return nil
 }
-
-// get returns the value of a key; nil when there is none.
-func (v *value) get(key string) *value {
-	if v == nil || v.kind != mapValue {
-		return nil
-	}
-	for i, k := range v.keys {
-		if k.text == key {
-			return v.items[i]
-		}
-	}
-	return nil
-}

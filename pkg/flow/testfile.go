@@ -98,8 +98,8 @@ func (l *Loader) LoadTests(name string) (*TestFile, Diagnostics) {
 	shared, env := map[string][]Fake{}, map[string]string{}
 	var cases *value
 	s.read(v, "the tests", map[string]field{
-		"flow": s.text(&f.Definition), "recipe": s.text(&f.Definition), "description": s.text(new(string)),
-		"env":      s.texts(&env),
+		"flow": into(s.text, &f.Definition), "recipe": into(s.text, &f.Definition), "description": into(s.text, new(string)),
+		"env":      into(s.texts, &env),
 		"handlers": s.fakes(shared), "cases": func(_, v *value) { cases = v },
 	})
 	switch {
@@ -129,7 +129,7 @@ func (s *testSource) testCase(v *value, n int, shared map[string][]Fake) TestCas
 	c := TestCase{Name: fmt.Sprintf("case %d", n+1), Line: v.line, Fakes: map[string][]Fake{}}
 	maps.Copy(c.Fakes, shared)
 	s.read(v, "the case", map[string]field{
-		"name": s.text(&c.Name), "real": s.words(&c.Real),
+		"name": into(s.text, &c.Name), "real": into(s.words, &c.Real),
 		"inputs": func(k, v *value) {
 			m, ok := v.plain().(map[string]any)
 			if !ok {
@@ -168,14 +168,14 @@ func (s *testSource) fakes(to map[string][]Fake) field {
 func (s *testSource) fake(v *value) Fake {
 	var f Fake
 	s.read(v, "the fake", map[string]field{
-		"return": s.template(&f.Return), "takes": s.duration(&f.Takes), "lost": s.boolean(&f.Lost),
+		"return": into(s.template, &f.Return), "takes": into(s.duration, &f.Takes), "lost": into(s.boolean, &f.Lost),
 		"fail": func(_, v *value) {
 			f.Fails, f.Code, f.Message = true, "error", "failed in the test"
 			if v.kind == scalarValue {
-				s.text(&f.Code)(&value{text: "fail"}, v)
+				s.text(&f.Code, &value{text: "fail"}, v)
 				return
 			}
-			s.read(v, "fail", map[string]field{"code": s.text(&f.Code), "message": s.text(&f.Message), "permanent": s.boolean(&f.Permanent)})
+			s.read(v, "fail", map[string]field{"code": into(s.text, &f.Code), "message": into(s.text, &f.Message), "permanent": into(s.boolean, &f.Permanent)})
 		},
 	})
 	return f
@@ -225,15 +225,15 @@ func (s *testSource) event(at time.Duration, do string, v *value) TestEvent {
 	}
 	data := func(_, v *value) { e.Data = v.plain() }
 	s.read(v, do, map[string]field{
-		"job": s.text(&e.Job), "by": s.text(&e.By), "reason": s.text(&e.Reason), "comment": s.text(&e.Reason),
-		"name": s.text(&e.Signal), "data": data, "inputs": data,
+		"job": into(s.text, &e.Job), "by": into(s.text, &e.By), "reason": into(s.text, &e.Reason), "comment": into(s.text, &e.Reason),
+		"name": into(s.text, &e.Signal), "data": data, "inputs": data,
 	})
 	return e
 }
 
 func (s *testSource) expectation(v *value, e *Expectation) {
 	s.read(v, "expect", map[string]field{
-		"state": s.text(&e.State), "error": s.text(&e.Error), "order": s.words(&e.Order), "never": s.words(&e.Never),
+		"state": into(s.text, &e.State), "error": into(s.text, &e.Error), "order": into(s.words, &e.Order), "never": into(s.words, &e.Never),
 		"outputs": func(_, v *value) { e.Outputs, e.HasOutputs = v.plain(), true },
 		"outputsInclude": func(k, v *value) {
 			m, ok := v.plain().(map[string]any)
@@ -242,7 +242,7 @@ func (s *testSource) expectation(v *value, e *Expectation) {
 			}
 			e.Includes = m
 		},
-		"duration": func(k, v *value) { e.Duration = new(time.Duration); s.duration(e.Duration)(k, v) },
+		"duration": func(k, v *value) { e.Duration = new(time.Duration); s.duration(e.Duration, k, v) },
 		"jobs": func(k, v *value) {
 			if v.kind != mapValue {
 				s.wrongType(v, k.text, "a map of tasks")
@@ -259,11 +259,11 @@ func (s *testSource) expectation(v *value, e *Expectation) {
 func (s *testSource) jobExpectation(v *value) JobExpectation {
 	j := JobExpectation{Line: v.line}
 	if v.kind == scalarValue {
-		s.text(&j.State)(&value{text: "the state of a task"}, v)
+		s.text(&j.State, &value{text: "the state of a task"}, v)
 		return j
 	}
 	s.read(v, "the expectation", map[string]field{
-		"state": s.text(&j.State), "attempts": s.count(&j.Attempts, 0), "reason": s.text(&j.Reason), "error": s.text(&j.Error),
+		"state": into(s.text, &j.State), "attempts": func(k, v *value) { s.count(&j.Attempts, 0, k, v) }, "reason": into(s.text, &j.Reason), "error": into(s.text, &j.Error),
 		"outputs": func(_, v *value) { j.Outputs, j.HasOutputs = v.plain(), true },
 	})
 	return j

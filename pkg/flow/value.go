@@ -58,6 +58,29 @@ func (v *value) at(path []any) *value {
 	return v
 }
 
+// get returns the value of a key; nil when there is none.
+func (v *value) get(name string) *value {
+	if v == nil || v.kind != mapValue {
+		return nil
+	}
+	for i, k := range v.keys {
+		if k.text == name {
+			return v.items[i]
+		}
+	}
+	return nil
+}
+
+// key returns the place of a key; nil when there is none.
+func (v *value) key(name string) *value {
+	for _, k := range v.keys {
+		if k.text == name {
+			return k
+		}
+	}
+	return nil
+}
+
 func (v *value) describe() string {
 	switch v.kind {
 	case listValue:

@@ -9,35 +9,47 @@ import (
 	"github.com/orchis-run/orchis/internal/expr"
 )
 
-// delay reads a duration, or a time: {until: ...}. Both may be expressions.
-func (d *draft) delay(j *Job, jd *jobDraft) field {
-	return func(k, v *value) {
-		jd.uses = append(jd.uses, use{v: v})
-		if v.kind == mapValue {
-			before := len(*d.out)
-			d.read(v, k.text, map[string]field{"until": d.template(&j.Until)})
-			if len(*d.out) > before {
+// asDelay is a duration, or a time: {until: ...}. Both may be expressions.
+func asDelay(p *part[parsedJob]) kind[parsedJob] {
+	return kind[parsedJob]{
+		schema: one(ref("duration"), schema{"type": "string", "pattern": `\$\{`}, ref(p.name)),
+		read: func(d *draft, j *parsedJob, k, v *value) {
+			if v.kind == mapValue {
+				before := len(*d.out)
+				if p.read(d, v, k.text, j); len(*d.out) == before {
+					p.check(d, j, k, v)
+				}
 				return
 			}
-			if j.Until == nil {
-				d.errorAt(v, "E105", "delay wants a duration or until", "as in `delay: 15m` or `delay: {until: \"2026-12-24T18:00:00Z\"}`")
-			} else if c, fixed := j.Until.Constant(); fixed {
-				if _, err := ParseTime(c); err != nil {
-					d.wrongType(v.items[0], "until", "a time such as 2026-12-24T18:00:00Z")
-				}
+			d.used(v, use{})
+			if s, ok := v.scalar.(string); ok && strings.Contains(s, "${") {
+				d.template(&j.Delay, k, v)
+				return
 			}
-			return
-		}
-		if s, ok := v.scalar.(string); ok && strings.Contains(s, "${") {
-			d.template(&j.Delay)(k, v)
-			return
-		}
-		var fixed time.Duration
-		before := len(*d.out)
-		if d.duration(&fixed)(k, v); len(*d.out) == before {
-			d.template(&j.Delay)(k, v)
+			var fixed time.Duration
+			before := len(*d.out)
+			if d.duration(&fixed, k, v); len(*d.out) == before {
+				d.template(&j.Delay, k, v)
+			}
+		},
+	}
+}
+
+func delayPart() part[parsedJob] {
+	until := asTemplate(use{}, func(j *parsedJob) **expr.Template { return &j.Until })
+	until.schema = typed("string")
+	p := newPart("delay", "", []key[parsedJob]{{"until", "A time.", until}})
+	p.required = []string{"until"}
+	p.check = func(d *draft, j *parsedJob, _, v *value) {
+		if j.Until == nil {
+			d.errorAt(v, "E105", "delay wants a duration or until", "as in `delay: 15m` or `delay: {until: \"2026-12-24T18:00:00Z\"}`")
+		} else if c, fixed := j.Until.Constant(); fixed {
+			if _, err := ParseTime(c); err != nil {
+				d.wrongType(v.items[0], "until", "a time such as 2026-12-24T18:00:00Z")
+			}
 		}
 	}
+	return p
 }
 
 // ParseDelay reads the value of a delay: 90s, 1h30m, 2d, or a number of
@@ -75,86 +87,43 @@ func ParseTime(v any) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is no time such as 2026-12-24T18:00:00Z", text)
 }
 
-func (d *draft) approval(j *Job, jd *jobDraft) field {
-	return func(k, v *value) {
-		a := &Approval{}
-		j.Approval = a
-		d.read(v, k.text, map[string]field{
-			"message": func(k, v *value) { jd.uses = append(jd.uses, use{v: v, items: true}); d.template(&a.Message)(k, v) },
-			"by":      d.names(&a.By), "timeout": d.duration(&a.Timeout),
-			"inputs": func(_, v *value) { a.Inputs = d.readInputs(v) },
-			"onTimeout": func(k, v *value) {
-				if v.text != "approve" && v.text != "reject" {
-					d.wrongType(v, k.text, "approve or reject")
-				}
-				a.Approve = v.text == "approve"
-			},
-		})
+func approvalPart() part[Approval] {
+	p := newPart("approval", "", []key[Approval]{
+		{"message", "What is to be decided.", asTemplate(use{items: true}, func(a *Approval) **expr.Template { return &a.Message })},
+		{"by", "Who may answer; anybody when it is missing.", asNames(func(a *Approval) *[]string { return &a.By })},
+		{"inputs", "What is asked for with a yes.", asInputs(func(a *Approval) *[]Input { return &a.Inputs })},
+		{"timeout", "How long it waits.", asDuration(func(a *Approval) *time.Duration { return &a.Timeout })},
+		{"onTimeout", "What is taken for the answer then.", as(words("approve", "reject"), func(a *Approval) *bool { return &a.Approve }, (*draft).verdict)},
+	})
+	p.check = func(d *draft, a *Approval, k, _ *value) {
 		for i := range a.Inputs {
 			if slices.Contains([]string{"approved", "by", "at", "comment"}, a.Inputs[i].Name) {
 				d.errorAt(k, "E106", fmt.Sprintf("%q is an output of every approval and no name for an input of one", a.Inputs[i].Name), "")
 			}
 		}
 	}
+	return p
 }
 
-// names reads a text or a list of texts.
-func (s *source) names(to *[]string) field {
-	return func(k, v *value) {
-		if text, ok := v.scalar.(string); ok && v.kind == scalarValue {
-			*to = []string{text}
-			return
-		}
-		s.words(to)(k, v)
-	}
+// verdict reads approve or reject.
+func (d *draft) verdict(approve *bool, k, v *value) {
+	var word string
+	d.choice(&word, []string{"approve", "reject"}, k, v)
+	*approve = word == "approve"
 }
 
-func (d *draft) waitFor(j *Job, jd *jobDraft) field {
-	return func(k, v *value) {
-		w := &WaitFor{}
-		j.WaitFor = w
-		before := len(*d.out)
-		used := func(f field, u use) field {
-			return func(k, v *value) { u.v = v; jd.uses = append(jd.uses, u); f(k, v) }
-		}
-		d.read(v, k.text, map[string]field{
-			"signal": used(d.template(&w.Signal), use{items: true}), "timeout": d.duration(&w.Timeout),
-			"match":   used(d.condition(&w.Match), use{condition: true, items: true, self: true}),
-			"default": used(d.template(&w.Default), use{items: true}),
-		})
-		if w.Signal == nil && len(*d.out) == before {
+func waitForPart() part[WaitFor] {
+	p := newPart("waitFor", "", []key[WaitFor]{
+		{"signal", "The name of the signal.", asTemplate(use{items: true}, func(w *WaitFor) **expr.Template { return &w.Signal })},
+		{"match", "An expression in which self is the signal; others are left alone.", asCondition(use{items: true, self: true}, func(w *WaitFor) **expr.Condition { return &w.Match })},
+		{"timeout", "How long it waits.", asDuration(func(w *WaitFor) *time.Duration { return &w.Timeout })},
+		{"default", "The result when none came in time.", asTemplate(use{items: true}, func(w *WaitFor) **expr.Template { return &w.Default })},
+	})
+	p.required = []string{"signal"}
+	p.check = func(d *draft, w *WaitFor, k, _ *value) {
+		if w.Signal == nil {
 			d.errorAt(k, "E105", "waitFor does not say for which signal", "add `signal:`")
 		}
 	}
-}
-
-// onlyWaits refuses what means nothing in a job that no worker does.
-func (d *draft) onlyWaits(j *Job, jd *jobDraft) {
-	what := "delay"
-	switch {
-	case j.Approval != nil && j.WaitFor != nil:
-		d.errorAt(jd.name, "E105", fmt.Sprintf("job %q has both approval and waitFor", j.Name), "make two jobs of it")
-		return
-	case j.Approval != nil:
-		what = "approval"
-	case j.WaitFor != nil:
-		what = "waitFor"
-	}
-	if j.Handler != "" || jd.calls != nil {
-		d.errorAt(jd.name, "E105", fmt.Sprintf("job %q has both %s and something to do", j.Name, what), "make two jobs of it")
-		return
-	}
-	refused := []string{"inputs", "env", "secrets", "queue", "queueTimeout", "heartbeatTimeout", "retries", "timeout", "outputs", "concurrency", "rateLimit"}
-	if what == "delay" {
-		refused = append(refused, "iterate")
-	}
-	for _, k := range jd.body.keys {
-		if slices.Contains(refused, k.text) {
-			hint := ""
-			if k.text == "timeout" && what != "delay" {
-				hint = "put it inside " + what
-			}
-			d.errorAt(k, "E105", fmt.Sprintf("%q means nothing in a job that is but %s", k.text, article(what)), hint)
-		}
-	}
+	return p
 }
