@@ -12,7 +12,7 @@ import (
 
 // apply takes one event in; false says that it has no effect.
 func (r *Run) apply(ev *Event) bool {
-	if r.Final() {
+	if r.Final() { // mutant: ended-run-ignores-events (false)
 		return false
 	}
 	switch ev.Kind {
@@ -36,7 +36,7 @@ func (r *Run) apply(ev *Event) bool {
 		return false
 	}
 	u := r.live[ev.Task]
-	if u == nil || u.rec.Fence == "" || u.rec.Fence != ev.Fence {
+	if u == nil || u.rec.Fence == "" || u.rec.Fence != ev.Fence { // mutant: fence-must-match (without 3)
 		return false
 	}
 	r.report(u, ev)
@@ -219,7 +219,7 @@ func (r *Run) released(u *unit, ev *Event) {
 
 // lost counts a worker that went away, and gives up after too many.
 func (r *Run) lost(u *unit) {
-	u.rec.Losses++
+	u.rec.Losses++ // mutant: loss-is-no-failure (replace Losses by Failures)
 	limit := u.node.step.def.Retries.OnLost
 	if u.rec.Losses <= limit {
 		r.again(u)

@@ -84,6 +84,7 @@ func (r *Run) answered(ev *Event) bool {
 		return r.admitted(ev)
 	}
 	u := r.live[ev.Task]
+	// mutant: query-fence-must-match (without 4)
 	if u == nil || u.rec.Wait == nil || u.rec.Wait.Ask == "" || u.rec.Wait.Ask != ev.Fence {
 		return false
 	}

@@ -83,6 +83,7 @@ func (r *Run) rateGate(u *unit) bool {
 func (r *Run) freeSlots(u *unit, until int64) {
 	path := u.path()
 	for _, s := range u.rec.Slots {
+		// mutant: slots-released (skip)
 		r.fx.Frees = append(r.fx.Frees, Free{Kind: run.WaitGroup, Task: path, Group: s.Group, Ask: s.Ask, Until: until})
 	}
 	u.rec.Slots = nil

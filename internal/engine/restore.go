@@ -77,7 +77,7 @@ func (r *Run) restoreScope(s *scope, tasks map[string]run.Task) error {
 			}
 		}
 		for _, d := range n.step.dependents {
-			s.nodes[d].waiting--
+			s.nodes[d].waiting-- // mutant: restore-counts-dependencies (replace -- by = 0)
 		}
 	}
 	for i := range s.nodes {
@@ -122,7 +122,7 @@ func (r *Run) restoreNode(n *node, tasks map[string]run.Task) error {
 		r.live[n.unit.path()] = &n.unit
 		r.laterNode(n)
 	case state == run.TaskPending:
-		if n.waiting == 0 || n.scope.stopping {
+		if n.waiting == 0 || n.scope.stopping { // mutant: restore-schedules-ready (false)
 			r.laterNode(n)
 		}
 	case n.iterated():
@@ -222,7 +222,7 @@ func (r *Run) restoreUnit(u *unit, tasks map[string]run.Task) error {
 			r.ahead++
 		}
 		for s := u.node.scope; s != nil; s = s.above() {
-			s.active++
+			s.active++ // mutant: restore-counts-active (skip)
 		}
 	}
 	return nil

@@ -175,7 +175,7 @@ func (r *Run) enter(u *unit) bool {
 		return true
 	}
 	for s := u.node.scope; s != nil; s = s.above() {
-		if limit := r.placesOf(s); limit > 0 && s.active >= limit {
+		if limit := r.placesOf(s); limit > 0 && s.active >= limit { // mutant: parallelism-limit (boundary 2)
 			s.waiters = append(s.waiters, u)
 			u.parked = true
 			return false
@@ -230,7 +230,7 @@ func (r *Run) leave(u *unit) {
 			next.parked = false
 			if !next.rec.State.Final() {
 				next.woken = true
-				r.laterUnit(next)
+				r.laterUnit(next) // mutant: freed-place-wakes-next (skip)
 				break
 			}
 		}
@@ -319,7 +319,7 @@ func (r *Run) nodeEnded(n *node) {
 	switch {
 	case n.isHook:
 		r.hookEnded(n)
-	case n.state() == run.TaskFailed && n.step.hook != nil && !r.blockedByStop(&n.unit):
+	case n.state() == run.TaskFailed && n.step.hook != nil && !r.blockedByStop(&n.unit): // mutant: hook-runs-first (false)
 		r.openJobHook(n)
 	default:
 		r.nodeSettled(n)

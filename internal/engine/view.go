@@ -187,11 +187,11 @@ func (n *node) decide() decision {
 			}
 			unmet = unmet || !other.succeeded()
 		default:
-			if other.broken() {
+			if other.broken() { // mutant: failure-blocks-dependents (false)
 				return isBlocked
 			}
 			count := &named
-			if d.implied {
+			if d.implied { // mutant: implied-dependency (false)
 				count = &read
 			}
 			count.all++

@@ -135,7 +135,7 @@ func (r *Run) decide(ev *Event) error {
 	}
 	u := r.live[waiting[0]]
 	a := u.node.step.def.Approval
-	if len(a.By) > 0 && !slices.Contains(a.By, ev.By) {
+	if len(a.By) > 0 && !slices.Contains(a.By, ev.By) { // mutant: approvers-only (false)
 		return fmt.Errorf("%q may not answer; it is for %s", ev.By, strings.Join(a.By, ", "))
 	}
 	if ev.Kind == event.Reject {

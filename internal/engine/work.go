@@ -38,7 +38,7 @@ func (r *Run) Step(now int64, nonce uint64, events ...Event) Effects {
 
 // workOff does what has to be done, first come first served, up to the budget.
 func (r *Run) workOff() {
-	if r.rec.Paused != nil {
+	if r.rec.Paused != nil { // mutant: pause-stops-work (false)
 		return // what is to be done stays in the list
 	}
 	done := 0

@@ -66,7 +66,7 @@ func Collect(ctx context.Context, files artifact.Store, refs artifactStore, epoc
 		if err := files.Own(ctx, epoch); err != nil {
 			return 0, 0, fmt.Errorf("own the artifacts: %w", err)
 		}
-	} else if owner != epoch {
+	} else if owner != epoch { // mutant: artifacts-owner (false)
 		return 0, 0, ErrForeign
 	}
 	var page []artifact.Entry

@@ -170,7 +170,7 @@ func (pt *partition) readSome(ctx context.Context, block time.Duration) ([]wire.
 	if r := pt.ahead; r != nil {
 		pt.ahead = nil
 		<-r.done
-		if r.err != nil || len(r.events) > 0 {
+		if r.err != nil || len(r.events) > 0 { // mutant: prefetch-is-used (without 2)
 			return r.events, r.err
 		}
 	}

@@ -26,7 +26,7 @@ func (pt *partition) broken(ctx context.Context, t *todo, cause error, c *wire.C
 	}
 	rec, err := pt.o.store.Run(ctx, t.id)
 	switch {
-	case err != nil && pt.o.store.Retryable(err):
+	case err != nil && pt.o.store.Retryable(err): // mutant: unreadable-run-skipped (without 2)
 		return false, err
 	case err != nil: // not even that can be written down; the others must go on
 		pt.o.log.Error("a run cannot be read: what happened to it has no effect", fact.Run(t.id), zap.Error(err))

@@ -24,7 +24,7 @@ func (o *Orchestrator) control(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	for i := range wishes {
 		if err := o.wish(ctx, &wishes[i]); err != nil {
-			if o.store.Retryable(err) {
+			if o.store.Retryable(err) { // mutant: control-continues (true)
 				return err
 			}
 			// The others must not wait for one that cannot be dealt with.

@@ -20,6 +20,7 @@ func (pt *partition) drive(ctx context.Context, order []*todo) error {
 		}
 		again, err := pt.pass(ctx, order)
 		if err != nil {
+			// mutant: failed-commit-evicts (skip)
 			clear(pt.runs) // nobody knows what was committed
 			pt.size = 0
 			return err
@@ -152,7 +153,7 @@ func (pt *partition) note(l *live, ch *change, i int) {
 		l.active = c.Active
 	}
 	for _, tm := range c.SetTimers {
-		pt.expectTimer(tm)
+		pt.expectTimer(tm) // mutant: expect-new-timer (skip)
 	}
 	for k, ticket := range c.Tickets {
 		l.tickets[ticket.Fence] = wire.TicketRef{Queue: ticket.Queue, Priority: ticket.Priority, ID: ch.results[i].TicketIDs[k]}

@@ -164,7 +164,7 @@ func (o *Orchestrator) unleak(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if known {
+			if known { // mutant: leaked-slots-released (true)
 				continue
 			}
 			o.log.Warn("a slot was left behind and is given back", zap.String("group", name), fact.Run(m.Run), fact.Task(m.Task))

@@ -50,6 +50,7 @@ func (pt *partition) program(ctx context.Context, digest string) (*engine.Progra
 		return p, nil
 	}
 	raw, err := pt.o.store.Definition(ctx, pt.p, digest)
+	// mutant: missing-definition-is-error (false)
 	if errors.Is(err, wire.ErrNotFound) { // the run is there, which is another thing
 		return nil, fmt.Errorf("definition %s is gone", digest)
 	}
@@ -96,7 +97,7 @@ func (pt *partition) shrink() {
 // commit has one.)
 func (pt *partition) fresh(ctx context.Context, id string, l *live) (bool, error) {
 	version, err := pt.o.store.Version(ctx, id)
-	if err != nil || version == l.version {
+	if err != nil || version == l.version { // mutant: stale-cache-keeps-report (true)
 		return err == nil, err
 	}
 	pt.forget(id)

@@ -69,7 +69,7 @@ func newPartition(o *Orchestrator, p int) *partition {
 func (pt *partition) round(ctx context.Context) error {
 	err := pt.turn(ctx)
 	if err != nil {
-		pt.unsure = true
+		pt.unsure = true // mutant: failed-commit-reclaims (skip)
 	}
 	return err
 }
@@ -104,7 +104,7 @@ func (pt *partition) turn(ctx context.Context) error {
 	if !pt.next.IsZero() {
 		block = min(block, max(time.Millisecond, pt.next.Sub(o.now())))
 	}
-	if len(due) >= batch || pt.behind.events > 0 {
+	if len(due) >= batch || pt.behind.events > 0 { // mutant: full-timer-batch-polls-again (without 1)
 		block = 0
 	}
 	events, err := pt.read(ctx, block)
@@ -315,7 +315,7 @@ func (pt *partition) step(ctx context.Context, t *todo, c *wire.Commit, fx *engi
 		*fx, err = pt.tryStep(l, now, t)
 	}
 	switch {
-	case err != nil && pt.o.store.Retryable(err):
+	case err != nil && pt.o.store.Retryable(err): // mutant: connection-fault-retries (false)
 		return false, err // not the run's fault
 	case err != nil:
 		return pt.broken(ctx, t, err, c, fx)

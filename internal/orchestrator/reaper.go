@@ -37,7 +37,7 @@ func (pt *partition) reap(ctx context.Context) error {
 			for _, s := range silent {
 				key := q + " " + string(l) + " " + s.ID
 				first, known := pt.suspects[key]
-				if !known {
+				if !known { // mutant: lost-after-two-looks (false)
 					seen[key] = o.clock()
 					continue
 				}
@@ -63,7 +63,7 @@ func (pt *partition) reap(ctx context.Context) error {
 		}
 	}
 	pt.suspects = seen
-	if len(lost) == 0 {
+	if len(lost) == 0 { // mutant: lost-workers-reported (true)
 		return nil
 	}
 	return o.store.SendEvents(ctx, pt.p, lost)
@@ -82,6 +82,7 @@ func (pt *partition) dropOrphan(ctx context.Context, t wire.Ticket) (bool, error
 			return false, err
 		}
 		if err == nil {
+			// mutant: orphaned-ticket-dropped (true)
 			if task, err := run.ParseTask(t.Task, text); err != nil || task.Fence == t.Fence {
 				return false, nil //nolint:nilerr // a record that cannot be read is the step's affair
 			}

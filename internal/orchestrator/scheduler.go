@@ -145,6 +145,7 @@ func (o *Orchestrator) scheduleOne(ctx context.Context, e planned, s wire.Schedu
 
 func (o *Orchestrator) startScheduled(ctx context.Context, e planned, at time.Time) (string, error) {
 	sub := wire.Submission{
+		// mutant: schedule-fires-once (replace "-" by o.cfg.Name)
 		ID: e.key + "-" + at.UTC().Format("20060102T150405Z"), Recipe: e.recipe, By: "schedule " + e.key,
 		Labels: map[string]string{"schedule": e.key, "scheduledFor": at.UTC().Format(time.RFC3339)},
 	}

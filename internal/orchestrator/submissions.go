@@ -36,7 +36,7 @@ func (o *Orchestrator) submissions(ctx context.Context) error {
 		return err
 	}
 	// Those that were left behind get their turn also when new ones never end.
-	if len(subs) == 0 || o.clock().Sub(o.claimed) > o.cfg.Ownership {
+	if len(subs) == 0 || o.clock().Sub(o.claimed) > o.cfg.Ownership { // mutant: orphaned-submissions (without 2)
 		o.claimed = o.clock()
 		left, err := o.store.ClaimSubmissions(ctx, o.cfg.Name, o.cfg.Ownership, submissionBatch)
 		if err != nil {

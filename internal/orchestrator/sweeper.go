@@ -51,7 +51,7 @@ func (pt *partition) sweep(ctx context.Context) error {
 	if err := pt.miss(ctx, &f); err != nil {
 		return err
 	}
-	if pt.swept.at += len(ids); len(ids) < sweepPage {
+	if pt.swept.at += len(ids); len(ids) < sweepPage { // mutant: sweep-pages (replace += by = 0 *)
 		pt.swept = sweeper{missing: pt.swept.seen}
 	}
 	if len(f.timers) > 0 {
@@ -89,22 +89,23 @@ func (pt *partition) lookAt(ctx context.Context, id string, f *finding) error {
 		return nil // whoever takes the event finds out, and fails the run
 	}
 	for _, x := range l.run.InFlight() {
+		// mutant: vanished-ticket-found (skip)
 		f.lost = append(f.lost, wire.Event{Type: wire.Missing, Run: id, Task: x.Task, Fence: x.Fence, At: now})
 	}
-	if asks := l.run.OpenAsks(); len(asks) > 0 {
+	if asks := l.run.OpenAsks(); len(asks) > 0 { // mutant: queries-republished (false)
 		if err := o.asked(ctx, id, asks, nil); err != nil {
 			return err
 		}
 	}
 	before := now - o.cfg.Lease.Milliseconds()
 	for _, tm := range l.run.Overdue(before) {
-		f.timers = append(f.timers, toTimer(id, tm))
+		f.timers = append(f.timers, toTimer(id, tm)) // mutant: vanished-timer-found (skip)
 	}
 	switch {
 	case l.before.State == run.Running && l.run.Stalled(before):
 		pt.forget(id) // what is left to be done is found when it is loaded
 		fallthrough
-	case l.run.HasWork():
+	case l.run.HasWork(): // mutant: forgotten-work-found (false)
 		f.events = append(f.events, wire.Event{Type: wire.Continue, Run: id, At: now})
 	}
 	return nil

@@ -83,7 +83,7 @@ func (s *Store) isHeld(ctx context.Context, p int, by map[string]string, now tim
 			continue
 		}
 		if keep == "" || !run.State(state).Final() {
-			return true, nil
+			return true, nil // mutant: artifact-of-active-run (replace true by false)
 		}
 		text, _ := is[1].(string)
 		ended, _ := strconv.ParseInt(text, 10, 64)

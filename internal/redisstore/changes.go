@@ -109,7 +109,7 @@ func (s *Store) logAfter(ctx context.Context, runID string, after int64, count i
 		if err != nil {
 			return nil, 0, err
 		}
-		if after > version {
+		if after > version { // mutant: log-cursor-reset (false)
 			after = 0
 		}
 		low, high := bounds(length, oldest, version, after)
@@ -126,7 +126,7 @@ func (s *Store) logAfter(ctx context.Context, runID string, after int64, count i
 		}
 		// The one before shows that none is left out: the log may have been cut
 		// meanwhile, and all have another place.
-		if from > 0 && (len(texts) == 0 || versionOf(texts[0]) > after) {
+		if from > 0 && (len(texts) == 0 || versionOf(texts[0]) > after) { // mutant: log-trim-detected (without 2.2)
 			continue
 		}
 		out, err := parseEntries(texts, after, count)

@@ -28,7 +28,7 @@ func (t *target) partitions() int {
 // poolSize is the number of connections (to each node): two readers may wait in
 // each partition, a worker's or an orchestrator's, each of its marks is watched,
 // and others must not have to wait for them.
-func poolSize(partitions int) int { return 32 + (2+wire.Sides)*partitions }
+func poolSize(partitions int) int { return 32 + (2+wire.Sides)*partitions } // mutant: pool-size (replace 32 + by 32 + 0 *)
 
 // connect makes a client. A command that the client sends again could count
 // twice, so it never does; callers retry what they know to be harmless.
@@ -66,7 +66,7 @@ type clusterHook struct{ client *redis.ClusterClient }
 // since the node that gives one has done nothing.
 type once struct{ redis.Cmder }
 
-func (once) NoRetry() bool { return true }
+func (once) NoRetry() bool { return true } // mutant: cluster-no-retry (false)
 
 // DialHook changes nothing.
 func (clusterHook) DialHook(next redis.DialHook) redis.DialHook { return next }

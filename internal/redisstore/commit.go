@@ -195,13 +195,14 @@ func (a *attempt) try(ctx context.Context, changes []wire.Commit) ([]wire.Commit
 	for i := range changes {
 		if found.conflict(&changes[i]) {
 			results[i].Err = wire.ErrConflict
-			continue
+			continue // mutant: conflict-commits-nothing (skip)
 		}
 		w := tx.commit(&changes[i], found)
 		w.result = &results[i]
 		a.made = append(a.made, w)
 	}
 	switch {
+	// mutant: unconfirmed-conflict (false)
 	case len(a.made) == 0 && a.watched: // by what is known, which Redis has not confirmed
 		return nil, redis.TxFailedErr
 	case len(a.made) == 0:
@@ -236,6 +237,7 @@ func (w *written) hear(replies []any) error {
 	}
 	// A record has its version from the beginning: when all fields are new, it
 	// was not there any more.
+	// mutant: deleted-run-stays-deleted (false)
 	if n, is := replies[w.record].(int64); is && w.version > 1 && n == int64(w.fields) {
 		w.vanished, w.result.Err = true, wire.ErrConflict
 	}

@@ -113,6 +113,7 @@ func (s *Store) release(ctx context.Context, p int, d *doomed) error {
 // a run that begins with it in between would lose it.
 func (s *Store) releaseDefinition(ctx context.Context, p int, digest string, ids []any) error {
 	def := s.definition(p, digest)
+	// mutant: definition-in-use (replace ":runs" by ":others")
 	if err := redis.NewScript(releaseSource).Run(ctx, s.client, []string{def, def + ":runs"}, append([]any{0}, ids...)...).Err(); err != nil {
 		return fmt.Errorf("delete definition %s: %w", digest, err)
 	}
@@ -137,7 +138,7 @@ func (s *Store) deleteRecords(ctx context.Context, p int, all []doomed) error {
 		pipe.ZRem(ctx, key, ids...)
 	}
 	for side := range wire.Sides {
-		pipe.Set(ctx, s.markKey(p, side), s.sign(), 0)
+		pipe.Set(ctx, s.markKey(p, side), s.sign(), 0) // mutant: deletion-writes-mark (skip)
 	}
 	_, err := pipe.Exec(ctx)
 	return err

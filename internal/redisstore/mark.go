@@ -50,6 +50,7 @@ func (m *mark) take(ctx context.Context, key string) *redis.Conn {
 	conn, used := m.conn, m.used
 	m.conn = nil
 	m.mu.Unlock()
+	// mutant: idle-connection-probe (without 3)
 	if conn != nil && time.Since(used) > watchFor && conn.Get(ctx, key).Err() != nil {
 		letGo(ctx, conn)
 		conn = nil
@@ -78,7 +79,7 @@ func (m *mark) forget() {
 func (m *mark) keep(conn *redis.Conn, watched bool, made []*written) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !watched {
+	if !watched { // mutant: unwatched-clears-memory (false)
 		m.clear()
 	}
 	m.conn, m.used = conn, time.Now()
@@ -125,7 +126,7 @@ func (s *Store) born(p int, eras [wire.Sides]uint64, made []*written) {
 func (m *mark) born(era uint64, w *written) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.era != era {
+	if m.era != era { // mutant: creation-generation (false)
 		return
 	}
 	if _, known := m.version(w.run); !known && w.result.Err == nil {

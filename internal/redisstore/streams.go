@@ -315,6 +315,7 @@ func (s *Store) ReadEvents(ctx context.Context, p int, consumer string, count in
 
 // ClaimEvents returns events that another orchestrator read at least idle ago.
 func (s *Store) ClaimEvents(ctx context.Context, p int, consumer string, idle time.Duration, count int) ([]wire.Event, error) {
+	// mutant: claim-orphaned-events (replace idle by 1000*time.Hour)
 	got, deliveries, err := s.claim(ctx, s.events(p), consumer, idle, count)
 	if err != nil {
 		return nil, err

@@ -39,6 +39,7 @@ type transaction struct {
 type grouped struct{ command, key string }
 
 func newTransaction(ctx context.Context, a *attempt) *transaction {
+	// mutant: commit-one-connection (replace conn by client)
 	t := &transaction{attempt: a, ctx: ctx, pipe: a.conn.Pipeline(), members: map[grouped][]any{}, known: map[string]bool{}}
 	_ = t.pipe.Do(ctx, "MULTI")
 	return t
@@ -87,7 +88,7 @@ func (t *transaction) remember(c *wire.Commit, key string) {
 		t.do("RPUSH", key, append(append(entry, ' '), c.Log...))
 	}
 	if version > logLength && version%logSlack == 0 {
-		t.do("LTRIM", key, -logLength, -1)
+		t.do("LTRIM", key, -logLength, -1) // mutant: log-trimmed (skip)
 	}
 }
 
@@ -99,7 +100,7 @@ func (t *transaction) finish() {
 	if len(t.done) > 0 {
 		stream := t.events(t.p)
 		t.do(append([]any{"XACK", stream, groupOrchestrators}, t.done...)...)
-		t.do(append([]any{"XDEL", stream}, t.done...)...)
+		t.do(append([]any{"XDEL", stream}, t.done...)...) // mutant: committed-events-deleted (skip)
 	}
 }
 
@@ -111,7 +112,7 @@ func (t *transaction) exec() ([]any, error) {
 	text := ""
 	if !t.creates {
 		text = t.sign()
-		t.do("SET", t.key, text)
+		t.do("SET", t.key, text) // mutant: commit-writes-mark (replace "SET" by "SETNX")
 	}
 	exec := t.pipe.Do(t.ctx, "EXEC")
 	var watch *redis.Cmd
@@ -133,6 +134,8 @@ func (t *transaction) exec() ([]any, error) {
 			return nil, err
 		}
 	}
+	// mutant: watch-must-succeed (without 2)
+	// mutant: watch-reads-mark (without 4)
 	t.unchanged = mark != nil && watch.Err() == nil && mark.Err() == nil && mark.Val() == text
 	return replies, nil
 }
@@ -175,7 +178,7 @@ func (t *transaction) erase(c *wire.Commit, key string) {
 	for _, r := range c.Revokes {
 		stream := t.tickets(t.p, r.Queue, r.Priority)
 		t.do("XACK", stream, groupWorkers, r.ID)
-		t.do("XDEL", stream, r.ID)
+		t.do("XDEL", stream, r.ID) // mutant: revoked-ticket-deleted (skip)
 	}
 }
 
@@ -183,7 +186,7 @@ func (t *transaction) erase(c *wire.Commit, key string) {
 func (t *transaction) refer(c *wire.Commit, f *found) {
 	for _, b := range c.Blobs {
 		blob := t.blob(t.p, b)
-		t.do("PERSIST", blob)
+		t.do("PERSIST", blob) // mutant: blob-persisted (skip)
 		t.do("SADD", blob+":runs", c.Run)
 		t.do("SADD", t.runBlobs(t.p, c.Run), b)
 	}
@@ -206,7 +209,7 @@ func (t *transaction) refer(c *wire.Commit, f *found) {
 
 func (t *transaction) timersOf(c *wire.Commit) {
 	for _, tm := range c.ClearTimers {
-		t.do("ZREM", t.timers(t.p), member(tm))
+		t.do("ZREM", t.timers(t.p), member(tm)) // mutant: timer-cleared (skip)
 	}
 	for _, tm := range c.SetTimers {
 		t.do("ZADD", t.timers(t.p), tm.Due, member(tm))

@@ -30,7 +30,7 @@ func (a *attempt) watch(ctx context.Context, changes []wire.Commit) (*found, err
 		blobs: map[string]*redis.IntCmd{}, held: map[[2]string]*redis.StringCmd{}, kept: map[[2]string]string{},
 	}
 	keys := make([]any, 1, 1+len(changes))
-	keys[0] = "WATCH"
+	keys[0] = "WATCH" // mutant: commit-watches (replace "WATCH" by "EXISTS")
 	for i := range changes {
 		c := &changes[i]
 		if v, known := a.mark.known(c.Run); known && a.watched {
@@ -90,7 +90,7 @@ func (f *found) conflict(c *wire.Commit) bool {
 			return true // of somebody else's making
 		}
 	}
-	if version != c.Version {
+	if version != c.Version { // mutant: commit-version-check (false)
 		return true
 	}
 	for _, b := range c.Blobs {

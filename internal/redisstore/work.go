@@ -196,7 +196,7 @@ func (s *Store) Complete(ctx context.Context, p int, done []Completion) error {
 	}
 	for stream, ids := range streams {
 		pipe.XAck(ctx, stream, groupWorkers, ids...)
-		pipe.XDel(ctx, stream, ids...)
+		pipe.XDel(ctx, stream, ids...) // mutant: completed-ticket-deleted (skip)
 	}
 	if _, err := pipe.Exec(ctx); err != nil && !isNoGroup(err) {
 		return fmt.Errorf("report %d completions: %w", len(done), err)

@@ -67,7 +67,7 @@ func (k Keys) Verify(t *Ticket, now time.Time, maxAge time.Duration) error {
 		return fmt.Errorf("%w: its signature is of no form known here", ErrSignature)
 	}
 	for _, key := range k.keys {
-		if !hmac.Equal(sum, t.mac(key)) {
+		if !hmac.Equal(sum, t.mac(key)) { // mutant: signature-must-match (false)
 			continue
 		}
 		if age := now.Sub(time.UnixMilli(t.PublishedMs)); maxAge > 0 && age > maxAge {

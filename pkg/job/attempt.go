@@ -126,7 +126,7 @@ func (w *lineWriter) cut(line []byte) int {
 			end--
 		}
 		if ok {
-			end -= hides.Begun(line[:end])
+			end -= hides.Begun(line[:end]) // mutant: secret-across-lines (skip)
 		}
 		if end > 0 {
 			return end

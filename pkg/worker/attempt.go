@@ -76,6 +76,7 @@ func (a *attempt) failed(code, message string, permanent bool) *wire.Event {
 // perform runs the handler and returns what to report; nothing when the ticket
 // is somebody else's now.
 func (a *attempt) perform() (report *wire.Event) {
+	// mutant: unsigned-ticket-refused (false)
 	if err := a.w.keys.Verify(&a.ticket, time.Now(), a.w.cfg.SignedWithin); err != nil {
 		a.refuse(err)
 		return nil
@@ -111,10 +112,10 @@ func (a *attempt) perform() (report *wire.Event) {
 		ev.RetryAfterMs = f.RetryAfter.Milliseconds()
 		return ev
 	}
-	if out, err = a.mask.JSON(out); err != nil {
+	if out, err = a.mask.JSON(out); err != nil { // mutant: masked-results (skip)
 		return a.failed(run.CodeError, "the result is not JSON: "+err.Error(), true)
 	}
-	if len(out) > a.w.cfg.MaxResult {
+	if len(out) > a.w.cfg.MaxResult { // mutant: result-size-limit (false)
 		return a.failed(run.CodeTooLarge, fmt.Sprintf("the result has %d bytes, more than the limit of %d: return a path or a URL", len(out), a.w.cfg.MaxResult), true)
 	}
 	ev := a.event(wire.Succeeded)
@@ -125,7 +126,7 @@ func (a *attempt) perform() (report *wire.Event) {
 // timeouts bounds the attempt by its timeout and by that of its heartbeat.
 func (a *attempt) timeouts() (context.Context, context.CancelFunc) {
 	ctx, stop := a.ctx, context.CancelFunc(func() {})
-	if ms := a.ticket.TimeoutMs; ms > 0 {
+	if ms := a.ticket.TimeoutMs; ms > 0 { // mutant: attempt-timeout (false)
 		ctx, stop = context.WithTimeoutCause(ctx, time.Duration(ms)*time.Millisecond, ErrTimeout)
 	}
 	if ms := a.ticket.HeartbeatMs; ms > 0 {

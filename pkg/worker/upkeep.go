@@ -60,9 +60,9 @@ func (w *Worker) heartbeatOf(ctx context.Context, hand []*attempt) {
 		}):
 			a.heard = sent
 		case err == nil:
-			a.cancel(ErrRevoked)
+			a.cancel(ErrRevoked) // mutant: revoked-ticket-cancels (skip)
 		case time.Since(a.heard) > w.cfg.Lease*8/10-w.cfg.Lease/3:
-			a.cancel(ErrLeaseLost)
+			a.cancel(ErrLeaseLost) // mutant: lost-lease-cancels (skip)
 		}
 	}
 }

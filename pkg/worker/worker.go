@@ -272,7 +272,7 @@ func (w *Worker) handBackOld(ctx context.Context) error {
 			ev := wire.Event{Type: wire.Lost, Run: t.Run, Task: t.Task, Fence: t.Fence, Worker: w.cfg.Name, At: time.Now().UnixMilli()}
 			done = append(done, redisstore.Completion{Ticket: t, Event: ev})
 		}
-		if len(done) == 0 {
+		if len(done) == 0 { // mutant: predecessor-tickets-released (true)
 			continue
 		}
 		w.log.Info("handing back what was held before", zap.Int("tickets", len(done)))
@@ -307,7 +307,7 @@ func (w *Worker) drain(context.Context) {
 	case <-w.kill:
 	}
 	for _, a := range w.inHand() {
-		a.cancel(ErrDraining)
+		a.cancel(ErrDraining) // mutant: shutdown-cancels (skip)
 	}
 	// Handlers have a moment to end; what does not is found by its lease.
 	last := time.NewTimer(8 * time.Second)

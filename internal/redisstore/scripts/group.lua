@@ -23,7 +23,7 @@ if till > paused then
   paused = till
 end
 local function grant()
-  while paused <= now and redis.call('ZCARD', holders) < limit do
+  while paused <= now and redis.call('ZCARD', holders) < limit do -- mutant: group-limit (boundary 2)
     local first = redis.call('ZRANGE', waiters, 0, 0)[1]
     if not first then return end
     redis.call('ZREM', waiters, first)
