@@ -104,8 +104,9 @@ microbench: ## Run the benchmarks of the engine, the language, expressions and t
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/... ./pkg/...
 
 .PHONY: docs
-docs: ## Write docs/cli.md anew from the commands
+docs: ## Write docs/cli.md from the commands and docs/states.md from the tables of the engine
 	$(GO) run ./cmd/orchis reference > docs/.cli.md && mv docs/.cli.md docs/cli.md
+	$(GO) test -count=1 ./internal/engine -run TestStatesPage -update
 
 .PHONY: run
 run: ## Run the first recipe on the embedded Redis

@@ -88,6 +88,9 @@ type Effects struct {
 	Ended []Attempt
 	// Stale is the number of events that had no effect.
 	Stale int
+	// Fault is set when the engine broke one of its own rules, and then alone.
+	// The caller must throw the run away and must not commit anything.
+	Fault error
 }
 
 // The outcomes of an attempt.

@@ -310,7 +310,7 @@ func (r *Run) timer(ev *Event) bool {
 			r.setTimer(TimerRetry, ev.Task, "", u.rec.Due)
 			return true
 		}
-		r.laterUnit(u)
+		r.wake(u)
 		return true
 	case TimerQueueTimeout:
 		return r.queueTimeout(u, ev)

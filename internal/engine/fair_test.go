@@ -38,6 +38,9 @@ func TestALargeRunLeavesRoomForOthers(t *testing.T) {
 	step := func(events ...Event) {
 		fences++
 		fx := r.Step(2, fences, events...)
+		if fx.Fault != nil {
+			t.Fatal(fx.Fault)
+		}
 		for _, rec := range fx.Tasks {
 			records[rec.ID] = rec
 		}

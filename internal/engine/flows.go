@@ -16,8 +16,8 @@ func (r *Run) start() bool {
 	if r.admit() {
 		return true
 	}
-	r.rec.State, r.rec.Started = run.Running, r.now
-	r.changed = true
+	r.rec.Started = r.now
+	r.setRunState(run.Running)
 	r.fx.Log = append(r.fx.Log, run.Change{At: r.now, Run: run.Running, By: r.rec.SubmittedBy})
 	r.root = newScope(r.program.root, "", nil)
 	r.rec.Counts.Add(run.TaskPending, len(r.root.nodes))
@@ -273,7 +273,7 @@ func (r *Run) resultsExceed(s *scope, limit int) bool {
 	return false
 }
 
-// endRun ends the run.
+// endRun ends the run when its root scope has.
 func (r *Run) endRun(s *scope) {
 	state := r.outcome(s, true)
 	switch {
@@ -289,19 +289,24 @@ func (r *Run) endRun(s *scope) {
 		}
 		r.rec.Outputs = raw
 	}
+	r.finish(state, "")
+}
+
+// finish gives the run its final state.
+func (r *Run) finish(state run.State, by string) {
 	r.freeRun()
-	r.rec.State, r.rec.Ended, r.rec.Signals = state, r.now, nil
-	r.changed = true
+	r.setRunState(state)
+	r.rec.Ended, r.rec.Signals = r.now, nil
 	if keep := r.program.root.def.Retention; keep != nil {
 		r.fx.RetainFor = keep.Failure.Milliseconds()
 		if state == run.Succeeded {
 			r.fx.RetainFor = keep.Success.Milliseconds()
 		}
 	}
-	if r.program.root.def.Timeout > 0 {
+	if r.program.root.def.Timeout > 0 && r.rec.Started > 0 {
 		r.clearTimer(TimerTimeout, "", "")
 	}
-	r.fx.Log = append(r.fx.Log, run.Change{At: r.now, Run: state, Error: r.rec.Error})
+	r.fx.Log = append(r.fx.Log, run.Change{At: r.now, Run: state, Error: r.rec.Error, By: by})
 }
 
 // keeps reports whether the tasks of a scope may have to be forgotten, since a

@@ -54,7 +54,10 @@ func (n *node) makeHook() *node {
 }
 
 func (r *Run) openJobHook(n *node) {
+	by := r.mover
+	r.mover = byEngine
 	r.openHook(n.makeHook())
+	r.mover = by
 }
 
 // hookEnded goes on with what the hook was in the way of.

@@ -296,6 +296,9 @@ func TestAReplayGivesTheSameBytes(t *testing.T) {
 			g.nonce++
 			one := g.run.Step(g.now, g.nonce, ev)
 			two := twin.Step(g.now, g.nonce, ev)
+			if one.Fault != nil {
+				t.Fatal(one.Fault)
+			}
 			a, errA := json.Marshal(one)
 			b, errB := json.Marshal(two)
 			if errA != nil || errB != nil {

@@ -120,7 +120,7 @@ func (r *Run) restoreNode(n *node, tasks map[string]run.Task) error {
 	switch {
 	case state == run.TaskDelayed:
 		r.live[n.unit.path()] = &n.unit
-		r.laterNode(n)
+		r.wakeNode(n)
 	case state == run.TaskPending:
 		if n.waiting == 0 || n.scope.stopping { // mutant: restore-schedules-ready (false)
 			r.laterNode(n)
@@ -207,7 +207,7 @@ func (r *Run) restoreUnit(u *unit, tasks map[string]run.Task) error {
 		}
 	case state == run.TaskRetrying:
 		r.live[u.path()] = u
-		r.laterUnit(u)
+		r.wake(u)
 	case state == run.TaskPending && u.index >= 0:
 		r.laterUnit(u) // it came through a gate and then waited for a place
 	case state == run.TaskWaiting:

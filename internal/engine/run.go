@@ -34,6 +34,7 @@ type Run struct {
 	ahead int
 
 	// What belongs to the step that is going on.
+	mover   mover
 	now     int64
 	nonce   uint64
 	fences  uint64
@@ -41,6 +42,7 @@ type Run struct {
 	before  run.Counts
 	changed bool
 	dirty   []*unit
+	fault   error
 	fx      Effects
 }
 

@@ -1,44 +1,208 @@
 package engine
 
 import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
+	"reflect"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/orchis-run/orchis/internal/event"
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
-// drawn holds the moves that docs/states.md draws; every test that commits
-// holds what the engine does against them.
-var drawn = sync.OnceValue(func() map[string]bool {
-	moves := map[string]bool{}
-	text, err := os.ReadFile("../../docs/states.md")
-	if err != nil {
-		return moves
-	}
-	for _, m := range regexp.MustCompile(`(?m)^  (\S+ --> \S+)$`).FindAllStringSubmatch(string(text), -1) {
-		moves[m[1]] = true
-	}
-	return moves
-})
+const statesPage = "../../docs/states.md"
 
-func TestEveryStateIsDrawn(t *testing.T) {
-	t.Parallel()
-	text, err := os.ReadFile("../../docs/states.md")
+// chapter is what docs/states.md says about the moves of one mover.
+type chapter struct{ title, text string }
+
+func chapters() [movers]chapter {
+	return [movers]chapter{
+		byEngine: {"The engine", "Dependencies and limits allow a task to start, or the tasks of a nested flow or an iteration have ended. `pending → succeeded` is a `transform` or a job that only waits, `running` is a nested flow or an iteration: no worker executes these. `waiting → succeeded` is a signal that arrived before the job waited for it."},
+		byWorker: {"A worker's report", "A worker reports what became of its attempt, or the orchestrator finds that the worker or the ticket is lost. Attempts shorter than about 200 ms are not reported as started: they move from `queued` to their end. `queued → queued` and `running → queued` are new publications: the worker was lost, or handed the ticket back."},
+		byTimer:  {"A timer", "A delay is over, the next attempt is due, a wait exceeds its timeout, a reserved rate token becomes valid, or no worker took the ticket within `queueTimeout`."},
+		byAnswer: {"An answer of the orchestrator", "The orchestrator answers what the task asked: its group has a free slot or not, a rate token is granted, another run has the result. A task that loses its slot to a newer one fails."},
+		byPerson: {"A person", "Somebody approves, rejects, or sends a signal."},
+		byStop:   {"A stop", "The run, or the flow of the task, is stopped: it was cancelled, exceeded its timeout, or lost its slot of a group. Only a stop cancels tasks."},
+	}
+}
+
+// comments returns the comments of the constants of a type in pkg/run, by value.
+func comments(t *testing.T, of string) map[string]string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "../../pkg/run/run.go", nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}
-	runs, tasks, _ := strings.Cut(string(text), "## Tasks")
-	for _, s := range run.States() {
-		if !strings.Contains(runs, " --> "+string(s)+"\n") || s.Final() != strings.Contains(runs, string(s)+" --> [*]") {
-			t.Errorf("the drawing of runs is wrong about %s", s)
+	names, texts := map[string]string{}, map[string]string{}
+	ast.Inspect(file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok || spec.Type == nil {
+			return true
+		}
+		if id, ok := spec.Type.(*ast.Ident); ok && id.Name == of {
+			value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			names[spec.Names[0].Name] = value
+			texts[value] = strings.TrimSpace(strings.ReplaceAll(spec.Doc.Text(), "\n", " "))
+		}
+		return true
+	})
+	for value, text := range texts {
+		texts[value] = regexp.MustCompile(`[A-Z][A-Za-z]+`).ReplaceAllStringFunc(text, func(word string) string {
+			if value, ok := names[word]; ok {
+				return "`" + value + "`"
+			}
+			return word
+		})
+	}
+	return texts
+}
+
+// drawing writes the moves of a table as a state diagram. The label of an arrow
+// names the movers, unless there is but one.
+func drawing[S ~string](b *strings.Builder, states []S, label bool, tables ...[]moves[S]) {
+	b.WriteString("```mermaid\nstateDiagram-v2\n")
+	for _, from := range states {
+		for _, to := range states {
+			var by []string
+			for m, table := range tables {
+				if allowed(table, from, to) {
+					by = append(by, mover(m).String())
+				}
+			}
+			switch {
+			case len(by) > 0 && label:
+				fmt.Fprintf(b, "  %s --> %s: %s\n", from, to, strings.Join(by, ", "))
+			case len(by) > 0:
+				fmt.Fprintf(b, "  %s --> %s\n", from, to)
+			}
 		}
 	}
-	for _, s := range run.TaskStates() {
-		if !strings.Contains(tasks, " --> "+string(s)+"\n") || s.Final() != strings.Contains(tasks, string(s)+" --> [*]") || !strings.Contains(tasks, "| `"+string(s)+"` |") {
-			t.Errorf("the drawing of tasks is wrong about %s", s)
+	b.WriteString("```\n\n")
+}
+
+func table[S ~string](b *strings.Builder, states []S, texts map[string]string) {
+	b.WriteString("| state | meaning |\n|---|---|\n")
+	for _, s := range states {
+		text := strings.TrimPrefix(texts[string(s)], "`"+string(s)+"` is ")
+		if text == texts[string(s)] {
+			text = strings.TrimPrefix(text, "`"+string(s)+"` ")
 		}
+		fmt.Fprintf(b, "| `%s` | %s%s |\n", s, strings.ToUpper(text[:1]), text[1:])
+	}
+	b.WriteString("\n")
+}
+
+func page(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("# States\n\nGenerated by `make docs` from `internal/engine/moves.go` and the comments in `pkg/run/run.go`. The engine refuses every other move.\n\n## Runs\n\n")
+	drawing(&b, run.States(), true, runMoves[:]...)
+	table(&b, run.States(), comments(t, "State"))
+	b.WriteString("A run is created `queued`. Jobs whose `if` holds `always()` or `cancelled()` still run while it is stopped; a second cancel stops those too.\n\n## Tasks\n\n")
+	table(&b, run.TaskStates(), comments(t, "TaskState"))
+	b.WriteString("The moves, by what causes them. The log of a run shows what one commit changed: where a task passes `pending` within a commit, only the next state.\n")
+	for by, c := range chapters() {
+		fmt.Fprintf(&b, "\n### %s\n\n%s\n\n", c.title, c.text)
+		drawing(&b, run.TaskStates(), false, taskMoves[by])
+	}
+	return strings.ReplaceAll(strings.TrimRight(b.String(), "\n")+"\n", "\n\n\n", "\n\n")
+}
+
+// TestStatesPage compares docs/states.md with the tables; -update writes it.
+func TestStatesPage(t *testing.T) {
+	t.Parallel()
+	got := page(t)
+	if *update {
+		if err := os.WriteFile(statesPage, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(statesPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("docs/states.md is not what make docs writes (-page +tables): %s", diff)
+	}
+}
+
+// TestMoves_TheTablesAreWhole: from each state a task or run can move on, to
+// each it can come, and what is final stays.
+func TestMoves_TheTablesAreWhole(t *testing.T) {
+	t.Parallel()
+	whole(t, run.States(), run.State.Final, run.Queued, run.Cancelled, runMoves[:])
+	whole(t, run.TaskStates(), run.TaskState.Final, run.TaskPending, run.TaskCancelled, taskMoves[:])
+}
+
+func whole[S ~string](t *testing.T, states []S, final func(S) bool, first, cancelled S, tables [][]moves[S]) {
+	t.Helper()
+	left, reached := map[S]bool{}, map[S]bool{first: true}
+	for by, table := range tables {
+		seen := map[S]bool{}
+		for _, row := range table {
+			if seen[row.from] || final(row.from) || !slices.Contains(states, row.from) {
+				t.Errorf("%s: a second row, or none, for %s", mover(by), row.from)
+			}
+			seen[row.from], left[row.from] = true, true
+			for _, to := range row.to {
+				reached[to] = true
+				if !slices.Contains(states, to) || (to == cancelled) != (mover(by) == byStop) {
+					t.Errorf("%s: %s to %s", mover(by), row.from, to)
+				}
+			}
+		}
+	}
+	for _, s := range states {
+		if left[s] == final(s) {
+			t.Errorf("%s is final or moves on, not both", s)
+		}
+		if !reached[s] {
+			t.Errorf("nothing moves to %s", s)
+		}
+	}
+}
+
+// TestMoves_AMoveThatIsNotAllowedIsAFault: the step has no effects, and the run
+// takes no more events.
+func TestMoves_AMoveThatIsNotAllowedIsAFault(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		harm func(r *Run)
+		want string
+	}{
+		{"a final task", func(r *Run) { r.root.nodes[0].unit.rec.State = run.TaskCancelled }, "engine fault: task a cannot move from cancelled to succeeded by worker"},
+		{"a waiting task", func(r *Run) { r.root.nodes[0].unit.rec.State = run.TaskWaiting }, "engine fault: task a cannot move from waiting to succeeded by worker"},
+		{"a paused run", func(r *Run) { r.rec.State = run.Paused }, "engine fault: the run cannot move from paused to succeeded by engine"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			p := compile(t, wide(1, func(int) string { return "  a: {job: work}\n" }), Limits{})
+			r := New(p, Create{ID: "r", Now: 1})
+			fx := r.Step(1, 1, Event{Kind: event.Start})
+			test.harm(r)
+			for range 2 { // the fault stays
+				got := r.Step(2, 2, Event{Kind: event.Succeeded, Task: "a", Fence: fx.Tickets[0].Fence, Result: []byte("1")})
+				if got.Fault == nil || got.Fault.Error() != test.want {
+					t.Errorf("got %v, want %s", got.Fault, test.want)
+				}
+				if got.Fault = nil; !reflect.ValueOf(got).IsZero() {
+					t.Errorf("a faulty step has effects: %+v", got)
+				}
+			}
+		})
 	}
 }

@@ -35,8 +35,11 @@ func (r *Run) stop(err *run.Error, hard bool, by string) {
 	r.rec.Error = err
 	r.changed = true
 	if r.root == nil {
-		r.rec.State = run.Running
-		r.endRun(&scope{stopping: true})
+		state := run.Failed
+		if err.Code == run.CodeCancelled {
+			state = run.Cancelled
+		}
+		r.finish(state, by)
 		return
 	}
 	r.fx.Log = append(r.fx.Log, run.Change{At: r.now, Run: run.Running, Error: err, By: by})

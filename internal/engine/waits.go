@@ -91,15 +91,13 @@ func (r *Run) startDelayed(n *node) {
 	}
 	r.endWait(&n.unit)
 	r.unwait(&n.unit)
+	r.mover = byEngine
 	r.beginNode(n)
 }
 
 // unwait makes a unit one that may start.
 func (r *Run) unwait(u *unit) {
-	r.rec.Counts.Add(u.rec.State, -1)
-	r.rec.Counts.Add(run.TaskPending, 1)
-	u.rec.State = run.TaskPending
-	r.mark(u)
+	r.setState(u, run.TaskPending)
 }
 
 // openApproval asks somebody to say yes or no.
@@ -188,7 +186,7 @@ func (r *Run) waitOver(u *unit) bool {
 	def := u.node.step.def
 	switch w.Kind {
 	case run.WaitDelay:
-		r.laterNode(u.node)
+		r.wakeNode(u.node)
 	case run.WaitApproval:
 		if def.Approval.Approve {
 			r.result(u, r.approved("", "", nil))

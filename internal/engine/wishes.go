@@ -58,7 +58,8 @@ func (r *Run) pause(ev *Event) error {
 	if r.rec.Error != nil {
 		return errors.New("the run is being stopped")
 	}
-	r.rec.Paused, r.rec.State = &run.Pause{By: ev.By, Reason: ev.Reason, At: r.now}, run.Paused
+	r.rec.Paused = &run.Pause{By: ev.By, Reason: ev.Reason, At: r.now}
+	r.setRunState(run.Paused)
 	r.note(ev, "")
 	return nil
 }
@@ -75,7 +76,8 @@ func (r *Run) resume(ev *Event) error {
 // goesOn ends a pause.
 func (r *Run) goesOn() {
 	if r.rec.Paused != nil {
-		r.rec.Paused, r.rec.State, r.changed = nil, run.Running, true
+		r.rec.Paused = nil
+		r.setRunState(run.Running)
 	}
 }
 

@@ -13,6 +13,8 @@ type work struct {
 	// unit is set for work on a unit, scope for work on a scope.
 	unit  *unit
 	scope *scope
+	// by is who moves the unit.
+	by mover
 }
 
 func (r *Run) later(w work) { r.work = append(r.work, w) }
@@ -22,17 +24,27 @@ func (r *Run) laterItems(n *node)  { r.later(work{do: (*Run).advanceItems, node:
 func (r *Run) laterScope(s *scope) { r.later(work{do: (*Run).advanceScope, scope: s}) }
 func (r *Run) laterUnit(u *unit)   { r.later(work{do: (*Run).advanceUnit, unit: u}) }
 
+// wake advances a unit whose timer is due.
+func (r *Run) wake(u *unit) { r.later(work{do: (*Run).advanceUnit, unit: u, by: byTimer}) }
+
+// wakeNode starts a job whose delay is over.
+func (r *Run) wakeNode(n *node) { r.later(work{do: (*Run).advanceNode, node: n, by: byTimer}) }
+
 // Step takes events in, in order, and says what follows from them. now is the
 // time in Unix milliseconds; nonce is random and makes publication ids unique.
 func (r *Run) Step(now int64, nonce uint64, events ...Event) Effects {
 	r.now, r.nonce, r.fences, r.spent = now, nonce, 0, 0
 	r.fx, r.changed, r.dirty, r.before = Effects{}, false, nil, r.rec.Counts
 	for i := range events {
+		r.mover = moverOf(events[i].Kind)
 		if !r.apply(&events[i]) {
 			r.fx.Stale++
 		}
 	}
 	r.workOff()
+	if r.fault != nil {
+		return Effects{Fault: r.fault}
+	}
 	return r.finishStep()
 }
 
@@ -42,10 +54,11 @@ func (r *Run) workOff() {
 		return // what is to be done stays in the list
 	}
 	done := 0
-	for done < len(r.work) && r.spent < r.limits.Budget && !r.Final() {
+	for done < len(r.work) && r.spent < r.limits.Budget && !r.Final() && r.fault == nil {
 		w := r.work[done]
 		r.work[done] = work{}
 		done++
+		r.mover = w.by
 		w.do(r, w)
 	}
 	if done == len(r.work) || r.Final() {
@@ -83,10 +96,7 @@ func (r *Run) finishStep() Effects {
 
 // move puts a unit into a state, counts it and logs the change.
 func (r *Run) move(u *unit, to run.TaskState) {
-	r.rec.Counts.Add(u.state(), -1)
-	r.rec.Counts.Add(to, 1)
-	u.rec.State = to
-	r.mark(u)
+	r.setState(u, to)
 	c := run.Change{At: r.now, Task: u.path(), State: to, Attempt: u.rec.Attempt}
 	switch {
 	case to.Final():

@@ -8,14 +8,18 @@ import (
 	"github.com/orchis-run/orchis/internal/engine"
 	"github.com/orchis-run/orchis/internal/fact"
 	"github.com/orchis-run/orchis/internal/wire"
-	"github.com/orchis-run/orchis/pkg/run"
 )
 
-// broken deals with events that cannot be processed. They come again a few
-// times; then the run is failed, visibly.
+// broken handles events of a run that cannot be stepped. They are delivered again
+// a few times; then the run fails, visibly. A run that has ended keeps its state:
+// its events are late, whatever is wrong with its records.
 func (pt *partition) broken(ctx context.Context, t *todo, cause error, c *wire.Commit, fx *engine.Effects) (bool, error) {
 	about := pt.about(t.id)
 	pt.forget(t.id)
+	rec, err := pt.o.store.Run(ctx, t.id)
+	if err == nil && rec.State.Final() {
+		return false, pt.dismiss(ctx, t, true)
+	}
 	tries := int64(0)
 	for _, ev := range t.events {
 		tries = max(tries, ev.Deliveries)
@@ -24,7 +28,6 @@ func (pt *partition) broken(ctx context.Context, t *todo, cause error, c *wire.C
 	if tries < maxTries && len(t.timers) == 0 {
 		return false, nil // left pending: they are claimed again
 	}
-	rec, err := pt.o.store.Run(ctx, t.id)
 	switch {
 	case err != nil && pt.o.store.Retryable(err): // mutant: unreadable-run-skipped (without 2)
 		return false, err
@@ -34,14 +37,10 @@ func (pt *partition) broken(ctx context.Context, t *todo, cause error, c *wire.C
 		return false, pt.dismiss(ctx, t, false)
 	}
 	now := pt.o.now().UnixMilli()
-	old := rec
-	rec.State, rec.Ended = run.Failed, now
-	rec.Error = &run.Error{Code: run.CodeInternal, Message: firstLine(cause.Error())}
-	*fx = engine.Effects{
-		Run: rec, RunChanged: true, Log: []run.Change{{At: now, Run: run.Failed, Error: rec.Error}},
-		Dead: []engine.Dead{{Task: "", Error: rec.Error}},
+	if *fx = engine.Abandon(rec, firstLine(cause.Error()), now); fx.Fault != nil {
+		return false, fx.Fault
 	}
-	*c = toCommit(t.id, old.Version, &old, fx, now)
+	*c = toCommit(t.id, rec.Version, &rec, fx, now)
 	for _, ev := range t.events {
 		c.Events = append(c.Events, ev.ID)
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/orchis-run/orchis/internal/redistest"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/run"
@@ -108,6 +110,29 @@ func TestARunWhoseDefinitionVanishedFails(t *testing.T) {
 			if r := s.ended(id, run.Failed); r.Error == nil || r.Error.Code != run.CodeInternal {
 				t.Errorf("error is %v", r.Error)
 			}
+		}
+	})
+}
+
+// TestHeal_AnEndedRunKeepsItsState when a late event arrives and its definition
+// is deleted: the event cannot be processed, and nothing depends on it.
+func TestHeal_AnEndedRunKeepsItsState(t *testing.T) {
+	t.Parallel()
+	redistest.Each(t, func(t *testing.T, srv redistest.Server) {
+		s := newSite(t, srv)
+		stop := s.start(s.orchestrator("o1").Run)
+		id := s.submit("jobs: {a: {job: transform, inputs: {x: 1}}}")
+		before := s.ended(id, run.Succeeded)
+		stop()
+		srv.Do(t, "DEL", "orchis:{0}:definition:"+before.Definition)
+		if err := s.store.SendEvents(t.Context(), 0, []wire.Event{{Type: wire.Lost, Run: id, Task: "a", Fence: "0"}}); err != nil {
+			t.Fatal(err)
+		}
+		s.start(s.orchestrator("o2").Run)
+		s.until("the event is acknowledged", func() bool { return srv.Do(t, "XLEN", "orchis:{0}:events") == "0" })
+		after, err := s.store.Run(t.Context(), id)
+		if diff := cmp.Diff(before, after); err != nil || diff != "" {
+			t.Errorf("%v %s", err, diff)
 		}
 	})
 }

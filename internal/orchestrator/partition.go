@@ -372,7 +372,7 @@ func resets(fx *engine.Effects, tm wire.Timer) bool {
 	return false
 }
 
-// tryStep steps a run; a panic of the engine is an error of this run alone.
+// tryStep steps a run; a panic or a fault of the engine is an error of this run alone.
 func (pt *partition) tryStep(l *live, now int64, t *todo) (engine.Effects, error) {
 	events := pt.events[:0]
 	defer func() { pt.events = events[:0]; clear(events) }()
@@ -383,5 +383,8 @@ func (pt *partition) tryStep(l *live, now int64, t *todo) (engine.Effects, error
 		events = append(events, engine.Event{Kind: event.TimerFired, Timer: tm.Kind, Task: tm.Task, Fence: tm.Fence})
 	}
 	nonce := pt.o.nonce()
-	return safely("step run "+t.id, func() (engine.Effects, error) { return l.run.Step(now, nonce, events...), nil })
+	return safely("step run "+t.id, func() (engine.Effects, error) {
+		fx := l.run.Step(now, nonce, events...)
+		return fx, fx.Fault
+	})
 }

@@ -323,7 +323,8 @@ func (d *desk) begin(ctx context.Context, b *birth, def *loaded, inputs map[stri
 			ID: b.id, Partition: b.p, Digest: def.digest, Inputs: inputs, SubmittedBy: b.sub.By,
 			Labels: maps.Clone(b.sub.Labels), Now: now.UnixMilli(), Seeds: seeds, NoCache: b.sub.NoCache, Trace: b.sub.Trace,
 		})
-		return b.run.Step(now.UnixMilli(), nonce, engine.Event{Kind: event.Start}), nil
+		fx := b.run.Step(now.UnixMilli(), nonce, engine.Event{Kind: event.Start})
+		return fx, fx.Fault
 	})
 	if err != nil {
 		return err

@@ -140,6 +140,9 @@ func (p *played) step(ev engine.Event) error {
 	for more := true; more; ev = (engine.Event{Kind: event.Continue}) {
 		p.seq++
 		fx := p.run.Step(p.now, uint64(p.seq), ev)
+		if fx.Fault != nil {
+			return fx.Fault
+		}
 		p.note(&fx)
 		for _, r := range fx.Replies {
 			if r.Error != "" {

@@ -8,72 +8,81 @@ import "encoding/json"
 // MaxSignals is the number of signals that a run keeps for jobs to come.
 const MaxSignals = 100
 
-// State is where a run stands.
+// State is the state of a run.
 type State string
 
-// The states of a run. "Ends" means that no event moves the run any further.
+// The states of a run. The comments are the table of docs/states.md.
 const (
-	// Queued runs are created and have not been stepped yet; the first step
-	// makes them Running.
+	// Queued runs are accepted and have not started. The engine starts them with
+	// the commit that creates them, or as soon as their group has a free slot.
 	Queued State = "queued"
-	// Running runs have tasks that are not final; the last of them to become
-	// final moves the run to Succeeded or Failed, a cancel to Cancelled.
+	// Running runs have tasks that are not final. When all tasks are final and
+	// the hooks have run, the engine ends the run. While a run is being stopped,
+	// it is still Running.
 	Running State = "running"
-	// Paused runs start nothing until somebody resumes them; what is with the
-	// workers goes on. Resume moves them to Running, a cancel too.
+	// Paused runs start no more tasks; what workers hold continues. A person
+	// resumes or cancels them, and their timeout stops them too.
 	Paused State = "paused"
-	// Succeeded ends a run none of whose jobs failed without being tolerated.
+	// Succeeded is final: no job failed, or each failure was tolerated or
+	// recovered by a hook.
 	Succeeded State = "succeeded"
-	// Failed ends a run in which a job failed, or whose timeout passed.
+	// Failed is final: a job failed, the run exceeded its timeout, or it could
+	// not be processed.
 	Failed State = "failed"
-	// Cancelled ends a run that somebody cancelled.
+	// Cancelled is final: a person cancelled the run, or a newer run took its
+	// slot of a group.
 	Cancelled State = "cancelled"
 )
 
-// States lists every run state in the order in which they are drawn.
+// States returns all states of a run in the order of the constants.
 func States() []State { return []State{Queued, Running, Paused, Succeeded, Failed, Cancelled} }
 
-// Final reports whether no event can move the run any further.
+// Final reports whether the run has ended: no event moves it on.
 func (s State) Final() bool { return s == Succeeded || s == Failed || s == Cancelled }
 
-// TaskState is where a job, or one item of an iterated job, stands.
+// TaskState is the state of a task: of a job, or of one item of an iterated job.
 type TaskState string
 
-// The states of a task.
+// The states of a task. The comments are the table of docs/states.md.
 const (
 	// TaskPending tasks wait for the jobs they depend on, or for a free place
-	// under a parallelism limit; the engine moves them on by itself. A task
-	// without a record is pending.
+	// under a parallelism limit. The engine moves them on. A task without a
+	// record is pending.
 	TaskPending TaskState = "pending"
-	// TaskDelayed tasks may start and do so at a time; a timer moves them.
+	// TaskDelayed tasks may start and wait for their start time. A timer moves
+	// them on.
 	TaskDelayed TaskState = "delayed"
-	// TaskWaiting tasks wait for the world: an approval, a signal, a free slot
-	// of a group. Its answer moves them, or a timer.
+	// TaskWaiting tasks wait for an approval, a signal, a slot of a group, a rate
+	// token or a cache lookup. A person, an answer of the orchestrator or a timer
+	// moves them on.
 	TaskWaiting TaskState = "waiting"
-	// TaskQueued tasks have a ticket in a queue; a worker's report moves them.
+	// TaskQueued tasks have a ticket in a queue. The worker that takes the ticket
+	// moves them on, or the timer of queueTimeout.
 	TaskQueued TaskState = "queued"
-	// TaskRunning tasks are being executed by a worker, or are a nested flow
-	// or an iteration some of whose tasks are not final.
+	// TaskRunning tasks are executed by a worker, whose reports move them on. A
+	// nested flow or an iteration is running while a task below it is not final;
+	// the engine moves it on.
 	TaskRunning TaskState = "running"
-	// TaskRetrying tasks failed and wait for their next attempt; a timer
-	// moves them to TaskQueued.
+	// TaskRetrying tasks failed and wait for their next attempt. A timer moves
+	// them on.
 	TaskRetrying TaskState = "retrying"
-	// TaskSucceeded ends a task whose result is recorded.
+	// TaskSucceeded is final: the result is recorded.
 	TaskSucceeded TaskState = "succeeded"
-	// TaskCached ends a task whose result was there already, from another run.
+	// TaskCached is final: the result was taken over from another run.
 	TaskCached TaskState = "cached"
-	// TaskFailed ends a task whose attempts are used up.
+	// TaskFailed is final: no attempt is left, or the task could not start.
 	TaskFailed TaskState = "failed"
-	// TaskSkipped ends a task whose own condition was false, all of whose
-	// dependencies were skipped, or which an iteration no longer needed.
+	// TaskSkipped is final: the task's condition was false, all jobs it depends on
+	// were skipped, its iteration no longer needed it, or its group was full.
 	TaskSkipped TaskState = "skipped"
-	// TaskBlocked ends a task that cannot start since a dependency failed.
+	// TaskBlocked is final: a job the task depends on failed, was cancelled or is
+	// blocked itself.
 	TaskBlocked TaskState = "blocked"
-	// TaskCancelled ends a task of a run that was cancelled or timed out.
+	// TaskCancelled is final: the run, or the flow of the task, was stopped.
 	TaskCancelled TaskState = "cancelled"
 )
 
-// TaskStates lists every task state in the order in which they are drawn.
+// TaskStates returns all states of a task in the order of the constants.
 func TaskStates() []TaskState {
 	return []TaskState{
 		TaskPending, TaskDelayed, TaskWaiting, TaskQueued, TaskRunning, TaskRetrying,
@@ -81,7 +90,7 @@ func TaskStates() []TaskState {
 	}
 }
 
-// Final reports whether no event can move the task any further.
+// Final reports whether the task has ended: no event moves it on.
 func (s TaskState) Final() bool {
 	switch s {
 	case TaskSucceeded, TaskCached, TaskFailed, TaskSkipped, TaskBlocked, TaskCancelled:
@@ -93,7 +102,7 @@ func (s TaskState) Final() bool {
 // HasResult reports whether a task of this state has a result.
 func (s TaskState) HasResult() bool { return s == TaskSucceeded || s == TaskCached }
 
-// InFlight reports whether a ticket of the task is with the workers.
+// InFlight reports whether a ticket of the task is in a queue or with a worker.
 func (s TaskState) InFlight() bool { return s == TaskQueued || s == TaskRunning }
 
 // Error says why a task or a run failed.
