@@ -25,8 +25,10 @@ type Event struct {
 	Version string
 	// At is when it happened and Started when the attempt began.
 	At, Started int64
-	Result      json.RawMessage
-	Error       *run.Error
+	// Result belongs to the run from now on: it must not be changed, nor be a
+	// part of a larger buffer, which it would keep in memory.
+	Result json.RawMessage
+	Error  *run.Error
 	// Permanent errors are not retried. RetryAfter, in milliseconds, replaces
 	// the pause before the next attempt when positive.
 	Permanent  bool

@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"github.com/orchis-run/orchis/internal/event"
-	"github.com/orchis-run/orchis/internal/expr"
 	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/run"
 )
@@ -173,16 +172,12 @@ func (r *Run) revoke(u *unit) {
 
 // succeeded takes a result in, or finds it wanting.
 func (r *Run) succeeded(u *unit, ev *Event) {
-	raw := ev.Result
-	if len(raw) == 0 {
-		raw = []byte("null")
-	}
-	if len(raw) > r.limits.MaxResult {
+	if len(ev.Result) > r.limits.MaxResult {
 		u.rec.Failures++
-		r.failed(u, tooLarge("result", len(raw), r.limits.MaxResult), true, 0)
+		r.failed(u, tooLarge("result", len(ev.Result), r.limits.MaxResult), true, 0)
 		return
 	}
-	value, err := expr.Decode(raw)
+	raw, err := tidy(ev.Result)
 	if err != nil {
 		u.rec.Failures++
 		r.failed(u, &run.Error{Code: run.CodeError, Message: "the result is not JSON: " + err.Error()}, true, 0)
@@ -194,7 +189,7 @@ func (r *Run) succeeded(u *unit, ev *Event) {
 		return
 	}
 	u.version = ev.Version
-	r.result(u, value)
+	r.result(u, raw)
 }
 
 func tooLarge(what string, size, limit int) *run.Error {

@@ -186,7 +186,7 @@ func (r *Run) endFlow(u *unit, s *scope) {
 		u.rec.Failures++
 		r.failed(u, stop, false, 0)
 	default:
-		value, raw, bad := r.flowOutputs(s)
+		raw, bad := r.flowOutputs(s)
 		if bad == nil {
 			bad = checkOutputs(u.node.step.def.Outputs, raw)
 		}
@@ -194,7 +194,7 @@ func (r *Run) endFlow(u *unit, s *scope) {
 			r.rejected(u, bad)
 			return
 		}
-		r.result(u, value)
+		r.result(u, raw)
 	}
 }
 
@@ -219,60 +219,6 @@ func (s *scope) failure() *run.Error {
 	return err
 }
 
-// flowOutputs is the result of a flow, and as JSON: what it declares, or the
-// results of all its jobs unless they are too large.
-func (r *Run) flowOutputs(s *scope) (value any, raw []byte, bad *run.Error) {
-	declared := s.plan.def.Outputs
-	var err error
-	switch {
-	case declared != nil:
-		if value, err = declared.Eval(&view{run: r, scope: s}); err != nil {
-			return nil, nil, expressionError(wrap("outputs", err))
-		}
-	case r.resultsExceed(s, r.limits.MaxOutputs):
-		return nil, []byte("null"), nil
-	default:
-		all := make(map[string]any, len(s.nodes))
-		for i := range s.nodes {
-			n := &s.nodes[i]
-			if n.state().HasResult() {
-				all[n.step.def.Name] = r.value(n)
-			}
-		}
-		value = all
-	}
-	raw, err = expr.Encode(value)
-	switch {
-	case err != nil:
-		return nil, nil, expressionError(wrap("outputs", err))
-	case len(raw) <= r.limits.MaxOutputs:
-		return value, raw, nil
-	case declared == nil:
-		return nil, []byte("null"), nil
-	}
-	return nil, nil, tooLarge("flow's outputs", len(raw), r.limits.MaxOutputs)
-}
-
-// resultsExceed reports whether the results of a flow's jobs have more than so
-// many bytes. It reads none of them: a large flow has a hundred thousand.
-func (r *Run) resultsExceed(s *scope, limit int) bool {
-	size := 0
-	for i := range s.nodes {
-		n := &s.nodes[i]
-		if !n.state().HasResult() {
-			continue
-		}
-		size += len(n.step.def.Name) + len(`"":,`)
-		if !n.iterated() {
-			size += len(r.outputs[n.unit.path()])
-		}
-		if size > limit {
-			return true
-		}
-	}
-	return false
-}
-
 // endRun ends the run when its root scope has.
 func (r *Run) endRun(s *scope) {
 	state := r.outcome(s, true)
@@ -282,7 +228,7 @@ func (r *Run) endRun(s *scope) {
 			r.rec.Error = s.failure()
 		}
 	default:
-		_, raw, bad := r.flowOutputs(s)
+		raw, bad := r.flowOutputs(s)
 		if bad != nil {
 			state, r.rec.Error = run.Failed, bad
 			break

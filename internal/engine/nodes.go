@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/orchis-run/orchis/internal/expr"
@@ -326,22 +325,6 @@ func (n *node) itemsError() *run.Error {
 }
 
 func splitPath(path string) []string { return strings.Split(path, ".") }
-
-// child returns what stands under a key of a map, or an index of a list.
-func child(v any, key string) (any, bool) {
-	switch v := v.(type) {
-	case map[string]any:
-		c, ok := v[key]
-		return c, ok
-	case []any:
-		i, err := strconv.Atoi(key)
-		if err != nil || i < 0 || i >= len(v) {
-			return nil, false
-		}
-		return v[i], true
-	}
-	return nil, false
-}
 
 // keysOf lists the keys of a map for an error message.
 func keysOf(v any) string {

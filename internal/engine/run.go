@@ -90,10 +90,9 @@ type node struct {
 	// the iteration as a whole.
 	unit unit
 	iter *iteration
-	// value caches the decoded result; errors lists failed items.
-	value    any
-	hasValue bool
-	errors   []any
+	// result is the job's, once an expression read it; errors lists failed items.
+	result *expr.Result
+	errors []any
 	// hook is that of this job, made when it runs; owner is the job, in the
 	// node of its hook. isHook marks the nodes of hooks.
 	hook   *node

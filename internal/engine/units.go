@@ -3,7 +3,6 @@ package engine
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"time"
 
@@ -46,7 +45,7 @@ func (r *Run) goOn(u *unit) {
 	case def.WaitFor != nil:
 		r.openSignal(u)
 	case def.Handler == "":
-		r.result(u, map[string]any{"at": time.UnixMilli(r.now).UTC().Format(time.RFC3339)})
+		r.resultValue(u, map[string]any{"at": time.UnixMilli(r.now).UTC().Format(time.RFC3339)})
 	case def.Handler == "transform":
 		r.transform(u)
 	default:
@@ -69,12 +68,7 @@ func expressionError(err error) *run.Error {
 // result.
 func (r *Run) transform(u *unit) {
 	u.rec.Attempt, u.rec.Queued, u.rec.Started = 1, r.now, r.now
-	value, err := u.node.step.def.Inputs.Eval(r.view(u))
-	if err != nil {
-		r.rejected(u, expressionError(wrap("inputs", err)))
-		return
-	}
-	raw, err := expr.Encode(value)
+	raw, err := u.node.step.def.Inputs.Append(nil, r.view(u))
 	if err != nil {
 		r.rejected(u, expressionError(wrap("inputs", err)))
 		return
@@ -83,7 +77,7 @@ func (r *Run) transform(u *unit) {
 		r.rejected(u, bad)
 		return
 	}
-	r.result(u, value)
+	r.result(u, raw)
 }
 
 // rejected ends a unit that trying again cannot help.
@@ -138,15 +132,12 @@ func (r *Run) resolve(u *unit, t *Ticket) *run.Error {
 			return expressionError(wrap("env", err))
 		}
 	}
-	value, more, err := u.node.step.def.Inputs.EvalSecret(v)
+	raw, more, err := u.node.step.def.Inputs.AppendSecret(nil, v)
 	if err != nil {
 		return expressionError(wrap("inputs", err))
 	}
-	if value == nil {
-		value = map[string]any{}
-	}
-	if t.Inputs, err = expr.Encode(value); err != nil {
-		return expressionError(wrap("inputs", err))
+	if t.Inputs = raw; string(raw) == "null" {
+		t.Inputs = []byte("{}")
 	}
 	secrets = append(secrets, inside("inputs", more)...)
 	if len(secrets) > 0 {
@@ -248,20 +239,25 @@ func (s *scope) above() *scope {
 	return s.parent.node.scope
 }
 
-// result ends a unit with a value, of which iteratePick may want but a part.
-func (r *Run) result(u *unit, value any) {
-	if pick := u.node.step.def.IteratePick; pick != "" && u.index >= 0 {
-		part, err := picked(value, pick)
-		if err != nil {
-			r.rejected(u, err)
-			return
-		}
-		value = part
-	}
+// resultValue ends a unit with a value that the engine made.
+func (r *Run) resultValue(u *unit, value any) {
 	raw, err := expr.Encode(value)
 	if err != nil {
 		r.rejected(u, expressionError(err))
 		return
+	}
+	r.result(u, raw)
+}
+
+// result ends a unit with a result, of which iteratePick may want but a part.
+func (r *Run) result(u *unit, raw json.RawMessage) {
+	if pick := u.node.step.def.IteratePick; pick != "" && u.index >= 0 {
+		part, err := picked(raw, pick)
+		if err != nil {
+			r.rejected(u, err)
+			return
+		}
+		raw = part
 	}
 	path := u.path()
 	r.outputs[path] = raw
@@ -380,20 +376,4 @@ func hashText(s string) uint64 {
 		h = (h ^ uint64(s[i])) * 1099511628211
 	}
 	return h
-}
-
-// picked returns the part of a result that iteratePick names.
-func picked(value any, pick string) (any, *run.Error) {
-	at := value
-	for _, key := range splitPath(pick) {
-		next, ok := child(at, key)
-		if !ok {
-			return nil, &run.Error{
-				Code:    run.CodeExpression,
-				Message: fmt.Sprintf("iteratePick: the result has no %q%s", pick, keysOf(value)),
-			}
-		}
-		at = next
-	}
-	return at, nil
 }

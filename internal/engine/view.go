@@ -1,8 +1,6 @@
 package engine
 
 import (
-	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -113,7 +111,7 @@ func (v *view) Job(name string) (expr.Job, bool) {
 		j.Duration = float64(rec.Ended-rec.Started) / 1000
 	}
 	if rec.State.HasResult() {
-		j.Outputs, j.HasOutputs = v.run.value(n), true
+		j.Outputs = v.run.resultOf(n)
 	}
 	return j, true
 }
@@ -209,48 +207,6 @@ func (n *node) decide() decision {
 	return canStart
 }
 
-// value returns the result of a succeeded node, decoded once.
-func (r *Run) value(n *node) any {
-	if n.hasValue {
-		return n.value
-	}
-	var v any
-	if n.iterated() {
-		v = r.itemValues(n)
-	} else {
-		raw, ok := r.outputs[n.unit.path()]
-		if !ok {
-			return nil
-		}
-		v = decode(raw)
-	}
-	n.value, n.hasValue = v, true
-	return v
-}
-
-// itemValues gathers the results of all items in their order; null for those
-// whose failure was tolerated.
-func (r *Run) itemValues(n *node) []any {
-	list := make([]any, n.unit.rec.Items)
-	item := unit{node: n}
-	for i := range list {
-		item.index = i
-		if raw, ok := r.outputs[item.path()]; ok {
-			list[i] = decode(raw)
-		}
-	}
-	return list
-}
-
-// decode reads a result; results are checked when they arrive.
-func decode(raw json.RawMessage) any {
-	v, err := expr.Decode(raw)
-	if err != nil {
-		return nil
-	}
-	return v
-}
-
 // view returns what the expressions of a unit can see.
 func (r *Run) view(u *unit) *view {
 	v := &view{run: r, scope: u.node.scope, node: u.node, index: u.index}
@@ -291,44 +247,4 @@ func (v *view) environment() (map[string]string, []expr.SecretText, error) {
 	}
 	v.env = seen
 	return text, secrets, nil
-}
-
-// checkOutputs holds a result against what the job declares.
-func checkOutputs(declared []flow.Input, raw json.RawMessage) *run.Error {
-	if len(declared) == 0 {
-		return nil
-	}
-	m, ok := decode(raw).(map[string]any)
-	if !ok {
-		return &run.Error{Code: run.CodeOutputs, Message: "the job declares outputs, so its result must be a map"}
-	}
-	for i := range declared {
-		d := &declared[i]
-		v, there := m[d.Name]
-		switch {
-		case !there && d.Required:
-			return &run.Error{Code: run.CodeOutputs, Message: fmt.Sprintf("the result has no %q, which the job declares", d.Name)}
-		case there && v != nil && !hasType(d.Type, v):
-			return &run.Error{Code: run.CodeOutputs, Message: fmt.Sprintf("output %q of the result is not of type %s", d.Name, d.Type)}
-		}
-	}
-	return nil
-}
-
-func hasType(t string, v any) bool {
-	switch v.(type) {
-	case string:
-		return !slices.Contains([]string{"number", "integer", "boolean", "list", "map"}, t)
-	case int:
-		return t == "number" || t == "integer" || t == "json" || t == "duration"
-	case float64:
-		return t == "number" || t == "json" || t == "duration"
-	case bool:
-		return t == "boolean" || t == "json"
-	case []any:
-		return t == "list" || t == "json"
-	case map[string]any:
-		return t == "map" || t == "json"
-	}
-	return false
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -156,10 +157,13 @@ func (r *Run) openSignal(u *unit) {
 
 // takeSignal ends the wait of a unit if the signal is the one it waits for.
 func (r *Run) takeSignal(u *unit, s *run.Signal) bool {
-	value := decode(s.Data)
+	raw, err := tidy(s.Data)
+	if err != nil {
+		raw = json.RawMessage("null") // it was checked when it came
+	}
 	if cond := u.node.step.def.WaitFor.Match; cond != nil {
 		v := r.view(u)
-		v.self = map[string]any{"name": s.Name, "data": value, "by": s.By}
+		v.self = map[string]any{"name": s.Name, "data": decode(raw), "by": s.By}
 		yes, err := cond.Eval(v)
 		if err != nil {
 			r.rejected(u, expressionError(wrap("waitFor.match", err)))
@@ -169,7 +173,7 @@ func (r *Run) takeSignal(u *unit, s *run.Signal) bool {
 			return false
 		}
 	}
-	r.result(u, value)
+	r.result(u, raw)
 	return true
 }
 
@@ -189,7 +193,7 @@ func (r *Run) waitOver(u *unit) bool {
 		r.wakeNode(u.node)
 	case run.WaitApproval:
 		if def.Approval.Approve {
-			r.result(u, r.approved("", "", nil))
+			r.resultValue(u, r.approved("", "", nil))
 			return true
 		}
 		r.rejected(u, &run.Error{Code: run.CodeRejected, Message: fmt.Sprintf("nobody answered within %s", def.Approval.Timeout)})
@@ -224,5 +228,5 @@ func (r *Run) signalTimeout(u *unit, def *flow.WaitFor) {
 		r.rejected(u, expressionError(wrap("waitFor.default", err)))
 		return
 	}
-	r.result(u, v)
+	r.resultValue(u, v)
 }

@@ -154,7 +154,7 @@ func (r *Run) decide(ev *Event) error {
 		return err
 	}
 	r.note(ev, waiting[0])
-	r.result(u, r.approved(ev.By, ev.Reason, inputs))
+	r.resultValue(u, r.approved(ev.By, ev.Reason, inputs))
 	return nil
 }
 

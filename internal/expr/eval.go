@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -181,10 +180,13 @@ func (n *pathNode) job(m *machine, keys []any) (any, error) {
 }
 
 func (m *machine) outputs(name string, j Job, keys []any) (any, error) {
-	if !j.HasOutputs {
+	if j.Outputs == nil {
 		return nil, m.missing(fmt.Sprintf("job %s has no outputs, it is %s", name, j.Status), "give a default: ?? null")
 	}
-	return m.walk(j.Outputs, name, keys)
+	if v, ok := j.Outputs.Lookup(keys...); ok {
+		return v, nil
+	}
+	return m.walk(j.Outputs.Value(), name, keys)
 }
 
 // walk follows keys and indexes into a value.
@@ -203,17 +205,13 @@ func (m *machine) walk(v any, where string, keys []any) (any, error) {
 func step(v, key any) (any, bool) {
 	switch v := v.(type) {
 	case map[string]any:
-		c, ok := v[fmt.Sprint(key)]
+		c, ok := v[keyText(key)]
 		return c, ok
 	case []any:
-		i, ok := key.(int)
-		if s, isText := key.(string); isText {
-			n, err := strconv.Atoi(s)
-			i, ok = n, err == nil
-			if s == "length" {
-				return len(v), true
-			}
+		if key == any("length") {
+			return len(v), true
 		}
+		i, ok := indexOf(key)
 		if !ok || i < 0 || i >= len(v) {
 			return nil, false
 		}

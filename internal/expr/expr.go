@@ -27,10 +27,9 @@ type Scope interface {
 type Job struct {
 	// Status is the job's state; "pending" while it is not final.
 	Status string
-	// Outputs is the result; HasOutputs is false when there is none (the job
-	// was skipped, blocked, failed or is not final).
-	Outputs    any
-	HasOutputs bool
+	// Outputs is the result, nil when there is none (the job was skipped,
+	// blocked, failed or is not final).
+	Outputs *Result
 	// Error is nil, or has code and message.
 	Error map[string]any
 	// Attempts is the number of attempts made, Duration the seconds between

@@ -22,7 +22,7 @@ func (w world) Status(function string) bool  { return w.status[function] }
 func (w world) Now() time.Time               { return time.Date(2026, 11, 24, 5, 0, 0, 0, time.UTC) }
 func list(v ...any) []any                    { return v }
 func object(k string, v any) map[string]any  { return map[string]any{k: v} }
-func done(v any) Job                         { return Job{Status: "succeeded", Outputs: v, HasOutputs: true} }
+func done(v any) Job                         { return Job{Status: "succeeded", Outputs: resultOf(v)} }
 
 func testWorld() world {
 	return world{
@@ -36,7 +36,7 @@ func testWorld() world {
 		jobs: map[string]Job{
 			"fetch":   done(object("file", "a.mp4")),
 			"my-job":  done(object("size", 7)),
-			"rows":    {Status: "succeeded", HasOutputs: true, Outputs: list(object("name", "a"), nil, object("name", "b")), Errors: list(object("item", object("name", "x")))},
+			"rows":    {Status: "succeeded", Outputs: resultOf(list(object("name", "a"), nil, object("name", "b"))), Errors: list(object("item", object("name", "x")))},
 			"skipped": {Status: "skipped"},
 		},
 		status: map[string]bool{"finished": true},

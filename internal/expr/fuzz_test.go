@@ -3,6 +3,7 @@ package expr
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -95,4 +96,57 @@ func checkJSON(t *testing.T, text []byte) {
 	if other, err := encodeOther(v); err != nil || !bytes.Equal(one, other) {
 		t.Fatalf("%s is %s for encoding/json (%v)", one, other, err)
 	}
+}
+
+// FuzzAppend compares a template written as JSON at once with its value encoded.
+func FuzzAppend(f *testing.F) {
+	for _, c := range []string{"${r.a}", "${r.a[0].b ?? 7}", "${r}", "a ${r.a} b", "${r.length}", "${jobs.r.outputs['a'] == null ? r : r.a}", "${r[0]}", "${(r)['b']}", "${r.a.b}", "${jobs.r.status}", "${map(r, x, x)}"} {
+		for _, text := range []string{`{"a":[{"b":1.50}],"b":"x"}`, `[1,[2,"\u00e9"],{"a":{}}]`, `{"a":{"b":null},"a":{"b":-0.0}}`, `"text"`, `null`, oddResult} {
+			f.Add(c, []byte(text))
+		}
+	}
+	f.Fuzz(checkAppend)
+}
+
+func checkAppend(t *testing.T, in string, text []byte) {
+	t.Helper()
+	if _, err := Decode(text); err != nil {
+		return
+	}
+	tpl, err := ParseTemplate(in)
+	if err != nil {
+		return
+	}
+	w := testWorld()
+	w.jobs["r"] = Job{Status: "succeeded", Outputs: NewResult(text)}
+	got, gotErr := tpl.Append(nil, w)
+	w.jobs["r"] = Job{Status: "succeeded", Outputs: NewResult(text)}
+	v, err := tpl.Eval(w)
+	var want []byte
+	if err == nil {
+		want, err = Encode(v)
+	}
+	if fmt.Sprint(err) != fmt.Sprint(gotErr) {
+		t.Fatalf("%q of %s fails with %v, want %v", in, text, gotErr, err)
+	}
+	if err != nil {
+		return
+	}
+	if one, two := canonical(t, got), canonical(t, want); one != two {
+		t.Fatalf("%q of %s is %s, want %s", in, text, one, two)
+	}
+}
+
+// canonical is JSON as it is after it was read and written.
+func canonical(t *testing.T, text []byte) string {
+	t.Helper()
+	v, err := Decode(text)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	raw, err := Encode(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
 }

@@ -21,6 +21,14 @@ func (e *expression) value(m *machine) (any, error) {
 	return e.tree.eval(m)
 }
 
+func (e *expression) append(m *machine, b []byte) ([]byte, error) {
+	m.e = e
+	if longer, ok := pass(e.tree, m, b); ok {
+		return longer, nil
+	}
+	return appendValue(e, m, b)
+}
+
 func (e *expression) fail(message, hint string) *Error {
 	err := &Error{Message: message, Hint: hint}
 	if e != nil {

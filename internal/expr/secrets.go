@@ -41,6 +41,8 @@ func (p *secretPart) value(m *machine) (any, error) {
 	return textPart{p}.value(m)
 }
 
+func (p *secretPart) append(m *machine, b []byte) ([]byte, error) { return appendValue(p, m, b) }
+
 // note remembers that the text being made needs secrets.
 func (m *machine) note(parts []SecretPart, e *expression) error {
 	if m.secrets == nil {

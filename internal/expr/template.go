@@ -216,6 +216,25 @@ func (t *Template) EvalSecret(s Scope) (any, []SecretText, error) {
 	return v, secrets, err
 }
 
+// Append is Eval that appends the value to b as JSON. What is only passed on of
+// another job's result is copied as it is.
+func (t *Template) Append(b []byte, s Scope) ([]byte, error) {
+	if t == nil {
+		return append(b, "null"...), nil
+	}
+	return t.root.append(&machine{scope: s}, b)
+}
+
+// AppendSecret is EvalSecret that appends the value as JSON, like Append.
+func (t *Template) AppendSecret(b []byte, s Scope) ([]byte, []SecretText, error) {
+	if t == nil {
+		return append(b, "null"...), nil, nil
+	}
+	var secrets []SecretText
+	b, err := t.root.append(&machine{scope: s, secrets: &secrets}, b)
+	return b, secrets, err
+}
+
 // MarshalJSON writes the source.
 func (t *Template) MarshalJSON() ([]byte, error) { return Encode(t.source) }
 

@@ -18,8 +18,16 @@ const MaxDepth = 10000
 // Valid reports whether s is one JSON value with nothing but space around it.
 // Like json.Valid, it accepts strings that are not valid UTF-8.
 func Valid[T Text](s T) bool {
-	end, ok := Skip(s, 0)
-	return ok && SkipSpace(s, end) == len(s)
+	valid, _ := Check(s)
+	return valid
+}
+
+// Check is Valid that also reports whether there is no space around the value
+// and between its tokens.
+func Check[T Text](s T) (valid, compact bool) {
+	c := scanner[T]{text: s}
+	end, ok := c.value(c.space(0), MaxDepth)
+	return ok && c.space(end) == len(s), !c.spaced
 }
 
 // SkipSpace returns the offset of the first byte at or after i that is not
@@ -35,88 +43,102 @@ func SkipSpace[T Text](s T, i int) int {
 // returns the offset of its end. When ok is false there is no value, and end is
 // the offset at which the text stops being JSON.
 func Skip[T Text](s T, i int) (end int, ok bool) {
-	return skipValue(s, SkipSpace(s, i), MaxDepth)
+	c := scanner[T]{text: s}
+	return c.value(c.space(i), MaxDepth)
 }
 
-// skipValue is Skip for a value that may nest depth arrays and objects.
-func skipValue[T Text](s T, i, depth int) (end int, ok bool) {
-	if i >= len(s) {
+// scanner skips values. Its methods take and return offsets; those that return
+// ok return the offset of the mistake when it is false.
+type scanner[T Text] struct {
+	text   T
+	spaced bool // it came across space between tokens
+}
+
+func (c *scanner[T]) space(i int) int {
+	end := SkipSpace(c.text, i)
+	c.spaced = c.spaced || end > i
+	return end
+}
+
+// value skips a value that may nest depth arrays and objects.
+func (c *scanner[T]) value(i, depth int) (end int, ok bool) {
+	if i >= len(c.text) {
 		return i, false
 	}
-	switch s[i] {
+	switch c.text[i] {
 	case '"':
-		return SkipString(s, i)
+		return SkipString(c.text, i)
 	case '{':
-		return skipObject(s, i, depth)
+		return c.object(i, depth)
 	case '[':
-		return skipArray(s, i, depth)
+		return c.array(i, depth)
 	case 't':
-		return skipWord(s, i, "true")
+		return c.word(i, "true")
 	case 'f':
-		return skipWord(s, i, "false")
+		return c.word(i, "false")
 	case 'n':
-		return skipWord(s, i, "null")
+		return c.word(i, "null")
 	}
-	return SkipNumber(s, i)
+	return SkipNumber(c.text, i)
 }
 
-func skipWord[T Text](s T, i int, word string) (end int, ok bool) {
-	if len(s)-i < len(word) || string(s[i:i+len(word)]) != word {
+func (c *scanner[T]) word(i int, word string) (end int, ok bool) {
+	if len(c.text)-i < len(word) || string(c.text[i:i+len(word)]) != word {
 		return i, false
 	}
 	return i + len(word), true
 }
 
-func skipArray[T Text](s T, i, depth int) (end int, ok bool) {
+func (c *scanner[T]) array(i, depth int) (end int, ok bool) {
 	if depth == 0 {
 		return i, false
 	}
-	if i = SkipSpace(s, i+1); i < len(s) && s[i] == ']' {
+	if i = c.space(i + 1); i < len(c.text) && c.text[i] == ']' {
 		return i + 1, true
 	}
 	for {
-		if i, ok = skipValue(s, i, depth-1); !ok {
+		if i, ok = c.value(i, depth-1); !ok {
 			return i, false
 		}
-		if i = SkipSpace(s, i); i == len(s) {
+		if i = c.space(i); i == len(c.text) {
 			return i, false
 		}
-		switch s[i] {
+		switch c.text[i] {
 		case ']':
 			return i + 1, true
 		case ',':
-			i = SkipSpace(s, i+1)
+			i = c.space(i + 1)
 		default:
 			return i, false
 		}
 	}
 }
 
-func skipObject[T Text](s T, i, depth int) (end int, ok bool) {
+func (c *scanner[T]) object(i, depth int) (end int, ok bool) {
 	if depth == 0 {
 		return i, false
 	}
-	if i = SkipSpace(s, i+1); i < len(s) && s[i] == '}' {
+	if i = c.space(i + 1); i < len(c.text) && c.text[i] == '}' {
 		return i + 1, true
 	}
 	for {
-		if i, ok = SkipString(s, i); !ok {
+		if i, ok = SkipString(c.text, i); !ok {
 			return i, false
 		}
-		if i = SkipSpace(s, i); i == len(s) || s[i] != ':' {
+		if i = c.space(i); i == len(c.text) || c.text[i] != ':' {
 			return i, false
 		}
-		if i, ok = skipValue(s, SkipSpace(s, i+1), depth-1); !ok {
+		if i, ok = c.value(c.space(i+1), depth-1); !ok {
 			return i, false
 		}
-		if i = SkipSpace(s, i); i == len(s) {
+		if i = c.space(i); i == len(c.text) {
 			return i, false
 		}
-		switch s[i] {
+		switch c.text[i] {
 		case '}':
 			return i + 1, true
 		case ',':
-			i = SkipSpace(s, i+1)
+			i = c.space(i + 1)
 		default:
 			return i, false
 		}

@@ -51,6 +51,9 @@ func checkLikeEncoding(t *testing.T, text string) {
 		if err := json.Compact(&compact, raw); err != nil {
 			t.Fatal(err)
 		}
+		if _, got := Check(text); got != (compact.Len() == len(text)) {
+			t.Fatalf("Check(%q) says compact: %v", text, got)
+		}
 		if got := AppendCompact([]byte("x"), text); string(got) != "x"+compact.String() {
 			t.Fatalf("AppendCompact(%q) = %s, want x%s", text, got, compact.String())
 		}

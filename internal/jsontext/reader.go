@@ -141,7 +141,7 @@ func (r *Reader[T]) Raw() (raw T) {
 		r.failed = true
 		return raw
 	}
-	end, ok := skipValue(r.text, r.at, MaxDepth)
+	end, ok := Skip(r.text, r.at)
 	if !ok {
 		r.at, r.failed = end, true
 		return raw
