@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -197,17 +198,23 @@ func TestRedisCLIIsAWorker(t *testing.T) {
 	id := h.accepted(h.redisCLI("XADD", "orchis:submit", "*", "definition", "jobs: {a: {job: anything, inputs: {x: 1}}}\noutputs: '${a}'"))
 	_ = exec.CommandContext(t.Context(), "redis-cli", "-s", h.redis.Socket(), "XGROUP", "CREATE", stream, "workers", "0", "MKSTREAM").Run()
 	words := strings.Fields(h.redisCLI("XREADGROUP", "GROUP", "workers", "cli", "COUNT", "1", "BLOCK", "20000", "STREAMS", stream, ">"))
-	field := func(name string) string { return words[slices.Index(words, name)+1] }
+	var short struct {
+		R, T, F, H string
+		I          json.RawMessage
+	}
+	if err := json.Unmarshal([]byte(words[slices.Index(words, "ticket")+1]), &short); err != nil {
+		t.Fatal(err, words)
+	}
 	ticket := words[1]
 	if got := h.redisCLI("XCLAIM", stream, "workers", "cli", "0", ticket, "JUSTID"); got != ticket {
 		t.Errorf("the heartbeat gives %q, want %s", got, ticket)
 	}
-	if field("inputs") != `{"x":1}` || field("v") != "1" || field("handler") != "anything" || field("run") != id {
+	if string(short.I) != `{"x":1}` || words[slices.Index(words, "v")+1] != "2" || short.H != "anything" || short.R != id {
 		t.Fatalf("the ticket is %v", words)
 	}
 	report := strings.Join([]string{
 		"MULTI",
-		"XADD orchis:{0}:events * v 1 type succeeded run " + id + " task " + field("task") + " fence " + field("fence") + ` worker cli at 1 result "{\"y\":2}"`,
+		"XADD orchis:{0}:events * v 2 worker cli events '" + fmt.Sprintf(`[{"type":"succeeded","run":"%s","task":"%s","fence":"%s","at":1,"result":{"y":2}}]`, id, short.T, short.F) + "'",
 		"XACK " + stream + " workers " + ticket, "XDEL " + stream + " " + ticket, "EXEC", "",
 	}, "\n")
 	for range 2 { // the second time it has no effect

@@ -222,12 +222,12 @@ func TestAForgedTicketDoesNotRun(t *testing.T) {
 		h.redisCLI(args...)
 	}
 	add(func(name, value string) string { // altered
-		if name == "inputs" {
+		if name == "ticket" {
 			return strings.ReplaceAll(value, "true", "altered")
 		}
 		return value
 	})
-	h.redisCLI("XADD", queue, "*", "v", "1", "run", "r", "task", "a", "fence", "p", "attempt", "1", "handler", "exec", "inputs", `{"command":["touch","`+mark("forged")+`"]}`)
+	h.redisCLI("XADD", queue, "*", "v", "2", "ticket", `{"r":"r","t":"a","f":"p","h":"exec","i":{"command":["touch","`+mark("forged")+`"]}}`)
 	add(func(_, value string) string { return value }) // replayed
 	h.start("w1", "worker", "ORCHIS_SIGNING_KEY="+key)
 	h.succeeded(id)

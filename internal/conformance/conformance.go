@@ -158,9 +158,9 @@ func (k *kit) publish(ctx context.Context, handler string, inputs any, change fu
 // publishRaw offers a ticket of another version of the protocol.
 func (k *kit) publishRaw(ctx context.Context, version string) (wire.Ticket, error) {
 	k.runs++
-	t := wire.Ticket{Queue: queue, Priority: wire.Normal, Run: fmt.Sprintf("%s-%d-%d", name, os.Getpid(), k.runs), Task: "job", Fence: "x", Handler: "conformance.echo"}
+	t := wire.Ticket{Queue: queue, Priority: wire.Normal, Run: fmt.Sprintf("%s-%d-%d", name, os.Getpid(), k.runs), Task: "job", Fence: "x", Attempt: 1, Handler: "conformance.echo"}
 	t.Partition = k.store.PartitionOf(t.Run)
-	id, err := k.store.AddTicket(ctx, t.Partition, queue, []any{"v", version, "run", t.Run, "task", t.Task, "fence", t.Fence, "handler", t.Handler, "inputs", "{}", "attempt", 1})
+	id, err := k.store.AddTicket(ctx, t.Partition, queue, []any{"v", version, "ticket", t.Append(nil, false)})
 	t.ID = id
 	return t, err
 }
@@ -196,7 +196,7 @@ func (k *kit) await(ctx context.Context, t wire.Ticket, limit time.Duration, als
 			return wire.Event{}, err
 		}
 		for _, ev := range got {
-			if err := k.store.AckEvents(ctx, t.Partition, []string{ev.ID}); err != nil {
+			if err := k.store.AckEvents(ctx, t.Partition, []string{ev.Entry.ID}); err != nil {
 				return ev, err
 			}
 		}

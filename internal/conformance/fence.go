@@ -17,7 +17,7 @@ func (k *kit) twice(ctx context.Context, change func(*wire.Ticket)) (one, two wi
 	if change != nil {
 		change(&two)
 	}
-	two.ID, err = k.store.AddTicket(ctx, two.Partition, two.Queue, two.Fields())
+	two.ID, err = k.store.AddTicket(ctx, two.Partition, two.Queue, two.Fields(wire.Keys{}))
 	return one, two, err
 }
 

@@ -141,6 +141,7 @@ func NewOrchestrator(s config.Settings, poll time.Duration, store *redisstore.St
 	if err != nil {
 		return nil, fmt.Errorf("ORCHIS_ARTIFACTS: %w", err)
 	}
+	store.SignTickets(keys)
 	return watch.orchestrator(s, store, orchestrator.Config{
 		Version:   Version(),
 		Artifacts: files, ArtifactAge: s.ArtifactAge,
@@ -148,7 +149,7 @@ func NewOrchestrator(s config.Settings, poll time.Duration, store *redisstore.St
 		Lease:       s.Lease, WaitForHandlers: s.UnknownHandlers == "wait",
 		RetentionAge: s.RetentionAge, RetentionCount: s.RetentionCount,
 		RetentionBytes: budget, Export: s.Export, MemoryHigh: s.MemoryHigh,
-		Limits: engine.Limits{Window: s.Window, InFlight: s.RunWindow, MaxInput: s.LargestValue(), MaxResult: s.LargestValue()}, Poll: poll, Signing: keys,
+		Limits: engine.Limits{Window: s.Window, InFlight: s.RunWindow, MaxInput: s.LargestValue(), MaxResult: s.LargestValue()}, Poll: poll,
 	}, log)
 }
 

@@ -78,6 +78,9 @@ func (r *Run) finishStep() Effects {
 		}
 		rec := u.rec
 		rec.ID = u.path()
+		if raw := r.outputs[rec.ID]; len(raw) <= run.InlineResult {
+			rec.Result = raw
+		}
 		r.fx.Tasks = append(r.fx.Tasks, rec)
 	}
 	if len(r.fx.Forget) > 0 {

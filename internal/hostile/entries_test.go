@@ -29,18 +29,47 @@ func submissionAttacks() [][2]string {
 }
 
 func eventAttacks() [][2]string {
-	good := []string{"v=1", "run=r", "task=a", "fence=p"}
-	with := func(more ...string) string { return entry(append(slices.Clone(good), more...)...) }
+	packed := func(events string) string { return entry("v=2", "worker=w", "events="+events) }
+	with := func(members string) string { return packed(`[{"run":"r","task":"a","fence":"p",` + members + `}]`) }
 	return [][2]string{
-		{"nothing", ""}, {"no version", entry("type=succeeded", "run=r")}, {"version 2", entry("v=2", "type=succeeded", "run=r")}, {"no run", entry("v=1", "type=succeeded")}, {"no type", with()}, {"an unknown type", with("type=explode")}, {"the type start", with("type=start")}, {"the type broken", with("type=broken")}, {"the type timerFired", with("type=timerFired")}, {"a result that is no JSON", with("type=succeeded", "result={")}, {"a result NaN", with("type=succeeded", "result=NaN")}, {"an error that is text", with("type=failed", "error=no")}, {"an error that is a list", with("type=failed", "error=[1]")}, {"progress NaN", with("type=progress", "progress=NaN")}, {"progress infinite", with("type=progress", "progress=Inf")}, {"progress as text", with("type=progress", "progress=much")}, {"progress -1", with("type=progress", "progress=-1")}, {"retryAfter huge", with("type=failed", "retryAfter=99999999999999999999")}, {"retryAfter negative", with("type=failed", "retryAfter=-5")}, {"at as text", with("type=started", "at=now")}, {"NUL in the run", entry("v=1", "type=cancel", "run=r\x00")}, {"a run with a brace", entry("v=1", "type=cancel", "run={0}:x")},
+		{"nothing", ""},
+		{"no version", entry(`events=[{"type":"succeeded","run":"r"}]`)},
+		{"version 1", entry("v=1", "type=succeeded", "run=r")},
+		{"no run", packed(`[{"type":"succeeded"}]`)},
+		{"no type", packed(`[{"run":"r"}]`)},
+		{"an unknown type", with(`"type":"explode"`)},
+		{"the type start", with(`"type":"start"`)},
+		{"the type broken", with(`"type":"broken"`)},
+		{"the type timerFired", with(`"type":"timerFired"`)},
+		{"a result that is no JSON", with(`"type":"succeeded","result":{`)},
+		{"a result NaN", with(`"type":"succeeded","result":NaN`)},
+		{"an error that is text", with(`"type":"failed","error":"no"`)},
+		{"an error that is a list", with(`"type":"failed","error":[1]`)},
+		{"progress NaN", with(`"type":"progress","progress":NaN`)},
+		{"progress infinite", with(`"type":"progress","progress":1e999`)},
+		{"progress as text", with(`"type":"progress","progress":"much"`)},
+		{"progress -1", with(`"type":"progress","progress":-1`)},
+		{"retryAfter huge", with(`"type":"failed","retryAfter":99999999999999999999`)},
+		{"retryAfter negative", with(`"type":"failed","retryAfter":-5`)},
+		{"at as text", with(`"type":"started","at":"now"`)},
+		{"NUL in the run", packed(`[{"type":"cancel","run":"r\u0000"}]`)},
+		{"a run with a brace", packed(`[{"type":"cancel","run":"{0}:x"}]`)},
+		{"an object", packed(`{"type":"cancel","run":"r"}`)},
+		{"no events", packed(`[]`)},
+		{"a number among the events", packed(`[1,{"type":"cancel","run":"r"}]`)},
+		{"cut off", packed(`[{"type":"cancel","run":"r"}`)},
+		{"text behind", packed(`[{"type":"cancel","run":"r"}] x`)},
+		{"the run twice", packed(`[{"type":"cancel","run":"r","run":"s"}]`)},
+		{"100,000 levels", packed(`[` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `]`)},
+		{"300 events", packed(`[` + strings.Repeat(`{"type":"cancel","run":"r"},`, 299) + `{"type":"cancel","run":"r"}]`)},
 	}
 }
 
 func ticketAttacks() [][2]string {
-	good := []string{"v=1", "run=r", "task=a", "fence=p", "handler=h"}
-	with := func(more ...string) string { return entry(append(slices.Clone(good), more...)...) }
+	ticket := func(text string) string { return entry("v=2", "ticket="+text) }
+	with := func(members string) string { return ticket(`{"r":"r","t":"a","f":"p","h":"h",` + members + `}`) }
 	return [][2]string{
-		{"nothing", ""}, {"version 9", entry("v=9", "run=r", "task=a", "fence=p", "handler=h")}, {"no fence", entry("v=1", "run=r", "task=a", "handler=h")}, {"no handler", entry("v=1", "run=r", "task=a", "fence=p")}, {"inputs that are no JSON", with("inputs={")}, {"env that is no JSON", with("env=x")}, {"secrets that are no JSON", with("secrets={")}, {"attempt as text", with("attempt=one")}, {"attempt huge", with("attempt=99999999999999999999")}, {"timeout as text", with("timeout=5s")}, {"timeout negative", with("timeout=-1")}, {"a handler with a path", entry("v=1", "run=r", "task=a", "fence=p", "handler=../../bin/sh")},
+		{"nothing", ""}, {"version 9", entry("v=9", `ticket={"r":"r","t":"a","f":"p","h":"h"}`)}, {"version 1", entry("v=1", "run=r", "task=a", "fence=p", "handler=h")}, {"no fence", ticket(`{"r":"r","t":"a","h":"h"}`)}, {"no handler", ticket(`{"r":"r","t":"a","f":"p"}`)}, {"inputs that are no JSON", with(`"i":{`)}, {"env that is no JSON", with(`"e":x`)}, {"secrets that are no JSON", with(`"s":{`)}, {"attempt as text", with(`"n":"one"`)}, {"attempt huge", with(`"n":99999999999999999999`)}, {"attempt -1", with(`"n":-1`)}, {"timeout as text", with(`"to":"5s"`)}, {"timeout negative", with(`"to":-1`)}, {"a handler with a path", ticket(`{"r":"r","t":"a","f":"p","h":"../../bin/sh"}`)}, {"a list", ticket(`[]`)}, {"a list as run", ticket(`{"r":["r"],"t":"a","f":"p","h":"h"}`)},
 	}
 }
 

@@ -62,11 +62,20 @@ func families(t *testing.T) map[string]meet {
 		"inputs":     func(text string) error { _, err := flow.ParseYAML("inputs", []byte(text)); return err },
 		"json":       func(text string) error { _, err := expr.Decode([]byte(text)); return err },
 		"ticket":     func(text string) error { _, err := wire.ParseTicket("1-1", fields(text)); return err },
-		"event":      func(text string) error { _, err := wire.ParseEvent("1-1", fields(text)); return err },
+		"event":      event,
 		"submission": func(text string) error { _, err := wire.ParseSubmission("1-1", fields(text)); return err },
 		"task":       func(text string) error { _, err := run.ParseTask("a", text); return err },
 		"run":        func(text string) error { _, err := run.Parse("r", 0, texts(text)); return err },
 	}
+}
+
+// event reads an entry of events and returns the first thing that is wrong.
+func event(text string) error {
+	_, bad, err := wire.ParseEvents("1-1", fields(text))
+	if err == nil && len(bad) > 0 {
+		err = bad[0].Err
+	}
+	return err
 }
 
 // scope is what hostile expressions can see.

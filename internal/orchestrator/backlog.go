@@ -3,7 +3,6 @@ package orchestrator
 import (
 	"context"
 	"slices"
-	"time"
 
 	"github.com/orchis-run/orchis/internal/wire"
 )
@@ -90,91 +89,6 @@ func (b *backlog) take(n int) *todo {
 	}
 	b.count(t.events, -1)
 	return t
-}
-
-// without leaves out what is in the backlog already, or was just read: it was
-// delivered long ago and looks as if somebody had left it behind.
-func (b *backlog) without(events, read []wire.Event) []wire.Event {
-	if len(events) == 0 {
-		return nil
-	}
-	known := map[string]bool{}
-	for i := range read {
-		known[read[i].ID] = true
-	}
-	for _, t := range b.order {
-		for i := range t.events {
-			known[t.events[i].ID] = true
-		}
-	}
-	return slices.DeleteFunc(events, func(ev wire.Event) bool { return known[ev.ID] })
-}
-
-// read returns events that are new, as many as there are and may be kept.
-func (pt *partition) read(ctx context.Context, block time.Duration) ([]wire.Event, error) {
-	var all []wire.Event
-	bytes := pt.behind.bytes
-	for pt.behind.events+len(all) < mostAhead && bytes < readBytes {
-		some, err := pt.readSome(ctx, block)
-		if err != nil && len(all) == 0 {
-			return nil, err
-		}
-		pt.o.cfg.Observer.Read(some, false)
-		if len(all) == 0 {
-			all = some
-		} else {
-			all = append(all, some...)
-		}
-		if len(some) < readBatch {
-			break // an error shows again when it lasts
-		}
-		for i := range some {
-			bytes += sizeOf(&some[i])
-		}
-		block = 0
-	}
-	return all, nil
-}
-
-// busyFrom is the number of events from which more are sure to come.
-const busyFrom = 16
-
-// reading is a read that goes on while events are dealt with.
-type reading struct {
-	done   chan struct{} // closed when it is over
-	events []wire.Event
-	err    error
-}
-
-// readAhead takes events while others are dealt with. The next read has them.
-func (pt *partition) readAhead(ctx context.Context) {
-	r := &reading{done: make(chan struct{})}
-	pt.ahead = r
-	go func() {
-		defer close(r.done)
-		r.events, r.err = pt.o.store.ReadEvents(ctx, pt.p, pt.o.cfg.Name, readBatch, 0)
-	}()
-}
-
-// endReading leaves what was read ahead to whoever claims it.
-func (pt *partition) endReading() {
-	if pt.ahead != nil {
-		<-pt.ahead.done
-		pt.ahead = nil
-	}
-}
-
-// readSome returns what was read ahead, or what is there now; with nothing
-// there it waits, at most for block.
-func (pt *partition) readSome(ctx context.Context, block time.Duration) ([]wire.Event, error) {
-	if r := pt.ahead; r != nil {
-		pt.ahead = nil
-		<-r.done
-		if r.err != nil || len(r.events) > 0 { // mutant: prefetch-is-used (without 2)
-			return r.events, r.err
-		}
-	}
-	return pt.o.store.ReadEvents(ctx, pt.p, pt.o.cfg.Name, readBatch, block)
 }
 
 // deal deals with events: those of runs with little to do first, then a portion

@@ -22,11 +22,14 @@ func (pt *partition) broken(ctx context.Context, t *todo, cause error, c *wire.C
 	}
 	tries := int64(0)
 	for _, ev := range t.events {
-		tries = max(tries, ev.Deliveries)
+		tries = max(tries, ev.Deliveries())
 	}
 	pt.o.log.Error("events cannot be processed", append(about, zap.Int64("tries", tries), zap.Error(cause))...)
 	if tries < maxTries && len(t.timers) == 0 {
-		return false, nil // left pending: they are claimed again
+		for i := range t.events { // left pending: they are claimed again
+			pt.ledger.abandon(&t.events[i])
+		}
+		return false, nil
 	}
 	switch {
 	case err != nil && pt.o.store.Retryable(err): // mutant: unreadable-run-skipped (without 2)
@@ -41,30 +44,26 @@ func (pt *partition) broken(ctx context.Context, t *todo, cause error, c *wire.C
 		return false, fx.Fault
 	}
 	*c = toCommit(t.id, rec.Version, &rec, fx, now)
-	for _, ev := range t.events {
-		c.Events = append(c.Events, ev.ID)
-	}
 	c.ClearTimers = append(c.ClearTimers, t.timers...)
 	return true, nil
 }
 
-// dismiss acknowledges events, and removes timers, that have no effect; perhaps
-// since the run has ended.
+// dismiss marks events as covered, and removes timers, that have no effect;
+// perhaps because the run has ended.
 func (pt *partition) dismiss(ctx context.Context, t *todo, ended bool) error {
-	var ids []string
 	if ended && len(t.events) > 0 {
 		pt.o.cfg.Observer.Stale(len(t.events))
 	}
-	for _, ev := range t.events {
-		ids = append(ids, ev.ID)
+	for i := range t.events {
+		ev := &t.events[i]
 		if ended && ev.Reply != "" {
 			if err := pt.o.store.AnswerControl(ctx, ev.Reply, wire.Answer{State: wire.Rejected, Run: t.id, Error: "the run has ended"}, wire.AnswerTTL); err != nil {
 				return err
 			}
 		}
 	}
-	if err := pt.o.store.AckEvents(ctx, pt.p, ids); err != nil {
-		return err
+	for i := range t.events {
+		pt.ledger.cover(&t.events[i], false)
 	}
 	if len(t.timers) > 0 {
 		return pt.o.store.RemoveTimers(ctx, pt.p, t.timers)

@@ -37,13 +37,15 @@ func toCommit(id string, version int64, before *run.Run, fx *engine.Effects, now
 		before = &run.Run{} // what is empty need not be written
 	}
 	c.Fields = fx.Run.ChangedFields(before)
-	c.Tasks, c.Outputs = make([]string, 0, 2*len(fx.Tasks)), make([]string, 0, 2*len(fx.Outputs))
+	c.Tasks, c.Outputs = make([]string, 0, 2*len(fx.Tasks)), []string(nil)
 	c.Tickets = make([]wire.Ticket, 0, len(fx.Tickets))
 	for i := range fx.Tasks {
 		c.Tasks = append(c.Tasks, fx.Tasks[i].ID, fx.Tasks[i].Encode())
 	}
 	for _, o := range fx.Outputs {
-		c.Outputs = append(c.Outputs, o.Task, string(o.Value))
+		if len(o.Value) > run.InlineResult { // else it is in the task's record
+			c.Outputs = append(c.Outputs, o.Task, string(o.Value))
+		}
 		for _, digest := range artifact.Find(o.Value) {
 			c.Artifacts = append(c.Artifacts, wire.Artifact{Digest: digest, Made: o.Made, KeepFor: o.KeepFor})
 		}

@@ -99,6 +99,7 @@ func (pt *partition) change(ctx context.Context, order []*todo) (*change, error)
 		}
 	}
 	ch.commits = ch.commits[:len(ch.who)]
+	ch.nameAcks()
 	return ch, nil
 }
 
@@ -127,12 +128,17 @@ func (pt *partition) land(ctx context.Context, ch *change) ([]*todo, error) {
 		return nil, ch.err
 	}
 	var again []*todo
+	acked := ch.acked()
 	for i, res := range ch.results {
 		id := ch.who[i].id
 		if res.Err != nil {
 			pt.forget(id)
 			again = append(again, ch.who[i])
 			continue
+		}
+		for k := range ch.who[i].events {
+			ev := &ch.who[i].events[k]
+			pt.ledger.cover(ev, acked[ev.Entry.ID])
 		}
 		if err := pt.replied(ctx, id, ch.effects[i]); err != nil {
 			return nil, err

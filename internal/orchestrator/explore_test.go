@@ -188,7 +188,9 @@ func (x *explorer) orchestrator(name string) {
 		left, err := v.ClaimEvents(ctx, 0, name, 0, batch) // whosever they were
 		for {
 			if err == nil && len(left) > 0 {
+				part.ledger.add(left)
 				_ = part.process(ctx, left, nil)
+				part.endAcks(ctx)
 			}
 			a.local.Reset()
 			a.wait(x.something, x.untilTimer())

@@ -297,7 +297,7 @@ func TestATicketNobodyWaitsForGoes(t *testing.T) {
 		}
 		for _, task := range []string{"a", "b"} { // one has a record, one has none yet
 			old := wire.Ticket{Run: "r", Task: task, Queue: "default", Fence: "0000000000000000", Handler: "work", Attempt: 1}
-			if _, err := s.store.AddTicket(t.Context(), 0, "default", old.Fields()); err != nil {
+			if _, err := s.store.AddTicket(t.Context(), 0, "default", old.Fields(wire.Keys{})); err != nil {
 				t.Fatal(err)
 			}
 		}

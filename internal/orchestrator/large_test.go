@@ -79,69 +79,65 @@ func TestALargeSubmissionRuns(t *testing.T) {
 	s.quiet()
 }
 
-// acks notes which events were acknowledged, call by call.
-type acks struct {
-	Store
-
-	calls [][]string
-}
+// silent is a store without runs: every event is dismissed.
+type silent struct{ Store }
 
 // Load finds no run.
-func (*acks) Load(context.Context, string) (*wire.Stored, error) { return nil, wire.ErrNotFound }
+func (silent) Load(context.Context, string) (*wire.Stored, error) { return nil, wire.ErrNotFound }
 
-// AckEvents notes.
-func (a *acks) AckEvents(_ context.Context, _ int, ids []string) error {
-	a.calls = append(a.calls, ids)
-	return nil
-}
-
-// numbered makes events of a run.
+// numbered makes events of a run, each in an entry of its own.
 func numbered(id string, from, to int) []wire.Event {
 	var all []wire.Event
 	for i := from; i < to; i++ {
-		all = append(all, wire.Event{ID: fmt.Sprintf("%s-%d", id, i), Run: id})
+		all = append(all, wire.Event{Entry: &wire.Entry{ID: fmt.Sprintf("%s-%d", id, i), Events: 1}, Run: id})
 	}
 	return all
 }
 
-// TestASmallRunOvertakesALargeOne: what has happened to a run with much to do
-// waits while others have their turn, comes in order, and is not taken twice.
-func TestASmallRunOvertakesALargeOne(t *testing.T) {
+// TestFairness_ASmallRunOvertakesALargeOne: events of a run with much to do wait
+// while others are handled, stay in order, and are handled once.
+func TestFairness_ASmallRunOvertakesALargeOne(t *testing.T) {
 	t.Parallel()
-	store := &acks{}
-	pt := newPartition(&Orchestrator{cfg: Config{}.withDefaults(), store: store, turns: turns{many: 50, alone: 200, portion: 50}}, 0)
+	pt := newPartition(&Orchestrator{cfg: Config{}.withDefaults(), store: silent{}, turns: turns{many: 50, alone: 200, portion: 50}}, 0)
 	pt.o.owned = map[int]bool{}
 	deal := func(want string, events ...wire.Event) {
 		t.Helper()
-		store.calls = nil
+		pt.ledger.ready = nil
+		pt.ledger.add(events)
 		if err := pt.deal(t.Context(), events); err != nil {
 			t.Fatal(err)
 		}
-		var got []string
-		for _, c := range store.calls {
-			got = append(got, c[0]+".."+c[len(c)-1])
+		var got []string // the first and the last entry of each run
+		for i, id := range pt.ledger.ready {
+			run, _, _ := strings.Cut(id, "-")
+			if i == 0 || !strings.HasPrefix(pt.ledger.ready[i-1], run) {
+				got = append(got, id)
+			}
+			if i == len(pt.ledger.ready)-1 || !strings.HasPrefix(pt.ledger.ready[i+1], run) {
+				got[len(got)-1] += ".." + id
+			}
 		}
 		if text := strings.Join(got, " "); text != want {
-			t.Errorf("dealt with %s, want %s", text, want)
+			t.Errorf("handled %s, want %s", text, want)
 		}
 	}
 	deal("small-0..small-0 large-0..large-49", append(numbered("large", 0, 500), numbered("small", 0, 1)...)...)
 	deal("small-1..small-1 large-50..large-99", append(numbered("large", 500, 501), numbered("small", 1, 2)...)...)
 	deal("large-100..large-299", numbered("other", 0, 300)...)
-	if left := pt.behind.without(append(numbered("large", 299, 302), numbered("small", 2, 4)...), numbered("small", 3, 4)); len(left) != 2 || left[0].ID != "large-299" || left[1].ID != "small-2" {
-		t.Errorf("left behind by others are %v", left)
+	if left := pt.ledger.without(append(numbered("large", 299, 302), numbered("small", 2, 4)...)); len(left) != 3 || left[0].Entry.ID != "large-299" || left[1].Entry.ID != "small-2" {
+		t.Errorf("abandoned by others are %v", left)
 	}
 	deal("other-0..other-199")
 	deal("large-300..large-499")
 	deal("other-200..other-299")
 	deal("large-500..large-500")
 	deal("")
-	if pt.behind.events != 0 || len(pt.behind.order) != 0 {
-		t.Errorf("%d events are left of %d runs", pt.behind.events, len(pt.behind.order))
+	if pt.behind.events != 0 || len(pt.behind.order) != 0 || len(pt.ledger.open) != 0 {
+		t.Errorf("%d events are left of %d runs, %d entries", pt.behind.events, len(pt.behind.order), len(pt.ledger.open))
 	}
 }
 
-// batches is a store whose reads give one batch after the other.
+// batches is a store whose reads return one batch after the other.
 type batches struct {
 	Store
 
@@ -157,23 +153,68 @@ func (b *batches) ReadEvents(context.Context, int, string, int, time.Duration) (
 	return next, nil
 }
 
-// TestWhatIsReadAheadComesNext: before what is read after it, and once.
-func TestWhatIsReadAheadComesNext(t *testing.T) {
+// TestReading_APendingReadIsReturnedOnceAndInOrder: while a read is pending no
+// event is passed over.
+func TestReading_APendingReadIsReturnedOnceAndInOrder(t *testing.T) {
 	t.Parallel()
 	store := &batches{left: [][]wire.Event{numbered("r", 0, 3), numbered("r", 3, 5)}}
-	pt := newPartition(&Orchestrator{cfg: Config{}.withDefaults(), store: store, turns: usualTurns()}, 0)
-	pt.readAhead(t.Context())
+	pt := newPartition(&Orchestrator{cfg: Config{}.withDefaults(), store: store, turns: usualTurns(), concurrent: true}, 0)
+	pt.startReading(t.Context())
 	for _, want := range []string{"r-0 r-1 r-2", "r-3 r-4", ""} {
-		events, err := pt.read(t.Context(), 0)
+		events, err := pt.read(t.Context(), time.Hour)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var ids []string
 		for _, ev := range events {
-			ids = append(ids, ev.ID)
+			ids = append(ids, ev.Entry.ID)
 		}
 		if got := strings.Join(ids, " "); got != want {
 			t.Errorf("read are %q, want %q", got, want)
 		}
+	}
+	pt.endReading()
+}
+
+// TestLedger_AnEntryIsAcknowledgedWithTheLastOfItsEvents: by the commit that
+// covers it, or alone when several did.
+func TestLedger_AnEntryIsAcknowledgedWithTheLastOfItsEvents(t *testing.T) {
+	t.Parallel()
+	entry := &wire.Entry{ID: "1-0", Events: 3}
+	a, b := wire.Event{Entry: entry, Run: "a"}, wire.Event{Entry: entry, Run: "b"}
+	var l ledger
+	l.add([]wire.Event{a, a, b})
+	whole := change{who: []*todo{{id: "a", events: []wire.Event{a, a}}, {id: "b", events: []wire.Event{b}}}, commits: make([]wire.Commit, 2), results: make([]wire.CommitResult, 2)}
+	whole.nameAcks()
+	for i, c := range whole.commits {
+		if len(c.Acks) != 1 || c.Acks[0] != (wire.Ack{Entry: "1-0", Of: 2}) {
+			t.Errorf("commit %d acknowledges %v", i, c.Acks)
+		}
+	}
+	if !whole.acked()["1-0"] {
+		t.Error("two commits of two do not acknowledge the entry")
+	}
+	whole.results[1].Err = wire.ErrConflict
+	if whole.acked()["1-0"] {
+		t.Error("one commit of two acknowledges the entry")
+	}
+	part := change{who: whole.who[:1], commits: make([]wire.Commit, 1), results: make([]wire.CommitResult, 1)}
+	part.nameAcks()
+	if len(part.commits[0].Acks) > 0 {
+		t.Errorf("two events of three acknowledge %v", part.commits[0].Acks)
+	}
+	l.cover(&a, false)
+	l.cover(&a, false)
+	if len(l.ready) > 0 || l.open["1-0"] == nil {
+		t.Errorf("after two of three: %v, %v", l.ready, l.open)
+	}
+	rest := change{who: whole.who[1:], commits: make([]wire.Commit, 1), results: make([]wire.CommitResult, 1)}
+	rest.nameAcks()
+	if len(rest.commits[0].Acks) != 1 || rest.commits[0].Acks[0].Of != 1 {
+		t.Errorf("the last event acknowledges %v", rest.commits[0].Acks)
+	}
+	l.cover(&b, true)
+	if len(l.ready) > 0 || len(l.open) > 0 {
+		t.Errorf("after the last: %v, %v", l.ready, l.open)
 	}
 }

@@ -23,7 +23,7 @@ type workerStore interface {
 	ReadTickets(ctx context.Context, p int, queues []string, consumer string, count int, block time.Duration) ([]wire.Ticket, error)
 	OwnTickets(ctx context.Context, p int, queues []string, consumer string) ([]wire.Ticket, error)
 	Heartbeat(ctx context.Context, consumer string, tickets []wire.Ticket) ([]wire.Ticket, error)
-	Complete(ctx context.Context, p int, done []redisstore.Completion) error
+	Complete(ctx context.Context, p int, consumer string, done []redisstore.Completion) error
 }
 
 // modelled is the model with the workers' functions.
@@ -45,10 +45,13 @@ func (m modelled) Heartbeat(_ context.Context, consumer string, tickets []wire.T
 	return m.heartbeat(consumer, tickets), nil
 }
 
-func (m modelled) Complete(_ context.Context, _ int, done []redisstore.Completion) error {
+func (m modelled) Complete(_ context.Context, _ int, _ string, done []redisstore.Completion) error {
+	var tickets []wire.Ticket
+	var events []wire.Event
 	for _, d := range done {
-		m.complete(d.Ticket, d.Event)
+		tickets, events = append(tickets, d.Ticket), append(events, d.Event)
 	}
+	m.complete(tickets, events)
 	return nil
 }
 
@@ -119,9 +122,13 @@ func (w *twin) ask(ctx context.Context, what, a, b int) string {
 		if len(w.tickets) == 0 {
 			return "nothing to complete"
 		}
-		k := w.tickets[a%len(w.tickets)]
-		err := w.s.Complete(ctx, 0, []redisstore.Completion{{Ticket: k, Event: wire.Event{Type: wire.Succeeded, Run: k.Run, Task: k.Task, Fence: k.Fence}}})
-		return fmt.Sprint("complete ", k.Fence, err)
+		var done []redisstore.Completion
+		for i := range 1 + b%3 {
+			k := w.tickets[(a+i)%len(w.tickets)]
+			done = append(done, redisstore.Completion{Ticket: k, Event: wire.Event{Type: wire.Succeeded, Run: k.Run, Task: k.Task, Fence: k.Fence}})
+		}
+		err := w.s.Complete(ctx, 0, "c0", done)
+		return fmt.Sprint("complete ", len(done), " from ", done[0].Ticket.Fence, err)
 	case 10, 11:
 		got, err := w.s.ReadEvents(ctx, 0, who, 1+a%3, 0)
 		return w.heard("read events "+who, got, err)
@@ -131,7 +138,7 @@ func (w *twin) ask(ctx context.Context, what, a, b int) string {
 	case 13:
 		var ids []string
 		for _, ev := range some(w.events, a) {
-			ids = append(ids, ev.ID)
+			ids = append(ids, ev.Entry.ID)
 		}
 		return fmt.Sprint("acknowledge ", len(ids), w.s.AckEvents(ctx, 0, ids))
 	case 14:
@@ -207,7 +214,7 @@ func (w *twin) change(ctx context.Context, run string, a, b int) string {
 		c.Revokes = append(c.Revokes, wire.TicketRef{Queue: "default", Priority: wire.Normal, ID: k.ID})
 	}
 	for _, ev := range some(w.events, b) {
-		c.Events = append(c.Events, ev.ID)
+		c.Acks = append(c.Acks, wire.Ack{Entry: ev.Entry.ID, Of: 1 + b%2*(a%2)})
 	}
 	c.More = a%9 == 0
 	if a%11 == 0 {
@@ -243,7 +250,7 @@ func (w *twin) took(what string, got []wire.Ticket, err error) string {
 func (w *twin) heard(what string, got []wire.Event, err error) string {
 	var names []string
 	for _, ev := range got {
-		names = append(names, fmt.Sprint(ev.Type, " ", ev.Fence, " x", ev.Deliveries))
+		names = append(names, fmt.Sprint(ev.Type, " ", ev.Fence, " x", ev.Deliveries()))
 	}
 	w.events = append(w.events, got...)
 	return fmt.Sprintf("%s: %s %v", what, strings.Join(names, ", "), err)

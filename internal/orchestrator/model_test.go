@@ -28,7 +28,8 @@ type model struct {
 	queues      map[string]bool
 	submit      *stream[wire.Submission]
 	wishes      *stream[wire.Control]
-	events      *stream[wire.Event]
+	events      *stream[[]wire.Event]
+	acks        map[string]int // of a call that commits: by entry, changes that name it
 	tickets     map[string]*stream[wire.Ticket]
 	answers     map[string]wire.Answer
 	dead        []wire.DeadLetter
@@ -45,6 +46,18 @@ type modelRun struct {
 	log                    []wire.LogEntry
 }
 
+// result is the result of a task, wherever it is stored.
+func (r *modelRun) result(task string) string {
+	if out, large := r.outputs[task]; large {
+		return out
+	}
+	rec, err := run.ParseTask(task, r.tasks[task])
+	if err != nil {
+		return ""
+	}
+	return string(rec.Result)
+}
+
 func newModel(now func() int64) *model {
 	m := &model{
 		time: now, runs: map[string]*modelRun{}, definitions: map[string][]byte{}, timers: map[string]wire.Timer{},
@@ -52,7 +65,7 @@ func newModel(now func() int64) *model {
 		tickets: map[string]*stream[wire.Ticket]{}, answers: map[string]wire.Answer{},
 		seeds: map[string]map[string]wire.Seed{}, cached: map[string]wire.Cached{},
 	}
-	m.submit, m.wishes, m.events = newStream[wire.Submission](m), newStream[wire.Control](m), newStream[wire.Event](m)
+	m.submit, m.wishes, m.events = newStream[wire.Submission](m), newStream[wire.Control](m), newStream[[]wire.Event](m)
 	return m
 }
 
@@ -171,7 +184,7 @@ func (m *model) around(c *wire.Commit) (res wire.CommitResult) {
 	}
 	m.dead = append(m.dead, c.Dead...)
 	if c.More {
-		m.events.add(wire.Event{Type: wire.Continue, Run: c.Run})
+		m.events.add([]wire.Event{{Type: wire.Continue, Run: c.Run}})
 	}
 	if c.Active != 0 {
 		m.active[c.Run] = c.Active
@@ -180,8 +193,17 @@ func (m *model) around(c *wire.Commit) (res wire.CommitResult) {
 		delete(m.active, c.Run)
 		m.done[c.Run] = c.Done
 	}
-	m.events.remove(c.Events...)
+	m.cover(c.Acks)
 	return res
+}
+
+// cover acknowledges the entries that the commits of a call cover.
+func (m *model) cover(acks []wire.Ack) {
+	for _, a := range acks {
+		if m.acks[a.Entry]++; m.acks[a.Entry] >= a.Of {
+			m.events.remove(a.Entry)
+		}
+	}
 }
 
 func put(to map[string]string, pairs []string) {
@@ -277,10 +299,12 @@ func (m *model) ownTickets(queue, consumer string) []wire.Ticket {
 	return out
 }
 
-// complete reports and removes a ticket, both or neither.
-func (m *model) complete(t wire.Ticket, ev wire.Event) {
-	m.events.add(ev)
-	m.lane(t.Queue, t.Priority).remove(t.ID)
+// complete reports and removes tickets, all or none, as one entry of events.
+func (m *model) complete(tickets []wire.Ticket, events []wire.Event) {
+	m.events.add(events)
+	for _, t := range tickets {
+		m.lane(t.Queue, t.Priority).remove(t.ID)
+	}
 }
 
 func (m *model) heartbeat(consumer string, tickets []wire.Ticket) []wire.Ticket {

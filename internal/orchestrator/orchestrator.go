@@ -21,7 +21,6 @@ import (
 
 	"github.com/orchis-run/orchis/internal/artifact"
 	"github.com/orchis-run/orchis/internal/engine"
-	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/flow"
 )
 
@@ -56,8 +55,6 @@ type Config struct {
 	Artifacts   artifact.Store
 	ArtifactAge time.Duration
 	Limits      engine.Limits
-	// Signing, when it has keys, signs the tickets.
-	Signing wire.Keys
 	// Poll is how long one read waits for something to do; 1 s. A shorter time
 	// lets an idle orchestrator stop sooner and asks Redis more often.
 	Poll time.Duration
@@ -136,9 +133,6 @@ func New(store Store, cfg Config, log *zap.Logger) (*Orchestrator, error) {
 	}
 	if log == nil {
 		log = zap.NewNop()
-	}
-	if !cfg.Signing.Empty() {
-		store = signing{store, cfg.Signing}
 	}
 	o := &Orchestrator{
 		cfg: cfg, store: store, loader: loader, owned: map[int]bool{},

@@ -15,7 +15,7 @@ import (
 
 const (
 	batch      = 200     // of what is asked for at once
-	readBatch  = 500     // of new events
+	readBatch  = 64      // entries of events that are read at once
 	maxTries   = 5       // deliveries of an event that cannot be processed
 	cacheTasks = 300_000 // tasks of runs kept in memory
 	// activeEvery is how often the progress of a run is noted, at most.
@@ -37,6 +37,8 @@ type partition struct {
 	// unreadable are runs of which it is known that nothing can be done.
 	unreadable map[string]bool
 	suspects   map[string]time.Time
+	// ledger tracks what was read and is not acknowledged.
+	ledger ledger
 	// behind are events that were read and have to wait for their turn.
 	behind backlog
 	// next is when the next timer is due, as far as is known: as of looked, and
@@ -44,8 +46,9 @@ type partition struct {
 	next, looked time.Time
 	// unsure says that events may have been read and not dealt with.
 	unsure bool
-	// ahead is a read that goes on; nil for none.
-	ahead *reading
+	// reading is the pending read of events, check that of timers; nil for none.
+	reading *reading
+	check   *timerCheck
 	// events are those of the step that is going on.
 	events []engine.Event
 }
@@ -100,35 +103,26 @@ func (pt *partition) turn(ctx context.Context) error {
 			return err
 		}
 	}
-	block := o.cfg.Poll
-	if !pt.next.IsZero() {
-		block = min(block, max(time.Millisecond, pt.next.Sub(o.now())))
-	}
-	if len(due) >= batch || pt.behind.events > 0 { // mutant: full-timer-batch-polls-again (without 1)
-		block = 0
-	}
-	events, err := pt.read(ctx, block)
+	events, err := pt.read(ctx, pt.patience(len(due)))
 	if err != nil {
 		return err
 	}
-	// What waits here looks as if somebody had left it behind, and would hide
-	// what somebody has.
-	if pt.ahead == nil && pt.behind.events < batch && o.clock().Sub(pt.claimed) > o.cfg.Ownership {
+	pt.ledger.add(events)
+	if pt.behind.events < batch && o.clock().Sub(pt.claimed) > o.cfg.Ownership {
 		pt.claimed = o.clock()
-		left, err := o.store.ClaimEvents(ctx, pt.p, o.cfg.Name, o.cfg.Ownership, batch)
+		left, err := o.store.ClaimEvents(ctx, pt.p, o.cfg.Name, o.cfg.Ownership, readBatch)
 		if err != nil {
 			return err
 		}
-		left = pt.behind.without(left, events)
+		left = pt.ledger.without(left)
+		pt.ledger.add(left)
 		o.cfg.Observer.Read(left, true)
 		events = append(left, events...)
-	}
-	if o.concurrent && len(events) >= busyFrom && pt.ahead == nil && pt.behind.events == 0 {
-		pt.readAhead(context.WithoutCancel(ctx))
 	}
 	if err := pt.deal(context.WithoutCancel(ctx), events); err != nil {
 		return err
 	}
+	pt.ackReady(context.WithoutCancel(ctx))
 	if o.clock().Sub(pt.sweeps) > o.cfg.Lease {
 		pt.sweeps = o.clock()
 		return pt.sweep(ctx)
@@ -136,29 +130,15 @@ func (pt *partition) turn(ctx context.Context) error {
 	return nil
 }
 
-// lookEvery is how often timers are looked for while there is much to do: others
-// set some, too, with the runs that they create.
-const lookEvery = 100 * time.Millisecond
-
-// due returns timers that are due. While none can be, it does not ask.
-func (pt *partition) due(ctx context.Context) ([]wire.Timer, error) {
-	o := pt.o
-	if o.clock().Sub(pt.looked) < lookEvery && (pt.next.IsZero() || o.now().Before(pt.next)) {
-		return nil, nil
+// patience is how long a turn may wait for events.
+func (pt *partition) patience(due int) time.Duration {
+	if due >= batch || pt.behind.events > 0 {
+		return 0
 	}
-	pt.looked = o.clock()
-	due, next, err := o.store.DueTimers(ctx, pt.p, o.now(), batch)
-	if pt.next = next; err != nil || len(due) >= batch {
-		pt.looked = time.Time{}
+	if pt.next.IsZero() || pt.check != nil {
+		return pt.o.cfg.Poll
 	}
-	return due, err
-}
-
-// expectTimer notes a timer that was set.
-func (pt *partition) expectTimer(t wire.Timer) {
-	if at := time.UnixMilli(t.Due); pt.next.IsZero() || at.Before(pt.next) {
-		pt.next = at
-	}
+	return min(pt.o.cfg.Poll, max(time.Millisecond, pt.next.Sub(pt.o.now())))
 }
 
 // renew takes or keeps the partition.
@@ -189,8 +169,12 @@ func (pt *partition) renew(ctx context.Context) error {
 func (pt *partition) drop() {
 	clear(pt.runs)
 	pt.size = 0
-	pt.behind, pt.looked = backlog{}, time.Time{}
 	pt.endReading()
+	pt.endCheck()
+	if pt.ledger.acking != nil {
+		<-pt.ledger.acking
+	}
+	pt.behind, pt.looked, pt.ledger = backlog{}, time.Time{}, ledger{}
 	pt.o.forgetNewborn(pt.p)
 }
 
@@ -200,7 +184,7 @@ func (pt *partition) takeUp(ctx context.Context) error {
 	pt.drop()
 	left := 0
 	for {
-		events, err := pt.o.store.ClaimEvents(ctx, pt.p, pt.o.cfg.Name, time.Millisecond, batch)
+		events, err := pt.o.store.ClaimEvents(ctx, pt.p, pt.o.cfg.Name, time.Millisecond, readBatch)
 		if err != nil {
 			return err
 		}
@@ -208,10 +192,12 @@ func (pt *partition) takeUp(ctx context.Context) error {
 			break
 		}
 		left += len(events)
+		pt.ledger.add(events)
 		pt.o.cfg.Observer.Read(events, true)
 		if err := pt.process(context.WithoutCancel(ctx), events, nil); err != nil {
 			return err
 		}
+		pt.endAcks(ctx) // or they are claimed again
 	}
 	pt.unsure = false
 	if left > 0 {
@@ -225,8 +211,10 @@ func (pt *partition) giveBack(ctx context.Context) {
 		return
 	}
 	pt.endReading() // the next owner claims what was read before it
+	pt.endCheck()
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
+	pt.endAcks(ctx)
 	if err := pt.o.store.Disown(ctx, pt.p, pt.o.cfg.Name); err != nil {
 		pt.o.log.Warn("the partition is given back by its expiry only", zap.Int("partition", pt.p), zap.Error(err))
 	}
@@ -355,9 +343,6 @@ func (pt *partition) step(ctx context.Context, t *todo, c *wire.Commit, fx *engi
 		if !resets(fx, tm) {
 			c.ClearTimers = append(c.ClearTimers, tm)
 		}
-	}
-	for _, ev := range t.events {
-		c.Events = append(c.Events, ev.ID)
 	}
 	return true, nil
 }

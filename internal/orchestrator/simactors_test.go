@@ -143,7 +143,7 @@ func (w *world) work(name string) {
 			s.round()
 		}
 		for _, held := range s.hand { // a drain whose grace is over at once
-			s.report(held.ticket, s.event(held.ticket, wire.Released))
+			s.report([]wire.Ticket{held.ticket}, []wire.Event{s.event(held.ticket, wire.Released)})
 		}
 	})
 }
@@ -154,8 +154,12 @@ func (s *simWorker) handBack() {
 	if err != nil {
 		panic(crashed{}) // it does not start, and is started again
 	}
+	var lost []wire.Event
 	for _, t := range old {
-		s.report(t, s.event(t, wire.Lost))
+		lost = append(lost, s.event(t, wire.Lost))
+	}
+	if len(old) > 0 {
+		s.report(old, lost)
 	}
 }
 
@@ -163,12 +167,19 @@ func (s *simWorker) event(t wire.Ticket, kind wire.EventType) wire.Event {
 	return wire.Event{Type: kind, Run: t.Run, Task: t.Task, Fence: t.Fence, Worker: s.name, At: s.w.now, Started: s.w.now}
 }
 
-func (s *simWorker) report(t wire.Ticket, ev wire.Event) bool {
-	err := void(s.v, fmt.Sprintf("complete %s/%s#%d %s", t.Run, t.Task, t.Attempt, ev.Type), func() {
-		if ev.Type == wire.Failed {
-			s.w.fx.reported[t.Run+"/"+t.Task]++
+// report sends the events of tickets as one entry.
+func (s *simWorker) report(tickets []wire.Ticket, events []wire.Event) bool {
+	var what strings.Builder
+	for i, t := range tickets {
+		fmt.Fprintf(&what, " %s/%s#%d %s", t.Run, t.Task, t.Attempt, events[i].Type)
+	}
+	err := void(s.v, "complete"+what.String(), func() {
+		for i, t := range tickets {
+			if events[i].Type == wire.Failed {
+				s.w.fx.reported[t.Run+"/"+t.Task]++
+			}
 		}
-		s.w.complete(t, ev)
+		s.w.complete(tickets, events)
 	})
 	return err == nil
 }
@@ -253,13 +264,15 @@ func (s *simWorker) begin(t wire.Ticket) {
 	}
 	s.hand = append(s.hand, &simAttempt{ticket: t, until: s.w.now + in.Ms, done: &ev})
 	if in.Ms > 200 {
-		_ = void(s.v, "send started "+key, func() { s.w.events.add(s.event(t, wire.Started)) })
+		_ = void(s.v, "send started "+key, func() { s.w.events.add([]wire.Event{s.event(t, wire.Started)}) })
 	}
 }
 
-// finish ends an attempt whose time has come and reports it.
+// finish ends the attempts whose time has come and reports them together.
 func (s *simWorker) finish() bool {
-	for i, a := range s.hand {
+	var tickets []wire.Ticket
+	var events []wire.Event
+	for _, a := range s.hand {
 		if a.until > s.w.now {
 			continue
 		}
@@ -268,12 +281,17 @@ func (s *simWorker) finish() bool {
 			s.w.fx.end(key)
 			a.done.Note = "ended"
 		}
-		if s.report(a.ticket, *a.done) {
-			s.hand = slices.Delete(s.hand, i, i+1)
-		} else {
-			s.a.sleep(30 * time.Millisecond)
-		}
-		return true
+		tickets, events = append(tickets, a.ticket), append(events, *a.done)
 	}
-	return false
+	if len(tickets) == 0 {
+		return false
+	}
+	if s.report(tickets, events) {
+		s.hand = slices.DeleteFunc(s.hand, func(a *simAttempt) bool {
+			return slices.ContainsFunc(tickets, func(t wire.Ticket) bool { return t.ID == a.ticket.ID })
+		})
+	} else {
+		s.a.sleep(30 * time.Millisecond)
+	}
+	return true
 }

@@ -129,13 +129,14 @@ func (w *world) checkCached(id, task string, rec run.Task) {
 		w.violated("%s/%s is cached by the run %q, which is not there", id, task, rec.From)
 		return
 	}
-	for other, result := range from.outputs {
-		if was, err := run.ParseTask(other, from.tasks[other]); err == nil && was.State == run.TaskSucceeded && result == w.runs[id].outputs[task] {
+	result := w.runs[id].result(task)
+	for other, text := range from.tasks {
+		if was, err := run.ParseTask(other, text); err == nil && was.State == run.TaskSucceeded && from.result(other) == result {
 			w.fx.cached++
 			return
 		}
 	}
-	w.violated("%s/%s has the result %s, which run %s does not", id, task, w.runs[id].outputs[task], rec.From)
+	w.violated("%s/%s has the result %s, which run %s does not", id, task, result, rec.From)
 }
 
 // tasksNamed returns a job's tasks: itself, or its items.
@@ -191,7 +192,7 @@ func (w *world) outcome(id string) map[string]string {
 		if rec.State == run.TaskCached { // whether it is depends on who came first
 			rec.State = run.TaskSucceeded
 		}
-		out[task] = string(rec.State) + " " + w.runs[id].outputs[task]
+		out[task] = string(rec.State) + " " + w.runs[id].result(task)
 	}
 	return out
 }

@@ -98,7 +98,7 @@ type simulation struct {
 	faults bool
 	count  map[string]int
 	born   int
-	old    []wire.Event // events that were there
+	old    [][]wire.Event // entries of events that were there
 }
 
 func newSimulation(t *testing.T, seed uint64, loader *flow.Loader, faults bool) *simulation {
@@ -242,12 +242,12 @@ func (s *simulation) mischief() {
 			s.old = append(s.old, e.value)
 		}
 	case "old event":
-		for _, ev := range s.old {
-			s.events.add(ev)
+		for _, events := range s.old {
+			s.events.add(events)
 		}
 		s.old = nil
 	case "event vanishes":
-		if n := len(s.events.entries); n > 0 && s.harmless(s.events.entries[s.r.IntN(n)].value) {
+		if n := len(s.events.entries); n > 0 && !slices.ContainsFunc(s.events.entries[s.r.IntN(n)].value, func(ev wire.Event) bool { return !s.harmless(ev) }) {
 			s.events.vanish(idOf(s.events.entries[s.r.IntN(n)].seq))
 		}
 	case "ticket vanishes":

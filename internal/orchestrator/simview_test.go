@@ -201,6 +201,7 @@ func (v *view) Commit(_ context.Context, _ int, changes []wire.Commit) ([]wire.C
 			some = 1 + v.a.w.choose(len(changes))
 		}
 		var out []wire.CommitResult
+		v.acks = map[string]int{}
 		for i := range changes[:some] {
 			out = append(out, v.commit(&changes[i]))
 		}
@@ -294,15 +295,17 @@ func (v *view) ClaimEvents(_ context.Context, _ int, who string, idle time.Durat
 	})
 }
 
-func eventsOf(entries []entry[wire.Event], times []int64) []wire.Event {
+func eventsOf(entries []entry[[]wire.Event], times []int64) []wire.Event {
 	var out []wire.Event
 	for i, e := range entries {
-		ev := e.value
-		ev.ID, ev.Deliveries = idOf(e.seq), 1
+		in := &wire.Entry{ID: idOf(e.seq), Events: len(e.value), Deliveries: 1}
 		if times != nil {
-			ev.Deliveries = times[i]
+			in.Deliveries = times[i]
 		}
-		out = append(out, ev)
+		for _, ev := range e.value {
+			ev.Entry = in
+			out = append(out, ev)
+		}
 	}
 	return out
 }
@@ -314,7 +317,7 @@ func (v *view) SendEvents(_ context.Context, _ int, events []wire.Event) error {
 	}
 	return void(v, "send"+strings.Join(names, ""), func() {
 		for _, ev := range events {
-			v.events.add(ev)
+			v.events.add([]wire.Event{ev})
 		}
 	})
 }

@@ -61,6 +61,9 @@ var errGone = errors.New("it is gone")
 // getBlob returns a value; errGone when it is not there.
 func (s *Store) getBlob(ctx context.Context, p int, digest string) ([]byte, error) {
 	value, err := s.client.Get(ctx, s.blob(p, digest)).Bytes()
+	if sum := sha256.Sum256(value); err == nil && hex.EncodeToString(sum[:]) != digest {
+		return nil, fmt.Errorf("large value %.16s is not what its name says: %w", digest, errGone)
+	}
 	if errors.Is(err, redis.Nil) {
 		return nil, fmt.Errorf("large value %.16s: %w", digest, errGone)
 	}
@@ -148,8 +151,7 @@ func (s *Store) fillTickets(ctx context.Context, p int, tickets []wire.Ticket) (
 		if t.Blob != "" {
 			value, err := s.getBlob(ctx, p, t.Blob)
 			if errors.Is(err, errGone) {
-				stream := s.tickets(p, t.Queue, t.Priority)
-				if err := s.bury(ctx, p, stream, groupWorkers, redis.XMessage{ID: t.ID}, err); err != nil {
+				if err := s.RefuseTicket(ctx, t, err); err != nil {
 					return out, err
 				}
 				continue

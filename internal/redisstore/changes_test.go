@@ -319,22 +319,3 @@ func TestWatchingIsCheap(t *testing.T) {
 		t.Errorf("sent were %v", took.commands)
 	}
 }
-
-// TestTheLogOfAnOlderBuildGoesWithItsRun, and is not read.
-func TestTheLogOfAnOlderBuildGoesWithItsRun(t *testing.T) {
-	t.Parallel()
-	shared.Each(t, func(t *testing.T, srv redistest.Server) {
-		s, ctx := open(t, srv), t.Context()
-		r := runOf(s, "r")
-		old := strings.TrimSuffix(logKey(srv, r), "changes") + "log"
-		ok(t, s.Client().XAdd(ctx, &redis.XAddArgs{Stream: old, Values: []any{"c", `[{"at":5,"run":"running"}]`}}).Err())
-		ok(t, must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{aCommit(r, 0)}))[0].Err)
-		if got := must[[]wire.LogEntry](t)(s.Log(ctx, r, "", 10, 0)); len(got) != 1 || got[0].ID != "1" {
-			t.Errorf("the log is %+v", got)
-		}
-		ok(t, s.DeleteRuns(ctx, 0, []string{r}))
-		if n := must[int64](t)(s.Client().Exists(ctx, old, logKey(srv, r)).Result()); n != 0 {
-			t.Errorf("%d logs are left", n)
-		}
-	})
-}

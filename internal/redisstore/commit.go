@@ -29,8 +29,9 @@ func (s *Store) Commit(ctx context.Context, p int, changes []wire.Commit) ([]wir
 	if err != nil {
 		return nil, err
 	}
+	acks := map[string]int{}
 	if onlyNew(changes) {
-		return s.commitAll(ctx, p, 0, changes)
+		return s.commitAll(ctx, p, 0, changes, acks)
 	}
 	results := make([]wire.CommitResult, len(changes))
 	for side := range wire.Sides {
@@ -42,9 +43,9 @@ func (s *Store) Commit(ctx context.Context, p int, changes []wire.Commit) ([]wir
 			}
 		}
 		if len(some) == len(changes) {
-			return s.commitAll(ctx, p, side, changes)
+			return s.commitAll(ctx, p, side, changes, acks)
 		}
-		part, err := s.commitAll(ctx, p, side, some)
+		part, err := s.commitAll(ctx, p, side, some, acks)
 		if err != nil {
 			return nil, err
 		}
@@ -56,8 +57,9 @@ func (s *Store) Commit(ctx context.Context, p int, changes []wire.Commit) ([]wir
 }
 
 // commitAll applies changes of one side, or such that only create runs, in as
-// many transactions as it takes.
-func (s *Store) commitAll(ctx context.Context, p, side int, changes []wire.Commit) ([]wire.CommitResult, error) {
+// many transactions as it takes. acks counts, by entry of events, the changes
+// of the call that have been written so far.
+func (s *Store) commitAll(ctx context.Context, p, side int, changes []wire.Commit, acks map[string]int) ([]wire.CommitResult, error) {
 	var results []wire.CommitResult
 	for len(changes) > 0 {
 		n, size := 0, 0
@@ -65,7 +67,7 @@ func (s *Store) commitAll(ctx context.Context, p, side int, changes []wire.Commi
 			size += weight(&changes[n])
 			n++
 		}
-		part, err := s.commitSome(ctx, p, side, changes[:n])
+		part, err := s.commitSome(ctx, p, side, changes[:n], acks)
 		if err != nil {
 			return nil, fmt.Errorf("commit %d changes: %w", n, err)
 		}
@@ -82,7 +84,7 @@ func weight(c *wire.Commit) int { return 1 + len(c.Tasks)/2 + len(c.Tickets) + l
 // refuses the transaction when anything of it has changed since. All goes
 // through one connection: one that breaks takes its watch with it, and is not
 // replaced.
-func (s *Store) commitSome(ctx context.Context, p, side int, changes []wire.Commit) ([]wire.CommitResult, error) {
+func (s *Store) commitSome(ctx context.Context, p, side int, changes []wire.Commit, acks map[string]int) ([]wire.CommitResult, error) {
 	m, creates := s.markOf(p, side), onlyNew(changes)
 	if !creates {
 		m.turn.Lock()
@@ -94,6 +96,7 @@ func (s *Store) commitSome(ctx context.Context, p, side int, changes []wire.Comm
 		if err != nil {
 			return nil, err
 		}
+		a.acks = acks
 		results, err := a.try(ctx, changes)
 		switch {
 		case creates && len(a.made) > 0: // nothing is watched after EXEC
@@ -154,6 +157,8 @@ type attempt struct {
 	// mark since.
 	made      []*written
 	unchanged bool
+	// acks counts, by entry of events, the changes written so far.
+	acks map[string]int
 }
 
 // written is a change in a transaction, with the places of its replies.
@@ -217,6 +222,9 @@ func (a *attempt) try(ctx context.Context, changes []wire.Commit) ([]wire.Commit
 			_ = a.conn.Persist(ctx, a.events(a.p)).Err()
 		}
 		return nil, err
+	}
+	for entry, n := range tx.covered {
+		a.acks[entry] += n
 	}
 	for _, w := range a.made {
 		if err := w.hear(replies); err != nil {

@@ -163,21 +163,21 @@ func TestATicketIsHeldReportedAndGone(t *testing.T) {
 			t.Errorf("pending are %v", p)
 		}
 		done := redisstore.Completion{Ticket: got[0], Event: wire.Event{Type: wire.Failed, Run: r1, Task: "a", Fence: "p1", Error: &run.Error{Code: "x", Message: "y"}, Permanent: true}}
-		ok(t, s.Complete(ctx, 0, []redisstore.Completion{done}))
+		ok(t, s.Complete(ctx, 0, "w1", []redisstore.Completion{done}))
 		if kept := must[[]wire.Ticket](t)(s.Heartbeat(ctx, "w1", got)); len(kept) != 0 {
 			t.Errorf("a finished ticket is kept: %v", kept)
 		}
 		ev := must[[]wire.Event](t)(s.ReadEvents(ctx, 0, "o1", 10, 0))
 		want := done.Event
-		want.ID, want.Deliveries = ev[0].ID, 1
+		want.Worker, want.Entry = "w1", &wire.Entry{ID: ev[0].EntryID(), Events: 1, Deliveries: 1}
 		if diff := cmp.Diff(want, ev[0]); diff != "" {
 			t.Error(diff)
 		}
 		claimed := must[[]wire.Event](t)(s.ClaimEvents(ctx, 0, "o2", 0, 10))
-		if len(claimed) != 1 || claimed[0].Deliveries < 2 {
+		if len(claimed) != 1 || claimed[0].Deliveries() < 2 {
 			t.Errorf("claimed are %+v", claimed)
 		}
-		ok(t, s.AckEvents(ctx, 0, []string{ev[0].ID}))
+		ok(t, s.AckEvents(ctx, 0, []string{ev[0].EntryID()}))
 		if left := must[[]wire.Event](t)(s.ClaimEvents(ctx, 0, "o2", 0, 10)); len(left) != 0 {
 			t.Errorf("acknowledged events come back: %v", left)
 		}
@@ -264,11 +264,11 @@ func TestACommitDealsWithItsEvents(t *testing.T) {
 			t.Fatalf("events are %+v", events)
 		}
 		timer := wire.Timer{Run: r, Kind: "retry", Task: "a", Due: 100}
-		change := wire.Commit{Run: r, Version: 7, Fields: []string{"state", "running"}, Events: []string{events[0].ID}, ClearTimers: []wire.Timer{timer}}
+		change := wire.Commit{Run: r, Version: 7, Fields: []string{"state", "running"}, Acks: []wire.Ack{{Entry: events[0].EntryID(), Of: 1}}, ClearTimers: []wire.Timer{timer}}
 		if res := must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{change})); !errors.Is(res[0].Err, wire.ErrConflict) {
 			t.Fatalf("a commit on a wrong version gives %v", res[0].Err)
 		}
-		if left := must[[]wire.Event](t)(s.ClaimEvents(ctx, 0, "o2", 0, 10)); len(left) != 1 || left[0].Deliveries != 2 {
+		if left := must[[]wire.Event](t)(s.ClaimEvents(ctx, 0, "o2", 0, 10)); len(left) != 1 || left[0].Deliveries() != 2 {
 			t.Errorf("after a conflict there are %+v", left)
 		}
 		if due, _, err := s.DueTimers(ctx, 0, time.UnixMilli(1000), 10); err != nil || len(due) != 1 {
@@ -405,7 +405,7 @@ func TestLargeValuesStandInKeysOfTheirOwn(t *testing.T) {
 		if len(got) != 1 || string(got[0].Inputs) != string(inputs) || got[0].Blob != "" {
 			t.Fatalf("%d tickets: %.200q", len(got), fmt.Sprint(got))
 		}
-		ok(t, s.Complete(ctx, 0, []redisstore.Completion{{Ticket: got[0], Event: wire.Event{Type: wire.Succeeded, Run: r1, Task: "a", Fence: "p1", Result: above}}}))
+		ok(t, s.Complete(ctx, 0, "w", []redisstore.Completion{{Ticket: got[0], Event: wire.Event{Type: wire.Succeeded, Run: r1, Task: "a", Fence: "p1", Result: above}}}))
 		events := must[[]wire.Event](t)(s.ReadEvents(ctx, 0, "o", 10, 0))
 		if len(events) != 1 || string(events[0].Result) != string(above) {
 			t.Error("the result is not that which was reported")

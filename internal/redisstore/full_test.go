@@ -20,7 +20,7 @@ func TestAFullRedisIsWaitedOut(t *testing.T) {
 	if _, err := s.Load(t.Context(), id); err != nil && !redisstore.IsRetryable(err) {
 		t.Errorf("loading a run of a full Redis: %v is not waited out", err)
 	}
-	if err := s.Complete(t.Context(), 0, []redisstore.Completion{{Event: wire.Event{Type: wire.Succeeded, Run: id}}}); !redisstore.IsRetryable(err) {
+	if err := s.Complete(t.Context(), 0, "w", []redisstore.Completion{{Event: wire.Event{Type: wire.Succeeded, Run: id}}}); !redisstore.IsRetryable(err) {
 		t.Errorf("reporting to a full Redis: %v is not waited out", err)
 	}
 }

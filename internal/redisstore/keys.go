@@ -121,9 +121,6 @@ func (s *Store) runOutputs(p int, id string) string { return s.run(p, id) + ":ou
 // something. About 10,000 at most.
 func (s *Store) runChanges(p int, id string) string { return s.run(p, id) + ":changes" }
 
-// runLog is a stream: the log as older builds wrote it. It goes with its run.
-func (s *Store) runLog(p int, id string) string { return s.run(p, id) + ":log" }
-
 // runLines is a stream: the lines a task wrote. It expires after a week.
 func (s *Store) runLines(p int, id, task string) string { return s.run(p, id) + ":lines:" + task }
 
@@ -157,16 +154,7 @@ func (s *Store) artifact(p int, digest string) string { return s.base(p) + "arti
 // definition is a string: a frozen definition, deleted with its last run.
 func (s *Store) definition(p int, digest string) string { return s.base(p) + "definition:" + digest }
 
-// lane is the part of a ticket stream's name after the partition's base.
-func lane(queue string, priority wire.Priority) string {
-	name := "tickets:" + queue
-	if priority == wire.Normal || priority == "" {
-		return name
-	}
-	return name + ":" + string(priority)
-}
-
 // tickets is a stream: the tickets of a queue, deleted when done.
 func (s *Store) tickets(p int, queue string, priority wire.Priority) string {
-	return s.base(p) + lane(queue, priority)
+	return s.base(p) + wire.TicketStream(queue, priority)
 }

@@ -73,7 +73,7 @@ func (s *Store) endedBefore(ctx context.Context, p int, before time.Time, limit 
 // come beside them.
 func (s *Store) ownKeys(p int, id string) []string {
 	return []string{
-		s.run(p, id), s.runTasks(p, id), s.runOutputs(p, id), s.runChanges(p, id), s.runLog(p, id), s.runWrote(p, id), s.runBlobs(p, id),
+		s.run(p, id), s.runTasks(p, id), s.runOutputs(p, id), s.runChanges(p, id), s.runWrote(p, id), s.runBlobs(p, id),
 		s.runSeeds(p, id), s.runArtifacts(p, id),
 	}
 }

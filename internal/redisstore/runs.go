@@ -86,23 +86,39 @@ func (s *Store) Tasks(ctx context.Context, runID string) ([]run.Task, error) {
 		if err != nil {
 			return nil, err
 		}
+		t.Result = nil // see Outputs
 		out = append(out, t)
 	}
 	return out, nil
 }
 
-// Outputs returns the results of a run's tasks.
+// Outputs returns the results of a run's tasks: small ones are in the records of
+// the tasks, others in a hash of their own.
 func (s *Store) Outputs(ctx context.Context, runID string) (map[string]json.RawMessage, error) {
-	m, err := s.hash(ctx, s.runOutputs(s.PartitionOf(runID), runID), outputsPage)
+	p := s.PartitionOf(runID)
+	tasks, err := s.hash(ctx, s.runTasks(p, runID), tasksPage)
+	if err != nil {
+		return nil, fmt.Errorf("read the tasks of run %s: %w", runID, err)
+	}
+	m, err := s.hash(ctx, s.runOutputs(p, runID), outputsPage)
 	if err != nil {
 		return nil, fmt.Errorf("read the results of run %s: %w", runID, err)
 	}
-	if err := s.fillOutputs(ctx, s.PartitionOf(runID), m); err != nil {
+	if err := s.fillOutputs(ctx, p, m); err != nil {
 		return nil, fmt.Errorf("read the results of run %s: %w", runID, err)
 	}
 	out := make(map[string]json.RawMessage, len(m))
 	for task, raw := range m {
 		out[task] = json.RawMessage(raw)
+	}
+	for id, text := range tasks {
+		t, err := run.ParseTask(id, text)
+		if err != nil {
+			return nil, err
+		}
+		if t.Result != nil {
+			out[id] = t.Result
+		}
 	}
 	return out, nil
 }

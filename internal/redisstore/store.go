@@ -40,6 +40,9 @@ type Config struct {
 	OnError func(class string)
 }
 
+// schema is the version of the key space.
+const schema = "2"
+
 // Store is a connection to Redis. It is safe for concurrent use.
 type Store struct {
 	client     redis.UniversalClient
@@ -50,6 +53,7 @@ type Store struct {
 	onError    func(class string)
 	marks      []mark // by partition and side
 	signs      signs
+	signing    wire.Keys
 }
 
 // silence stops the client's own log: what it tells comes back as errors too.
@@ -102,8 +106,9 @@ func (s *Store) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	if meta["schema"] != "1" {
-		return fmt.Errorf("the data has schema %q, this program knows schema 1", meta["schema"])
+	if meta["schema"] != schema {
+		return fmt.Errorf("the keys %s:* were written by another version of Orchis (schema %q; this program reads schema %s): "+
+			"let that version finish its runs and delete the keys, or set ORCHIS_PREFIX to a prefix that is not in use", s.prefix, meta["schema"], schema)
 	}
 	n, err := strconv.Atoi(meta["partitions"])
 	if err != nil || n < 1 {
@@ -123,7 +128,7 @@ func (s *Store) prepare(ctx context.Context) error {
 // begin writes what every other user of this Redis relies on.
 func (s *Store) begin(ctx context.Context) (map[string]string, error) {
 	pipe := s.client.TxPipeline()
-	pipe.HSetNX(ctx, s.meta(), "schema", "1")
+	pipe.HSetNX(ctx, s.meta(), "schema", schema)
 	pipe.HSetNX(ctx, s.meta(), "partitions", s.partitions)
 	pipe.HSetNX(ctx, s.meta(), "epoch", uuid.NewString())
 	all := pipe.HGetAll(ctx, s.meta())
@@ -133,6 +138,9 @@ func (s *Store) begin(ctx context.Context) (map[string]string, error) {
 	}
 	return all.Val(), err
 }
+
+// SignTickets has the tickets of all commits signed. Call it before the first.
+func (s *Store) SignTickets(keys wire.Keys) { s.signing = keys }
 
 // Close ends all connections.
 func (s *Store) Close() error { return s.client.Close() }

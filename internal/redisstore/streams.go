@@ -303,8 +303,8 @@ func (s *Store) AckControl(ctx context.Context, entries []string) error {
 	return s.remove(ctx, s.control(), groupOrchestrators, entries)
 }
 
-// ReadEvents returns new events of a partition. Malformed ones become dead
-// letters and are left out.
+// ReadEvents returns the events of up to count new entries of a partition.
+// Malformed ones become dead letters and are left out.
 func (s *Store) ReadEvents(ctx context.Context, p int, consumer string, count int, block time.Duration) ([]wire.Event, error) {
 	got, err := s.readOne(ctx, s.events(p), consumer, count, block)
 	if err != nil {
@@ -324,49 +324,81 @@ func (s *Store) ClaimEvents(ctx context.Context, p int, consumer string, idle ti
 }
 
 func (s *Store) parseEvents(ctx context.Context, p int, got []redis.XMessage, deliveries map[string]int64) ([]wire.Event, error) {
-	out := make([]wire.Event, 0, len(got))
+	var out []wire.Event
 	for _, m := range got {
-		e, err := wire.ParseEvent(m.ID, m.Values)
+		events, bad, err := wire.ParseEvents(m.ID, m.Values)
 		if err != nil {
-			if err := s.bury(ctx, p, s.events(p), groupOrchestrators, m, err); err != nil {
-				return out, err
-			}
-			continue
+			bad = []wire.BadEvent{{Err: err}}
 		}
-		if err := s.fillEvent(ctx, p, &e); err != nil {
+		if err := s.buryEvents(ctx, p, m.ID, bad, len(events) == 0); err != nil {
 			return out, err
 		}
-		e.Deliveries = max(1, deliveries[m.ID])
-		out = append(out, e)
+		for k := range events {
+			if err := s.fillEvent(ctx, p, &events[k]); err != nil {
+				return out, err
+			}
+			events[k].Entry.Deliveries = max(1, deliveries[m.ID])
+		}
+		if out == nil {
+			out = events
+		} else {
+			out = append(out, events...)
+		}
 	}
 	return out, nil
 }
 
-// bury moves an entry that nobody can read to the dead letters.
-func (s *Store) bury(ctx context.Context, p int, stream, group string, m redis.XMessage, why error) error {
-	values := []any{"stream", stream, "entry", m.ID, "error", why.Error()}
-	for _, name := range []string{"run", "task", "handler"} {
-		if v, ok := m.Values[name].(string); ok && len(v) <= 256 {
-			values = append(values, name, v)
+// buryEvents makes dead letters of events that cannot be read, and deletes their
+// entry when nothing else is in it.
+func (s *Store) buryEvents(ctx context.Context, p int, entry string, bad []wire.BadEvent, whole bool) error {
+	for i, b := range bad {
+		letter := []any{"run", b.Run, "task", b.Task, "error", b.Err.Error()}
+		if whole && i == len(bad)-1 {
+			return s.bury(ctx, p, s.events(p), groupOrchestrators, entry, letter)
 		}
-	}
-	pipe := s.client.TxPipeline()
-	pipe.XAdd(ctx, &redis.XAddArgs{Stream: s.dead(p), MaxLen: 10000, Approx: true, Values: values})
-	pipe.XAck(ctx, stream, group, m.ID)
-	pipe.XDel(ctx, stream, m.ID)
-	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("bury entry %s of %s: %w", m.ID, stream, err)
+		if err := s.client.XAdd(ctx, s.deadLetter(p, s.events(p), entry, letter)).Err(); err != nil {
+			return fmt.Errorf("bury an event of entry %s: %w", entry, err)
+		}
 	}
 	return nil
 }
 
-// RefuseTicket moves a ticket that must not be worked on to the dead letters.
-func (s *Store) RefuseTicket(ctx context.Context, t wire.Ticket, why error) error {
-	m := redis.XMessage{ID: t.ID, Values: map[string]any{"run": t.Run, "task": t.Task, "handler": t.Handler}}
-	return s.bury(ctx, t.Partition, s.tickets(t.Partition, t.Queue, t.Priority), groupWorkers, m, why)
+// bury moves an entry that cannot be read to the dead letters.
+func (s *Store) bury(ctx context.Context, p int, stream, group, entry string, letter []any) error {
+	pipe := s.client.TxPipeline()
+	pipe.XAdd(ctx, s.deadLetter(p, stream, entry, letter))
+	pipe.XAck(ctx, stream, group, entry)
+	pipe.XDel(ctx, stream, entry)
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("bury entry %s of %s: %w", entry, stream, err)
+	}
+	return nil
 }
 
-// SendEvents adds events to a partition's stream.
+// deadLetter is the entry of a dead letter. Empty fields, and names that are too
+// long to be ours, are left out.
+func (s *Store) deadLetter(p int, stream, entry string, letter []any) *redis.XAddArgs {
+	values := []any{"stream", stream, "entry", entry}
+	for i := 0; i+1 < len(letter); i += 2 {
+		if text, _ := letter[i+1].(string); text != "" && (letter[i] == "error" || len(text) <= 256) {
+			values = append(values, letter[i], text)
+		}
+	}
+	return &redis.XAddArgs{Stream: s.dead(p), MaxLen: 10000, Approx: true, Values: values}
+}
+
+// deadTicket describes a ticket for a dead letter.
+func deadTicket(t *wire.Ticket, why error) []any {
+	return []any{"run", t.Run, "task", t.Task, "handler", t.Handler, "error", why.Error()}
+}
+
+// RefuseTicket moves a ticket that must not be worked on to the dead letters.
+func (s *Store) RefuseTicket(ctx context.Context, t wire.Ticket, why error) error {
+	return s.bury(ctx, t.Partition, s.ticketStream(&t), groupWorkers, t.ID, deadTicket(&t, why))
+}
+
+// SendEvents adds events to a partition's stream, an entry each: the commit that
+// applies one also acknowledges its entry.
 func (s *Store) SendEvents(ctx context.Context, p int, events []wire.Event) error {
 	pipe := s.client.TxPipeline()
 	for _, ev := range events {
@@ -377,12 +409,19 @@ func (s *Store) SendEvents(ctx context.Context, p int, events []wire.Event) erro
 			}
 			ev.Result, ev.Blob = nil, digest
 		}
-		pipe.XAdd(ctx, &redis.XAddArgs{Stream: s.events(p), Values: ev.Fields()})
+		pipe.Do(ctx, s.addEvent(p, &ev)...)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return fmt.Errorf("send events: %w", err)
 	}
 	return nil
+}
+
+// addEvent is the command that adds one event of an orchestrator.
+func (s *Store) addEvent(p int, ev *wire.Event) []any {
+	var pack wire.EventPacker
+	_ = pack.Add(ev) // the first event always fits
+	return append([]any{"XADD", s.events(p), "*"}, wire.EventFields("", pack.Close())...)
 }
 
 // AckEvents deletes events that need no change.

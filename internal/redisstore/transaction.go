@@ -11,9 +11,6 @@ import (
 	"github.com/orchis-run/orchis/internal/wire"
 )
 
-// entryArgs is about how many arguments an entry of a stream takes.
-const entryArgs = 28
-
 // logLength is about how many entries the log of a run and the dead letters
 // have at most.
 const logLength = 10_000
@@ -32,6 +29,7 @@ type transaction struct {
 	order   []grouped
 	members map[grouped][]any
 	done    []any
+	covered map[string]int  // entries of events: changes in here that name them
 	known   map[string]bool // queues and definitions that are written already
 }
 
@@ -40,7 +38,7 @@ type grouped struct{ command, key string }
 
 func newTransaction(ctx context.Context, a *attempt) *transaction {
 	// mutant: commit-one-connection (replace conn by client)
-	t := &transaction{attempt: a, ctx: ctx, pipe: a.conn.Pipeline(), members: map[grouped][]any{}, known: map[string]bool{}}
+	t := &transaction{attempt: a, ctx: ctx, pipe: a.conn.Pipeline(), members: map[grouped][]any{}, covered: map[string]int{}, known: map[string]bool{}}
 	_ = t.pipe.Do(ctx, "MULTI")
 	return t
 }
@@ -70,13 +68,23 @@ func (t *transaction) commit(c *wire.Commit, f *found) *written {
 			t.known[ticket.Queue] = true
 			t.group("SADD", t.queues(t.p), ticket.Queue)
 		}
-		args := append(make([]any, 0, entryArgs), "XADD", t.tickets(t.p, ticket.Queue, ticket.Priority), "*")
-		w.ids = append(w.ids, t.do(ticket.Append(args)...))
+		ticket.Partition = t.p
+		w.ids = append(w.ids, t.do(append([]any{"XADD", t.tickets(t.p, ticket.Queue, ticket.Priority), "*"}, ticket.Fields(t.signing)...)...))
 	}
-	for _, id := range c.Events {
-		t.done = append(t.done, id)
-	}
+	t.cover(c.Acks)
 	return w
+}
+
+// cover acknowledges the entries whose last change is in this transaction.
+func (t *transaction) cover(acks []wire.Ack) {
+	for _, a := range acks {
+		if a.Of > 1 {
+			t.covered[a.Entry]++
+		}
+		if a.Of <= 1 || t.acks[a.Entry]+t.covered[a.Entry] == a.Of { // mutant: entry-acked-by-last-commit (true)
+			t.done = append(t.done, a.Entry)
+		}
+	}
 }
 
 // remember adds what is changed to the log of the run, and cuts that now and
@@ -229,7 +237,7 @@ func (t *transaction) life(c *wire.Commit) {
 			"attempt", d.Attempt, "error", reason, "at", d.At)
 	}
 	if c.More {
-		t.do("XADD", t.events(t.p), "*", "v", "1", "type", "continue", "run", c.Run)
+		t.do(t.addEvent(t.p, &wire.Event{Type: wire.Continue, Run: c.Run})...)
 	}
 	if since := begun(c); since != "" {
 		t.group("ZADD", t.begun(t.p), since, c.Run)

@@ -71,7 +71,7 @@ func (s *Store) parseTickets(ctx context.Context, p int, got []redis.XStream, ou
 			}
 			t, err := wire.ParseTicket(m.ID, m.Values)
 			if err != nil {
-				if err := s.bury(ctx, p, stream.Stream, groupWorkers, m, err); err != nil {
+				if err := s.bury(ctx, p, stream.Stream, groupWorkers, m.ID, deadTicket(&t, err)); err != nil {
 					return out, err
 				}
 				continue
@@ -174,11 +174,17 @@ type Completion struct {
 	Event  wire.Event
 }
 
-// Complete reports and removes tickets of one partition, all or none. Sending
-// it twice is harmless: the second report is stale.
-func (s *Store) Complete(ctx context.Context, p int, done []Completion) error {
+// Complete reports and removes tickets of one partition that a consumer holds,
+// all or none. Sending it twice is harmless: the second report is stale.
+func (s *Store) Complete(ctx context.Context, p int, consumer string, done []Completion) error {
 	pipe := s.client.TxPipeline()
 	streams := map[string][]string{}
+	pack := wire.EventPacker{Sender: consumer}
+	add := func(events []byte) {
+		if events != nil {
+			_ = pipe.Do(ctx, append([]any{"XADD", s.events(p), "*"}, wire.EventFields(consumer, events)...)...)
+		}
+	}
 	for i := range done {
 		ev := &done[i].Event
 		if len(ev.Result) > inlineResult {
@@ -190,10 +196,11 @@ func (s *Store) Complete(ctx context.Context, p int, done []Completion) error {
 			small.Result, small.Blob = nil, digest
 			ev = &small
 		}
-		_ = pipe.Do(ctx, ev.Append(append(make([]any, 0, entryArgs), "XADD", s.events(p), "*"))...)
+		add(pack.Add(ev))
 		stream := s.ticketStream(&done[i].Ticket)
 		streams[stream] = append(streams[stream], done[i].Ticket.ID)
 	}
+	add(pack.Close())
 	for stream, ids := range streams {
 		pipe.XAck(ctx, stream, groupWorkers, ids...)
 		pipe.XDel(ctx, stream, ids...) // mutant: completed-ticket-deleted (skip)

@@ -64,9 +64,14 @@ func Snapshot(id string, p int, stored *wire.Stored) (engine.Snapshot, error) {
 		return s, err
 	}
 	for path, text := range stored.Tasks {
-		if s.Tasks[path], err = run.ParseTask(path, text); err != nil {
+		task, err := run.ParseTask(path, text)
+		if err != nil {
 			return s, err
 		}
+		if task.Result != nil {
+			s.Outputs[path], task.Result = task.Result, nil
+		}
+		s.Tasks[path] = task
 	}
 	for path, text := range stored.Outputs {
 		s.Outputs[path] = json.RawMessage(text)

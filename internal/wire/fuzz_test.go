@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -22,39 +23,60 @@ func entryOf(text string) map[string]any {
 func sent(fields []any) map[string]any {
 	m := map[string]any{}
 	for i := 0; i+1 < len(fields); i += 2 {
-		m[fmt.Sprint(fields[i])] = fmt.Sprint(fields[i+1])
+		value := fields[i+1]
+		if raw, is := value.([]byte); is {
+			value = string(raw)
+		}
+		m[fmt.Sprint(fields[i])] = fmt.Sprint(value)
 	}
 	return m
 }
 
 func FuzzTicket(f *testing.F) {
-	f.Add("v=1\nrun=r\ntask=a\nfence=p\nhandler=h\nattempt=1\ninputs={}\ntimeout=5\nat=9")
-	f.Add("v=2\nrun=r")
-	f.Add("v=1\nrun=r\ntask=a\nfence=p\nhandler=h\nattempt=99999999999999999999\ninputs={")
+	f.Add(`{"r":"r","t":"a","f":"p","h":"h","n":1,"i":{},"to":5,"at":9}`)
+	f.Add(`{"r":"r"}`)
+	f.Add(`{"r":"r","t":"a","f":"p","h":"h","n":99999999999999999999,"i":{`)
+	f.Add(`{"r":"\u00e9\ud800","t":"a","f":"p","h":"h","i":[1, {"a":null}],"zz":[[]]} `)
 	f.Fuzz(func(t *testing.T, text string) {
-		one, err := ParseTicket("1-1", entryOf(text))
+		one, err := ParseTicket("1-1", map[string]any{"v": Version, "ticket": text})
 		if err != nil {
 			return
 		}
-		two, err := ParseTicket("1-1", sent(one.Fields()))
+		if !json.Valid([]byte(text)) {
+			t.Fatalf("a ticket was read from what is not JSON: %s", text)
+		}
+		two, err := ParseTicket("1-1", sent(one.Fields(Keys{})))
+		one.Text, two.Text, one.SignedMs, one.PublishedMs, two.PublishedMs = "", "", 0, 0, 0
 		if diff := cmp.Diff(one, two); err != nil || diff != "" {
 			t.Fatalf("%v\n%s", err, diff)
 		}
 	})
 }
 
-func FuzzEvent(f *testing.F) {
-	f.Add("v=1\ntype=succeeded\nrun=r\ntask=a\nfence=p\nresult={\"a\":1}")
-	f.Add("v=1\ntype=failed\nrun=r\nerror={\"code\":\"x\"}\npermanent=1\nretryAfter=5\nprogress=1e3")
-	f.Add("v=1\ntype=progress\nrun=r\nprogress=NaN")
-	f.Add("type=x")
+func FuzzEvents(f *testing.F) {
+	f.Add(`[{"type":"succeeded","run":"r","task":"a","fence":"p","result":{"a":1}}]`)
+	f.Add(`[{"type":"failed","run":"r","error":{"code":"x"},"permanent":true,"retryAfter":5,"progress":1e3},{"type":"started","run":"r"}]`)
+	f.Add(`[{"type":"progress","run":"r","progress":"x"},{"type":"started","run":"r","worker":"w"}]`)
+	f.Add(`[]`)
 	f.Fuzz(func(t *testing.T, text string) {
-		one, err := ParseEvent("1-1", entryOf(text))
+		one, _, err := ParseEvents("1-1", map[string]any{"v": Version, "worker": "w", "events": text})
 		if err != nil {
 			return
 		}
-		two, err := ParseEvent("1-1", sent(one.Fields()))
-		if diff := cmp.Diff(one, two); err != nil || diff != "" {
+		if !json.Valid([]byte(text)) {
+			t.Fatalf("events were read from what is not JSON: %s", text)
+		}
+		if len(one) == 0 {
+			return
+		}
+		p := EventPacker{Sender: "w"}
+		for i := range one {
+			if p.Add(&one[i]) != nil {
+				t.Fatal("what one entry held does not fit one entry")
+			}
+		}
+		two, bad, err := ParseEvents("1-1", sent(EventFields("w", p.Close())))
+		if diff := cmp.Diff(one, two); err != nil || len(bad) > 0 || diff != "" {
 			t.Fatalf("%v\n%s", err, diff)
 		}
 	})

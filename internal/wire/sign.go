@@ -4,10 +4,8 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -43,13 +41,15 @@ func ParseKeys(text string) (Keys, error) {
 // Empty reports whether there are no keys.
 func (k Keys) Empty() bool { return len(k.keys) == 0 }
 
-const signatureForm = "1:"
+const signatureForm = "2:"
 
-// Sign signs a ticket with the first key.
-func (k Keys) Sign(t *Ticket) {
-	if !k.Empty() {
-		t.Signature = signatureForm + base64.RawStdEncoding.EncodeToString(t.mac(k.keys[0]))
+// Sign returns the signature of a ticket's JSON in a stream of a partition, by
+// the first key.
+func (k Keys) Sign(partition int, stream string, ticket []byte) string {
+	if k.Empty() {
+		return ""
 	}
+	return signatureForm + base64.RawStdEncoding.EncodeToString(mac(k.keys[0], partition, stream, ticket))
 }
 
 // Verify checks a ticket's signature against all keys, and that it was made at
@@ -64,13 +64,13 @@ func (k Keys) Verify(t *Ticket, now time.Time, maxAge time.Duration) error {
 	text, ok := strings.CutPrefix(t.Signature, signatureForm)
 	sum, err := base64.RawStdEncoding.DecodeString(text)
 	if !ok || err != nil {
-		return fmt.Errorf("%w: its signature is of no form known here", ErrSignature)
+		return fmt.Errorf("%w: its signature has an unknown form", ErrSignature)
 	}
 	for _, key := range k.keys {
-		if !hmac.Equal(sum, t.mac(key)) { // mutant: signature-must-match (false)
+		if !hmac.Equal(sum, mac(key, t.Partition, t.Stream(), []byte(t.Text))) { // mutant: signature-must-match (false)
 			continue
 		}
-		if age := now.Sub(time.UnixMilli(t.PublishedMs)); maxAge > 0 && age > maxAge {
+		if age := now.Sub(time.UnixMilli(t.SignedMs)); maxAge > 0 && age > maxAge {
 			return fmt.Errorf("%w: it was signed %s ago, longer than %s", ErrSignature, age.Round(time.Second), maxAge)
 		}
 		return nil
@@ -78,22 +78,11 @@ func (k Keys) Verify(t *Ticket, now time.Time, maxAge time.Duration) error {
 	return fmt.Errorf("%w: its signature is wrong: it was changed, or signed with another key", ErrSignature)
 }
 
-// mac is the HMAC-SHA256 of everything a worker goes by: the ticket's fields
-// and its place, each with its length in front.
-func (t *Ticket) mac(key []byte) []byte {
+// mac is the HMAC-SHA256 of the exact bytes of a ticket and of the name of its
+// stream, so that no ticket can be moved to another queue or lane.
+func mac(key []byte, partition int, stream string, ticket []byte) []byte {
 	h := hmac.New(sha256.New, key)
-	for _, field := range [][]byte{
-		[]byte("orchis ticket " + signatureForm),
-		[]byte(strconv.Itoa(t.Partition)), []byte(t.Queue), []byte(t.Priority),
-		[]byte(t.Run), []byte(t.Task), []byte(t.Fence), []byte(strconv.Itoa(t.Attempt)), []byte(t.Handler),
-		t.Inputs, t.Env, t.Secrets,
-		[]byte(strconv.FormatInt(t.TimeoutMs, 10)), []byte(strconv.FormatInt(t.HeartbeatMs, 10)),
-		[]byte(t.Recipe), []byte(t.Trace), []byte(strconv.FormatInt(t.PublishedMs, 10)),
-	} {
-		var size [8]byte
-		binary.BigEndian.PutUint64(size[:], uint64(len(field)))
-		_, _ = h.Write(size[:]) // writing to a hash gives no errors
-		_, _ = h.Write(field)
-	}
+	_, _ = fmt.Fprintf(h, "orchis ticket 2\n%d\n%s\n", partition, stream) // writing to a hash gives no errors
+	_, _ = h.Write(ticket)
 	return h.Sum(nil)
 }

@@ -14,7 +14,7 @@ import (
 
 // Version is the protocol version on every ticket and event. Readers ignore
 // fields they do not know and refuse versions they do not know.
-const Version = "1"
+const Version = "2"
 
 // Errors that callers decide by.
 var (
@@ -26,117 +26,6 @@ var (
 	// ErrMalformed says that a stream entry is not what the protocol allows.
 	ErrMalformed = errors.New("malformed entry")
 )
-
-// Ticket offers one attempt at a task to the workers of a queue. It carries
-// everything a worker needs.
-type Ticket struct {
-	// ID is the stream entry's id; empty before it is published.
-	ID string
-	// Stream is where a worker read the ticket: partition, queue, priority.
-	Partition int
-	Queue     string
-	Priority  Priority
-
-	Run     string
-	Task    string
-	Fence   string // reports count only while it is current
-	Attempt int
-	Handler string
-	// Inputs is a JSON value; Env a JSON object of strings, or empty.
-	Inputs json.RawMessage
-	Env    json.RawMessage
-	// Blob names the key in which large Inputs stand instead, while they are
-	// on their way.
-	Blob string
-	// Secrets says where in Inputs and Env which secrets belong, or is empty.
-	Secrets json.RawMessage
-	// TimeoutMs bounds the attempt, counted from its start on the worker; 0
-	// is none. HeartbeatMs is the longest time between two progress reports.
-	TimeoutMs   int64
-	HeartbeatMs int64
-	// Recipe is the name of the run's recipe, for logs and metrics.
-	Recipe string
-	// Trace is a W3C traceparent, or empty.
-	Trace string
-	// PublishedMs is when the orchestrator published it (clock of Redis).
-	PublishedMs int64
-	// Signature is an orchestrator's, or empty; see Keys.
-	Signature string
-}
-
-// Priority is the lane of a queue a ticket is in.
-type Priority string
-
-// The lanes, served in this order.
-const (
-	High   Priority = "high"
-	Normal Priority = "normal"
-	Low    Priority = "low"
-)
-
-// Lanes returns the lanes in the order in which workers serve them.
-func Lanes() []Priority { return []Priority{High, Normal, Low} }
-
-// LaneOf returns the lane for a priority of the language, 0 to 9.
-func LaneOf(priority int) Priority {
-	switch {
-	case priority <= 3:
-		return Low
-	case priority >= 7:
-		return High
-	}
-	return Normal
-}
-
-// Event is one entry of a partition's event stream.
-type Event struct {
-	ID   string // stream entry id; empty before it is sent
-	Type EventType
-
-	Run    string
-	Task   string
-	Fence  string
-	Worker string
-	// HandlerVersion is that of the handler which made the result (Succeeded),
-	// when it has one.
-	HandlerVersion string
-	// At is when it happened and Started when the handler started, in Unix
-	// milliseconds by the worker's clock.
-	At      int64
-	Started int64
-	// Result is a JSON value (Succeeded). A large one stands in the key that
-	// Blob names instead, while it is on its way.
-	Result json.RawMessage
-	Blob   string
-	// Error tells what went wrong (Failed), or why the ticket was handed back.
-	Error *run.Error
-	// Permanent errors are not retried; RetryAfterMs, when positive, replaces
-	// the delay before the next attempt.
-	Permanent    bool
-	RetryAfterMs int64
-	// Progress is 0 to 100, Note a short text for people.
-	Progress float64
-	Note     string
-	// Lines reports that the attempt wrote log lines.
-	Lines bool
-	// By is who asked (Cancel and the like), Reason why.
-	By     string
-	Reason string
-	// Signal names a signal; Data is what came with it, or the inputs of an
-	// approval (JSON).
-	Signal string
-	Data   json.RawMessage
-	// Reply is the entry of the wish to which an answer is due.
-	Reply string
-	// Granted is the answer to a question, Due when to ask again.
-	Granted bool
-	Due     int64
-	// From is the run that a cached result comes from.
-	From string
-
-	// Deliveries counts how often the entry was delivered, 1 the first time.
-	Deliveries int64
-}
 
 // Submission asks for a new run.
 type Submission struct {
@@ -260,9 +149,8 @@ type Commit struct {
 	Dead []DeadLetter
 	// More asks for a Continue event of this run, in the same change.
 	More bool
-	// Events are the ids of the events this change has dealt with; they are
-	// acknowledged and deleted.
-	Events []string
+	// Acks name the entries whose events this change covers.
+	Acks []Ack
 	// Recipe is the run's; among the ended ones it is found by it.
 	Recipe string
 	// Active moves the run among the active ones (its last progress), Done
@@ -272,6 +160,13 @@ type Commit struct {
 	// RetainFor is how long a run that is Done is kept, in milliseconds; 0
 	// leaves it to the orchestrators.
 	RetainFor int64
+}
+
+// Ack says that a change covers events of an entry. The transaction in which the
+// last of Of changes of one call is written acknowledges and deletes the entry.
+type Ack struct {
+	Entry string
+	Of    int
 }
 
 // Sides is how many commits of a partition may be on their way at once.

@@ -60,7 +60,7 @@ func appendText(b []byte, s string) []byte {
 
 // Encode returns the record as it is stored in the tasks hash.
 func (t *Task) Encode() string {
-	o := object{append(make([]byte, 0, 256), '{')}
+	o := object{append(make([]byte, 0, 256+len(t.Result)), '{')}
 	o.name("state")
 	o.b = appendText(o.b, string(t.State))
 	o.number("attempt", int64(t.Attempt))
@@ -93,6 +93,10 @@ func (t *Task) Encode() string {
 	}
 	if t.First != t.Queued {
 		o.always("first", t.First)
+	}
+	if len(t.Result) > 0 {
+		o.name("result")
+		o.b = append(o.b, t.Result...)
 	}
 	return string(append(o.b, '}'))
 }

@@ -12,6 +12,10 @@ import (
 // fill sets the n-th field of a struct, and all those below it, to something
 // that must be written, escaped where it is a text.
 func fill(v reflect.Value, n int) {
+	if v.Type() == reflect.TypeFor[json.RawMessage]() {
+		v.SetBytes(fmt.Appendf(nil, `{"n":[%d,null]}`, n))
+		return
+	}
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString(fmt.Sprintf("w\"<&>\\\u2028 é\x01 %d", n))

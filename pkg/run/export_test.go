@@ -2,7 +2,7 @@ package run
 
 // StoredTask is for encoding/json what Encode writes.
 func StoredTask(t Task) any {
-	s := storedTask{Task: t}
+	s := storedTask{Task: t, Result: t.Result}
 	if t.Queue != usualQueue {
 		s.Queue = &t.Queue
 	}

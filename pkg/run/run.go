@@ -208,7 +208,14 @@ type Task struct {
 	// goes on from.
 	From   string `json:"from,omitempty"`
 	Reused bool   `json:"reused,omitempty"`
+	// Result is the task's result (JSON) while it has at most InlineResult
+	// bytes. Larger results are stored apart.
+	Result json.RawMessage `json:"-"`
 }
+
+// InlineResult is the largest result, in bytes, that is stored in the record of
+// its task.
+const InlineResult = 1 << 10
 
 // Slot is a place in a group; Ask is the question that got it.
 type Slot struct {

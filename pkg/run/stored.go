@@ -22,6 +22,8 @@ type storedTask struct {
 
 	Queue *string `json:"queue,omitempty"`
 	First *int64  `json:"first,omitempty"`
+	// Result is for Redis alone: programs are given results apart.
+	Result json.RawMessage `json:"result,omitempty"`
 }
 
 // storedChange is a change as it stands in an entry of the log: without a time
@@ -49,7 +51,7 @@ func ParseTask(id, text string) (Task, error) {
 		return Task{ID: id}, fmt.Errorf("read the record of task %s: %w", id, err)
 	}
 	t := s.Task
-	t.ID, t.Queue, t.First = id, usualQueue, t.Queued
+	t.ID, t.Queue, t.First, t.Result = id, usualQueue, t.Queued, s.Result
 	if s.Queue != nil {
 		t.Queue = *s.Queue
 	}

@@ -81,7 +81,7 @@ func (o *outbox) report(ctx context.Context, batch []outcome) {
 		for i := range left {
 			done[i] = redisstore.Completion{Ticket: left[i].a.ticket, Event: left[i].ev}
 		}
-		err := o.w.store.Complete(context.WithoutCancel(ctx), o.p, done)
+		err := o.w.store.Complete(context.WithoutCancel(ctx), o.p, o.w.cfg.Name, done)
 		switch {
 		case err == nil:
 			o.tell(left)

@@ -36,7 +36,7 @@ func TestOnlySignedTicketsAreWorkedOn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			keys.Sign(&tk)
+			b.store.SignTickets(keys)
 			b.publish(tk)
 		}
 		if e := b.event(); e.Type != wire.Succeeded || e.Fence != "right" {

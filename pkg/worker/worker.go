@@ -276,7 +276,7 @@ func (w *Worker) handBackOld(ctx context.Context) error {
 			continue
 		}
 		w.log.Info("handing back what was held before", zap.Int("tickets", len(done)))
-		if err := w.store.Complete(ctx, p, done); err != nil {
+		if err := w.store.Complete(ctx, p, w.cfg.Name, done); err != nil {
 			return err
 		}
 	}

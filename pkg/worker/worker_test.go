@@ -29,6 +29,7 @@ type bench struct {
 	stop   context.CancelFunc
 	done   chan error
 	n      int64
+	events []wire.Event // read and not returned
 }
 
 func newBench(t *testing.T, srv redistest.Server, change func(*worker.Config, *job.Registry)) *bench {
@@ -81,14 +82,16 @@ func (b *bench) event(but ...wire.EventType) wire.Event {
 	ctx, cancel := context.WithTimeout(b.t.Context(), 20*time.Second)
 	defer cancel()
 	for ctx.Err() == nil {
-		events, err := b.store.ReadEvents(ctx, 0, "test", 1, 50*time.Millisecond)
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		for _, e := range events {
+		for len(b.events) > 0 {
+			e := b.events[0]
+			b.events = b.events[1:]
 			if !strings.Contains(strings.Join(texts(but), " "), string(e.Type)) {
 				return e
 			}
+		}
+		var err error
+		if b.events, err = b.store.ReadEvents(ctx, 0, "test", 1, 50*time.Millisecond); err != nil {
+			b.t.Fatal(err)
 		}
 	}
 	b.t.Fatal("no event comes")

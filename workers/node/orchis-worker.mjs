@@ -130,8 +130,22 @@ function parse(buffer, at) {
 }
 
 const mapOf = (flat) => Object.fromEntries(Array.from({ length: flat.length / 2 }, (_, i) => [flat[2 * i], flat[2 * i + 1]]));
+
+// The keys of a ticket's JSON, see docs/protocol.md.
+const keys = { r: "run", t: "task", f: "fence", h: "handler", n: "attempt", i: "inputs", ib: "inputsBlob", e: "env", s: "secrets",
+  to: "timeout", hb: "heartbeat", c: "recipe", tr: "trace", at: "signed" };
+
+/** Reads the fields of a ticket's stream entry; one that cannot be read has no version. */
+function ticketOf(flat) {
+  const fields = mapOf(flat);
+  try {
+    const long = Object.entries(JSON.parse(fields.ticket ?? "{}")).filter(([k]) => k in keys).map(([k, v]) => [keys[k], v]);
+    return { ...Object.fromEntries(long), v: fields.v };
+  } catch { return {}; }
+}
+
 const failed = (code, message, permanent = false, retryAfterMs = 0) =>
-  ["type", "failed", "error", JSON.stringify({ code, message }), ...(permanent ? ["permanent", 1] : []), ...(retryAfterMs ? ["retryAfter", retryAfterMs] : [])];
+  ({ type: "failed", error: { code, message }, ...(permanent ? { permanent } : {}), ...(retryAfterMs ? { retryAfter: retryAfterMs } : {}) });
 
 function milliseconds(text) {
   const m = /^([\d.]+)(ms|s|m|h)?$/.exec(text);
@@ -142,9 +156,9 @@ function milliseconds(text) {
 class Job {
   constructor(worker, stream, entry, ticket) {
     this.stop = new AbortController();
-    Object.assign(this, { worker, stream, entry, ticket, run: ticket.run, task: ticket.task, attempt: Number(ticket.attempt || 1) });
+    Object.assign(this, { worker, stream, entry, ticket, run: ticket.run, task: ticket.task, attempt: ticket.attempt ?? 1 });
     this.idempotencyKey = `${ticket.run}/${ticket.task}`;
-    this.env = JSON.parse(ticket.env || "{}");
+    this.env = ticket.env ?? {};
     this.trace = ticket.trace ?? "";
     this.signal = this.stop.signal;
     this.heard = performance.now();
@@ -163,7 +177,7 @@ class Job {
   async progress(percent, note = "") {
     if (performance.now() - this.told < 1000) return;
     this.told = performance.now();
-    await this.worker.tell(this, "progress", "progress", percent, "note", note);
+    await this.worker.tell(this, "progress", { progress: percent, note });
   }
 
   async log(...words) {
@@ -227,7 +241,7 @@ export class Worker {
     for (const stream of this.streams(p, this.queues)) {
       await this.redis.call("XGROUP", "CREATE", stream, "workers", "0", "MKSTREAM").catch((err) => { if (!err.message.startsWith("BUSYGROUP")) throw err; });
       for (const [, entries] of await this.redis.call("XREADGROUP", "GROUP", "workers", this.name, "STREAMS", stream, "0") ?? [])
-        for (const [entry, flat] of entries) if (flat) await this.end(new Job(this, stream, entry, mapOf(flat)), ["type", "lost"]);
+        for (const [entry, flat] of entries) if (flat) await this.end(new Job(this, stream, entry, ticketOf(flat)), { type: "lost" });
     }
   }
 
@@ -254,7 +268,7 @@ export class Worker {
   work(reply) {
     let some = false;
     for (const [stream, entries] of reply ?? []) for (const [entry, flat] of entries) if (flat) {
-      const job = new Job(this, stream, entry, mapOf(flat));
+      const job = new Job(this, stream, entry, ticketOf(flat));
       some = true;
       this.hand.add(job);
       this.perform(job).then((report) => report && this.patiently(() => this.end(job, report))).finally(() => this.hand.delete(job));
@@ -265,12 +279,12 @@ export class Worker {
   /** Runs the handler and returns what to report; nothing when there is nothing to say. */
   async perform(job) {
     const t = job.ticket;
-    if (t.v !== "1") return this.bury(job, "the version of the ticket is not known");
+    if (t.v !== "2") return this.bury(job, "the version of the ticket is not known");
     const known = handlers.get(t.handler);
-    if (!known) return ["type", "released", "error", JSON.stringify({ code: "handler", message: `${this.name} has no handler ${t.handler}` })];
+    if (!known) return { type: "released", error: { code: "handler", message: `${this.name} has no handler ${t.handler}` } };
     job.started = Date.now();
     const timers = [setTimeout(() => this.tell(job, "started"), 200)];
-    if (Number(t.timeout)) timers.push(setTimeout(() => job.stop.abort("timeout"), Number(t.timeout)));
+    if (t.timeout) timers.push(setTimeout(() => job.stop.abort("timeout"), t.timeout));
     const stopped = new Promise((resolve) => job.signal.addEventListener("abort", () => resolve(job), { once: true }));
     try {
       const inputs = await this.inputs(job);
@@ -284,13 +298,14 @@ export class Worker {
   }
 
   async inputs(job) {
-    let text = job.ticket.inputs;
+    let inputs = job.ticket.inputs ?? {};
     if (job.ticket.inputsBlob) {
-      text = await this.patiently(() => this.redis.call("GET", `${job.base}blob:${job.ticket.inputsBlob}`));
+      const text = await this.patiently(() => this.redis.call("GET", `${job.base}blob:${job.ticket.inputsBlob}`));
       if (text === null) return undefined;
+      inputs = JSON.parse(text);
     }
-    const whole = { inputs: JSON.parse(text || "{}"), env: job.env };
-    for (const s of JSON.parse(job.ticket.secrets || "[]")) {
+    const whole = { inputs, env: job.env };
+    for (const s of job.ticket.secrets ?? []) {
       let at = whole;
       for (const key of s.at.slice(0, -1)) at = at[key];
       at[s.at.at(-1)] = s.parts.map((part) => {
@@ -305,28 +320,30 @@ export class Worker {
 
   interrupted(job) {
     if (job.signal.reason === "timeout") return failed("timeout", "the attempt took longer than its timeout");
-    return job.signal.reason === "drain" ? ["type", "released"] : undefined; // else it is somebody else's now
+    return job.signal.reason === "drain" ? { type: "released" } : undefined; // else it is somebody else's now
   }
 
   async succeeded(job, result) {
     const text = JSON.stringify(result ?? null);
     const made = handlers.get(job.ticket.handler)?.version;
-    const done = made ? ["type", "succeeded", "handlerVersion", made] : ["type", "succeeded"];
-    if (Buffer.byteLength(text) <= INLINE) return [...done, "result", text];
+    const done = { type: "succeeded", ...(made ? { handlerVersion: made } : {}) };
+    if (Buffer.byteLength(text) <= INLINE) return { ...done, result: result ?? null };
     const digest = createHash("sha256").update(text).digest("hex");
     const key = `${job.base}blob:${digest}`;
     if (await this.patiently(() => this.redis.call("SET", key, text, "NX", "EX", 604800)) === null) await this.patiently(() => this.redis.call("EXPIRE", key, 604800, "GT"));
-    return [...done, "resultBlob", digest];
+    return { ...done, resultBlob: digest };
   }
 
-  common(job) {
-    return ["v", 1, "run", job.run, "task", job.task, "fence", job.ticket.fence, "worker", this.name, "at", Date.now(),
-      ...(job.started ? ["started", job.started] : []), ...(job.lines ? ["lines", 1] : [])];
+  /** The command that adds an event of an attempt, in an entry of its own. */
+  report(job, what) {
+    const event = { run: job.run, task: job.task, fence: job.ticket.fence, at: Date.now(), ...what,
+      ...(job.started ? { started: job.started } : {}), ...(job.lines ? { lines: true } : {}) };
+    return ["XADD", `${job.base}events`, "*", "v", 2, "worker", this.name, "events", JSON.stringify([event])];
   }
 
   /** Reports the end and deletes the ticket, in one transaction. */
   end(job, report) {
-    return this.redis.pipeline([["MULTI"], ["XADD", `${job.base}events`, "*", ...this.common(job), ...report],
+    return this.redis.pipeline([["MULTI"], this.report(job, report),
       ["XACK", job.stream, "workers", job.entry], ["XDEL", job.stream, job.entry], ["EXEC"]]);
   }
 
@@ -335,8 +352,8 @@ export class Worker {
       "error", JSON.stringify({ code: "internal", message: reason }), "at", Date.now()], ["XACK", job.stream, "workers", job.entry], ["XDEL", job.stream, job.entry], ["EXEC"]]));
   }
 
-  tell(job, kind, ...more) {
-    return this.redis.call("XADD", `${job.base}events`, "*", ...this.common(job), "type", kind, ...more).catch(() => {});
+  tell(job, kind, more = {}) {
+    return this.redis.call(...this.report(job, { type: kind, ...more })).catch(() => {});
   }
 
   /** Says that the tickets are still in work; those that do not come back are not ours. */

@@ -125,8 +125,19 @@ class Redis:
             self.sock = None
 
 
-def fields_of(flat):
-    return {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
+# The keys of a ticket's JSON, see docs/protocol.md.
+KEYS = {"r": "run", "t": "task", "f": "fence", "h": "handler", "n": "attempt", "i": "inputs", "ib": "inputsBlob", "e": "env", "s": "secrets",
+        "to": "timeout", "hb": "heartbeat", "c": "recipe", "tr": "trace", "at": "signed"}
+
+
+def ticket_of(flat):
+    """Reads the fields of a ticket's stream entry; one that cannot be read has no version."""
+    fields = {flat[i].decode(): flat[i + 1].decode() for i in range(0, len(flat), 2)}
+    try:
+        short = json.loads(fields.get("ticket") or "{}")
+        return {"v": fields.get("v"), **{KEYS[k]: v for k, v in short.items() if k in KEYS}}
+    except (ValueError, AttributeError):
+        return {}
 
 
 class Job:
@@ -134,9 +145,9 @@ class Job:
 
     def __init__(self, worker, stream, entry, ticket):
         self._worker, self._stream, self._entry, self.ticket = worker, stream, entry, ticket
-        self.run, self.task, self.attempt = ticket["run"], ticket["task"], int(ticket.get("attempt", 1))
+        self.run, self.task, self.attempt = ticket.get("run", ""), ticket.get("task", ""), ticket.get("attempt", 1)
         self.idempotency_key = f"{self.run}/{self.task}"
-        self.env = json.loads(ticket.get("env") or "{}")
+        self.env = ticket.get("env") or {}
         self.trace = ticket.get("trace", "")
         self._stop, self.why = threading.Event(), ""
         self.heard, self.started, self.told, self.lines, self._said = time.monotonic(), 0, False, False, 0.0
@@ -166,7 +177,7 @@ class Job:
     def progress(self, percent, note=""):
         if time.monotonic() - self._said >= 1:
             self._said = time.monotonic()
-            self._worker.tell(self, "progress", "progress", percent, "note", note)
+            self._worker.tell(self, "progress", progress=percent, note=note)
 
     def log(self, *words):
         self.lines = True
@@ -241,7 +252,7 @@ class Worker:
             for _, entries in reply:
                 for entry, flat in entries:
                     if flat is not None:
-                        self.end(Job(self, stream, entry.decode(), fields_of(flat)), ["type", "lost"])
+                        self.end(Job(self, stream, entry.decode(), ticket_of(flat)), {"type": "lost"})
 
     def streams(self, p, queues):
         return [f"{self.base(p)}tickets:{q}{lane}" for lane in LANES for q in queues]
@@ -302,7 +313,7 @@ class Worker:
                                           "STREAMS", *streams, *[">"] * len(streams)))
 
     def begin_first(self, reply):
-        jobs = [Job(self, stream.decode(), entry.decode(), fields_of(flat))
+        jobs = [Job(self, stream.decode(), entry.decode(), ticket_of(flat))
                 for stream, entries in reply or [] for entry, flat in entries if flat is not None]
         for n, job in enumerate(jobs):
             with self.lock:
@@ -325,16 +336,16 @@ class Worker:
     def perform(self, job):
         """Runs the handler and returns what to report; None when there is nothing to say."""
         t = job.ticket
-        if t.get("v") != "1":
+        if t.get("v") != "2":
             return self.bury(job, "the version of the ticket is not known")
         if "handler" not in t or t["handler"] not in HANDLERS:
-            return ["type", "released", "error", json.dumps({"code": "handler", "message": f"{self.name} has no handler {t.get('handler')}"})]
+            return {"type": "released", "error": {"code": "handler", "message": f"{self.name} has no handler {t.get('handler')}"}}
         if job.stopped:
             return self.interrupted(job)
         job.started = now_ms()
         timers = [threading.Timer(0.2, lambda: self.started_late(job))]
-        if int(t.get("timeout") or 0):
-            timers.append(threading.Timer(int(t["timeout"]) / 1000, lambda: job.stop("timeout")))
+        if t.get("timeout"):
+            timers.append(threading.Timer(t["timeout"] / 1000, lambda: job.stop("timeout")))
         for timer in timers:
             timer.daemon = True
             timer.start()
@@ -355,15 +366,15 @@ class Worker:
                 timer.cancel()
 
     def inputs(self, job):
-        text = job.ticket.get("inputs")
+        inputs = job.ticket.get("inputs", {})
         if job.ticket.get("inputsBlob"):
             p = job._stream.split("{", 1)[1].split("}", 1)[0]
             raw = self.patiently(lambda: self.command("GET", f"{self.base(p)}blob:{job.ticket['inputsBlob']}"))
             if raw is None:
                 return None
-            text = raw.decode()
-        whole = {"inputs": json.loads(text or "{}"), "env": job.env}
-        for s in json.loads(job.ticket.get("secrets") or "[]"):
+            inputs = json.loads(raw)
+        whole = {"inputs": inputs, "env": job.env}
+        for s in job.ticket.get("secrets") or []:
             at = whole
             for key in s["at"][:-1]:
                 at = at[key]
@@ -383,33 +394,38 @@ class Worker:
         if job.why == "timeout":
             return failed("timeout", "the attempt took longer than its timeout")
         if job.why == "drain":
-            return ["type", "released"]
+            return {"type": "released"}
         return None  # it is somebody else's now
 
     def succeeded(self, job, result):
         text = json.dumps(result, ensure_ascii=False)
         made = VERSIONS.get(job.ticket["handler"], "")
-        done = ["type", "succeeded", *(["handlerVersion", made] if made else [])]
+        done = {"type": "succeeded", **({"handlerVersion": made} if made else {})}
         if len(text.encode()) <= INLINE:
-            return [*done, "result", text]
+            return {**done, "result": result}
         digest = hashlib.sha256(text.encode()).hexdigest()
         p = job._stream.split("{", 1)[1].split("}", 1)[0]
         key = f"{self.base(p)}blob:{digest}"
         if self.patiently(lambda: self.command("SET", key, text, "NX", "EX", 604800)) is None:
             self.patiently(lambda: self.command("EXPIRE", key, 604800, "GT"))
-        return [*done, "resultBlob", digest]
+        return {**done, "resultBlob": digest}
 
     def events(self, job):
         return job._stream.split("tickets:", 1)[0] + "events"
 
-    def common(self, job):
-        out = ["v", 1, "run", job.run, "task", job.task, "fence", job.ticket["fence"], "worker", self.name, "at", now_ms()]
-        return out + (["started", job.started] if job.started else []) + (["lines", 1] if job.lines else [])
+    def report(self, job, what):
+        """The command that adds an event of an attempt, in an entry of its own."""
+        event = {"run": job.run, "task": job.task, "fence": job.ticket.get("fence", ""), "at": now_ms(), **what}
+        if job.started:
+            event["started"] = job.started
+        if job.lines:
+            event["lines"] = True
+        return ("XADD", self.events(job), "*", "v", 2, "worker", self.name, "events", json.dumps([event], ensure_ascii=False))
 
     def end(self, job, report):
         """Reports the end and deletes the ticket, in one transaction."""
         with self.said:
-            self.say.pipeline([("MULTI",), ("XADD", self.events(job), "*", *self.common(job), *report),
+            self.say.pipeline([("MULTI",), self.report(job, report),
                                ("XACK", job._stream, "workers", job._entry), ("XDEL", job._stream, job._entry), ("EXEC",)])
 
     def bury(self, job, reason):
@@ -420,9 +436,9 @@ class Worker:
                                    ("XACK", job._stream, "workers", job._entry), ("XDEL", job._stream, job._entry), ("EXEC",)])
         self.patiently(do)
 
-    def tell(self, job, kind, *more):
+    def tell(self, job, kind, **more):
         try:
-            self.command("XADD", self.events(job), "*", *self.common(job), "type", kind, *more)
+            self.command(*self.report(job, {"type": kind, **more}))
         except (Gone, ReplyError):
             pass
 
@@ -470,8 +486,8 @@ class Worker:
 
 
 def failed(code, message, permanent=False, retry_after_ms=0):
-    out = ["type", "failed", "error", json.dumps({"code": code, "message": message}, ensure_ascii=False)]
-    return out + (["permanent", 1] if permanent else []) + (["retryAfter", retry_after_ms] if retry_after_ms else [])
+    out = {"type": "failed", "error": {"code": code, "message": message}}
+    return {**out, **({"permanent": True} if permanent else {}), **({"retryAfter": retry_after_ms} if retry_after_ms else {})}
 
 
 def now_ms():
