@@ -35,15 +35,11 @@ func fanOut() load { return load{name: "fan-out 1 → 100 → 1", flow: "fan", r
 
 // otherLoads are those of the full form.
 func otherLoads() []load {
-	data := func(size int) string { return fmt.Sprintf(`{"payload":"%s"}`, textOf(size)) }
 	return []load{
 		{name: "chain of 3", flow: "chain3", runs: 2000, jobs: 3},
 		{name: "diamond", flow: "diamond", runs: 1500, jobs: 4},
 		{name: "one iteration of 20,000", flow: "wide", runs: 1, jobs: 20_000},
 		{name: "10,000 runs at once (chains of 3)", flow: "chain3", runs: 10_000, jobs: 3},
-		{name: "results of 100 B", flow: "payload", runs: 1000, jobs: 3, inputs: data(100)},
-		{name: "results of 4 KiB", flow: "payload", runs: 500, jobs: 3, inputs: data(4 << 10)},
-		{name: "results of 64 KiB", flow: "payload", runs: 50, jobs: 3, inputs: data(64<<10 - 100)},
 	}
 }
 

@@ -39,6 +39,7 @@ func run(ctx context.Context) error {
 	most := flag.Duration("most", 22*time.Second, "no round begins after this time")
 	rounds := flag.Int("rounds", 3, "at most")
 	profiles := flag.Bool("profiles", false, "only show where the time of a chain of 10 goes")
+	payloads := flag.Bool("payloads", false, "only measure results of several sizes; with -profiles where their time goes")
 	flag.Parse()
 	dir, err := os.MkdirTemp("", "orchis-bench-")
 	if err != nil {
@@ -48,8 +49,23 @@ func run(ctx context.Context) error {
 	b := &bench{dir: dir, report: report{full: *full}}
 	defer b.stop()
 	if *profiles {
-		text, err := b.profile(ctx)
+		of := chain10().times(6)
+		if *payloads {
+			loads := payloadLoads()
+			if of, err = loads[len(loads)-1].load(); err != nil {
+				return err
+			}
+			of = of.times(10)
+		}
+		text, err := b.profile(ctx, of)
 		_, _ = fmt.Fprintln(os.Stdout, text)
+		return err
+	}
+	if *payloads {
+		if err := b.onlyPayloads(ctx, *rounds); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(os.Stdout, b.report.plain())
 		return err
 	}
 	if err := b.start(ctx); err != nil {
@@ -150,7 +166,7 @@ func (b *bench) measure(ctx context.Context, rounds int, most time.Duration) err
 	if f.slow, err = b.off.client.Do(ctx, "SLOWLOG", "LEN").Int64(); err != nil || !b.report.full {
 		return err
 	}
-	f.profiles, err = b.profile(ctx)
+	f.profiles, err = b.profile(ctx, chain10().times(6))
 	return err
 }
 
@@ -190,6 +206,9 @@ func (b *bench) round(ctx context.Context) error {
 			t.add(name, m.sample(loads[0]))
 		}
 	}
+	if err := b.payloads(ctx); err != nil {
+		return err
+	}
 	if took, err = flatAsynq(ctx, b.peers, asynqJobs); err != nil {
 		return err
 	}
@@ -204,8 +223,8 @@ func (b *bench) round(ctx context.Context) error {
 	return err
 }
 
-// profile takes CPU profiles of processes that do nothing but chains of 10.
-func (b *bench) profile(ctx context.Context) (string, error) {
+// profile takes CPU profiles of processes that do nothing but one load.
+func (b *bench) profile(ctx context.Context, l load) (string, error) {
 	dir := filepath.Join(b.dir, "profiled")
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return "", err
@@ -218,7 +237,7 @@ func (b *bench) profile(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = in.through(ctx, chain10().times(6))
+	_, err = in.through(ctx, l)
 	stats, statsErr := in.commandStats(ctx)
 	in.stop()
 	if err != nil {

@@ -22,15 +22,10 @@ const (
 // XADD the job, XREADGROUP it, XADD its completion and XACK it, XREADGROUP the
 // completion, XACK that; all in batches of a hundred, with nothing in between.
 func rawLoop(ctx context.Context, s *server, jobs int, payload string) (time.Duration, error) {
-	if err := s.client.FlushAll(ctx).Err(); err != nil {
+	if err := rawStreams(ctx, s); err != nil {
 		return 0, err
 	}
-	for _, stream := range []string{"raw:jobs", "raw:done"} {
-		if err := s.client.XGroupCreateMkStream(ctx, stream, "g", "0").Err(); err != nil {
-			return 0, err
-		}
-	}
-	c := redis.NewClient(&redis.Options{Addr: s.addr, ReadTimeout: time.Minute, MaxRetries: -1})
+	c := rawClient(s)
 	defer func() { _ = c.Close() }()
 	began := time.Now()
 	var finished atomic.Int64
@@ -47,6 +42,23 @@ func rawLoop(ctx context.Context, s *server, jobs int, payload string) (time.Dur
 	return time.Since(began), err
 }
 
+// rawStreams makes the two streams of a raw loop on an empty server.
+func rawStreams(ctx context.Context, s *server) error {
+	if err := s.client.FlushAll(ctx).Err(); err != nil {
+		return err
+	}
+	for _, stream := range []string{"raw:jobs", "raw:done"} {
+		if err := s.client.XGroupCreateMkStream(ctx, stream, "g", "0").Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func rawClient(s *server) *redis.Client {
+	return redis.NewClient(&redis.Options{Addr: s.addr, ReadTimeout: time.Minute, MaxRetries: -1})
+}
+
 func rawSend(ctx context.Context, c *redis.Client, jobs int, payload string, finished *atomic.Int64) error {
 	for sent := 0; sent < jobs; sent += rawBatch {
 		for sent-int(finished.Load()) > rawWindow {
@@ -54,13 +66,20 @@ func rawSend(ctx context.Context, c *redis.Client, jobs int, payload string, fin
 				return ctx.Err()
 			}
 		}
-		pipe := c.Pipeline()
-		for i := sent; i < min(sent+rawBatch, jobs); i++ {
-			pipe.XAdd(ctx, &redis.XAddArgs{Stream: "raw:jobs", Values: []any{"run", "run-1", "job", strconv.Itoa(i), "payload", payload}})
+		if err := rawSendBatch(ctx, c, sent, min(sent+rawBatch, jobs), payload); err != nil {
+			return err
 		}
-		if _, err := pipe.Exec(ctx); err != nil {
-			return fmt.Errorf("send jobs: %w", err)
-		}
+	}
+	return nil
+}
+
+func rawSendBatch(ctx context.Context, c *redis.Client, from, to int, payload string) error {
+	pipe := c.Pipeline()
+	for i := from; i < to; i++ {
+		pipe.XAdd(ctx, &redis.XAddArgs{Stream: "raw:jobs", Values: []any{"run", "run-1", "job", strconv.Itoa(i), "payload", payload}})
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return fmt.Errorf("send jobs: %w", err)
 	}
 	return nil
 }

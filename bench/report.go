@@ -58,7 +58,7 @@ func (r *report) goals() []goal {
 	redis := t.median(chain.name, func(s sample) float64 { return s.redis })
 	wide := t.median("one iteration of 20,000", func(s sample) float64 { return s.memory })
 	mib := func(n int64) float64 { return float64(n) / (1 << 20) }
-	return []goal{
+	return append([]goal{
 		{"chain of 10, of the raw loop", "≥ 0.30", t.ratio(chain.name, rawName), "", 0.30, 0},
 		{"chain of 10, of asynq's flat queue", "≥ 3", t.ratio(chain.name, asynqName), "", 3, 0},
 		{"chain of 10, of BullMQ's chain of 10", "≥ 4", t.ratio(chain.name, bullName), "", 4, 0},
@@ -74,7 +74,7 @@ func (r *report) goals() []goal {
 		{"worker of 200 slots idle", "≤ 64 MiB", mib(f.workerIdle), " MiB", 0, 64},
 		{"orchestrator under load", "≤ 256 MiB", mib(f.orchestratorLoaded), " MiB", 0, 256},
 		{"worker under load", "≤ 256 MiB", mib(f.workerLoaded), " MiB", 0, 256},
-	}
+	}, r.payloadGoals()...)
 }
 
 // report is what a run of the benchmarks found.

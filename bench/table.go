@@ -26,6 +26,22 @@ func (m measured) sample(l load) sample {
 type table struct {
 	names   []string
 	samples map[string][]sample
+	bases   map[string]string // what a load is compared with, if not with the raw loop
+}
+
+// compare says that a load is compared with another one than the raw loop.
+func (t *table) compare(name, base string) {
+	if t.bases == nil {
+		t.bases = map[string]string{}
+	}
+	t.bases[name] = base
+}
+
+func (t *table) base(name string) string {
+	if base := t.bases[name]; base != "" {
+		return base
+	}
+	return rawName
 }
 
 func (t *table) add(name string, s sample) {
@@ -84,7 +100,7 @@ func (t *table) cells(name string) []string {
 	m := func(of func(sample) float64) float64 { return t.median(name, of) }
 	return []string{
 		fmt.Sprintf("%.0f", m(func(s sample) float64 { return s.perSecond })),
-		fmt.Sprintf("%.3f", t.ratio(name, rawName)),
+		number(t.ratio(name, t.base(name)), "%.3f"),
 		number(m(func(s sample) float64 { return s.redis }), "%.1f"),
 		number(m(func(s sample) float64 { return s.orchestrator }), "%.1f"),
 		number(m(func(s sample) float64 { return s.worker }), "%.1f"),
