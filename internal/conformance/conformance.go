@@ -167,7 +167,7 @@ func (k *kit) publishRaw(ctx context.Context, version string) (wire.Ticket, erro
 
 // revoke takes a ticket back.
 func (k *kit) revoke(ctx context.Context, t wire.Ticket) error {
-	return k.store.DropTickets(ctx, t.Partition, []wire.TicketRef{{Queue: t.Queue, Priority: t.Priority, ID: t.ID}})
+	return k.store.DropTickets(ctx, t.Partition, []wire.TicketRef{{Stream: t.Stream(), ID: t.ID}})
 }
 
 // await waits for an event of a ticket that ends its attempt; others are passed
@@ -234,7 +234,7 @@ func (k *kit) ended(ctx context.Context, t wire.Ticket) (wire.Event, error) {
 
 // cleared wants the ticket acknowledged and deleted with its report.
 func (k *kit) cleared(ctx context.Context, t wire.Ticket) error {
-	_, err := k.store.Ticket(ctx, t.Partition, t.Queue, t.Priority, t.ID)
+	_, err := k.store.Ticket(ctx, t.Partition, wire.TicketRef{Stream: t.Stream(), ID: t.ID})
 	switch {
 	case errors.Is(err, wire.ErrNotFound):
 		return nil

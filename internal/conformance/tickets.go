@@ -43,7 +43,7 @@ func heartbeat(ctx context.Context, k *kit) error {
 			}
 			return k.cleared(ctx, t)
 		}
-		silent, err := k.store.PendingTickets(ctx, t.Partition, queue, wire.Normal, Lease, 10)
+		silent, err := k.store.PendingTickets(ctx, t.Partition, wire.LanesOf(queue), Lease, 10)
 		if err != nil {
 			return err
 		}
@@ -89,7 +89,7 @@ func cancelled(ctx context.Context, k *kit) error {
 func (k *kit) taken(ctx context.Context, t wire.Ticket) error {
 	until := time.Now().Add(patience)
 	for time.Now().Before(until) {
-		held, err := k.store.PendingTickets(ctx, t.Partition, t.Queue, t.Priority, 0, 100)
+		held, err := k.store.PendingTickets(ctx, t.Partition, []wire.Stream{t.Stream()}, 0, 100)
 		if err != nil {
 			return err
 		}

@@ -155,8 +155,8 @@ type Ticket struct {
 
 // Revoke withdraws a ticket.
 type Revoke struct {
-	Task, Fence, Queue string
-	Priority           int
+	Task, Fence, Queue, Handler string
+	Priority                    int
 }
 
 // Timer is a moment at which a TimerFired event is wanted. Kind, Task and Fence

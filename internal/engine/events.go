@@ -166,7 +166,7 @@ func (r *Run) revoke(u *unit) {
 		}
 	}
 	r.fx.Revokes = append(r.fx.Revokes, Revoke{
-		Task: u.path(), Fence: u.rec.Fence, Queue: u.rec.Queue, Priority: u.priority(),
+		Task: u.path(), Fence: u.rec.Fence, Queue: u.rec.Queue, Handler: u.node.step.def.Handler, Priority: u.priority(),
 	})
 }
 

@@ -101,6 +101,8 @@ func table() []watched {
 		{"pause-stops-work", engine, "Transcripts"},
 		{"approvers-only", engine, "Transcripts"},
 		{"schedule-fires-once", orch, "FiresOnce"},
+		{"look-before-watch", work, "Claim_ANewWorker"},
+		{"look-while-claiming", work, "Claim_AHighTicket"},
 		{"revoked-ticket-cancels", work, "TakenBack"},
 		{"lost-lease-cancels", work, "GoneForTooLong"},
 		{"shutdown-cancels", work, "Stopping"},

@@ -75,27 +75,40 @@ func toCommit(id string, version int64, before *run.Run, fx *engine.Effects, now
 	return c
 }
 
-// ticket finds the stream entry of a publication: remembered since its commit,
-// or else looked for in its queue. Without one there is nothing to withdraw.
+// ticket finds the stream entry of a publication: from memory, or else in the
+// common stream and in that of its handler. Without one there is nothing to
+// withdraw.
 func (pt *partition) ticket(ctx context.Context, l *live, r engine.Revoke) (wire.TicketRef, error) {
 	if ref, ok := l.tickets[r.Fence]; ok {
 		delete(l.tickets, r.Fence)
 		return ref, nil
 	}
+	for _, handler := range []string{"", r.Handler} {
+		stream := wire.Stream{Queue: r.Queue, Handler: handler, Priority: wire.LaneOf(r.Priority)}
+		if id, err := pt.find(ctx, stream, r.Fence); err != nil || id != "" {
+			return wire.TicketRef{Stream: stream, ID: id}, err
+		}
+	}
+	return wire.TicketRef{}, nil
+}
+
+// find returns the entry of a publication in a stream; empty when the stream
+// does not hold it.
+func (pt *partition) find(ctx context.Context, stream wire.Stream, fence string) (string, error) {
 	after := ""
 	for {
-		some, err := pt.o.store.ScanTickets(ctx, pt.p, r.Queue, wire.LaneOf(r.Priority), after, 500)
+		some, err := pt.o.store.ScanTickets(ctx, pt.p, stream, after, 500)
 		if err != nil {
-			return wire.TicketRef{}, err
+			return "", err
 		}
-		for _, t := range some {
-			if t.Fence == r.Fence {
-				return wire.TicketRef{Queue: r.Queue, Priority: wire.LaneOf(r.Priority), ID: t.ID}, nil
+		for i := range some {
+			if some[i].Fence == fence {
+				return some[i].ID, nil
 			}
-			after = t.ID
+			after = some[i].ID
 		}
 		if len(some) < 500 {
-			return wire.TicketRef{}, nil
+			return "", nil
 		}
 	}
 }

@@ -161,8 +161,8 @@ func (pt *partition) note(l *live, ch *change, i int) {
 	for _, tm := range c.SetTimers {
 		pt.expectTimer(tm) // mutant: expect-new-timer (skip)
 	}
-	for k, ticket := range c.Tickets {
-		l.tickets[ticket.Fence] = wire.TicketRef{Queue: ticket.Queue, Priority: ticket.Priority, ID: ch.results[i].TicketIDs[k]}
+	for k := range c.Tickets {
+		l.tickets[c.Tickets[k].Fence] = wire.TicketRef{Stream: c.Tickets[k].Stream(), ID: ch.results[i].TicketIDs[k]}
 	}
 	for _, ev := range ch.who[i].events {
 		delete(l.tickets, ev.Fence)

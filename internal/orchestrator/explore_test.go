@@ -225,7 +225,7 @@ func (x *explorer) worker(name string) {
 		for {
 			a.local.Reset()
 			a.wait(s.news, time.Hour)
-			got, err := call(v, "read tickets", func() ([]wire.Ticket, error) { return x.w.readTickets("default", name, 1), nil })
+			got, err := call(v, "read tickets", func() ([]wire.Ticket, error) { return x.w.readTickets(wire.LanesOf("default"), name, 1), nil })
 			if err != nil {
 				x.deaths++ // what it was given and never saw is found by its lease
 			}
@@ -244,21 +244,23 @@ func (x *explorer) worker(name string) {
 // not.
 func (x *explorer) reaper() {
 	x.w.spawn("reaper", "reaper", func(a *actor, v *view) {
-		given := func() bool { return len(x.w.lane("default", wire.Normal).pel) > 0 && (x.deaths > 0 || !x.doubted) }
+		given := func() bool {
+			return len(x.w.lane(wire.Stream{Queue: "default"}).pel) > 0 && (x.deaths > 0 || !x.doubted)
+		}
 		for {
 			a.local.Reset()
 			a.wait(given, time.Hour)
 			if !given() {
 				continue
 			}
-			pending := x.w.lane("default", wire.Normal).pelOrder()
+			pending := x.w.lane(wire.Stream{Queue: "default"}).pelOrder()
 			seq := pending[x.w.choose(len(pending))]
 			if x.deaths > 0 {
 				x.deaths--
 			} else {
 				x.doubted = true
 			}
-			if e, there := x.w.lane("default", wire.Normal).get(seq); there {
+			if e, there := x.w.lane(wire.Stream{Queue: "default"}).get(seq); there {
 				_ = v.SendEvents(context.Background(), 0, []wire.Event{{Type: wire.Lost, Run: e.value.Run, Task: e.value.Task, Fence: e.value.Fence}})
 			}
 		}
@@ -333,7 +335,7 @@ func (w *world) copyTo(to *world) {
 
 func (x *explorer) ended() bool {
 	rec, err := x.w.record("r")
-	return err == nil && rec.State.Final() && len(x.w.events.entries) == 0 && len(x.w.lane("default", wire.Normal).entries) == 0
+	return err == nil && rec.State.Final() && len(x.w.events.entries) == 0 && len(x.w.lane(wire.Stream{Queue: "default"}).entries) == 0
 }
 
 // revive starts what is not there, up to its first command.

@@ -76,7 +76,7 @@ func TestSilenceAloneTakesNothingAway(t *testing.T) {
 		}
 		silent := func() {
 			s.until("the ticket has been silent for a lease", func() bool {
-				got, err := s.store.PendingTickets(t.Context(), 0, "default", wire.Normal, s.lease, 1)
+				got, err := s.store.PendingTickets(t.Context(), 0, []wire.Stream{{Queue: "default", Priority: wire.Normal}}, s.lease, 1)
 				return err == nil && len(got) == 1
 			})
 		}

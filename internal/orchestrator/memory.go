@@ -155,7 +155,7 @@ func (o *Orchestrator) handOver(b *birth, tickets []string) {
 	l := &live{run: b.run, version: 1, before: b.fx.Run, tickets: map[string]wire.TicketRef{}, size: b.run.Size(), active: b.commit.Active}
 	for i := range b.commit.Tickets {
 		t := &b.commit.Tickets[i]
-		l.tickets[t.Fence] = wire.TicketRef{Queue: t.Queue, Priority: t.Priority, ID: tickets[i]}
+		l.tickets[t.Fence] = wire.TicketRef{Stream: t.Stream(), ID: tickets[i]}
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()

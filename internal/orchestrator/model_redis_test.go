@@ -21,7 +21,7 @@ type workerStore interface {
 	Store
 	Submit(ctx context.Context, sub wire.Submission) (string, error)
 	ReadTickets(ctx context.Context, p int, queues []string, consumer string, count int, block time.Duration) ([]wire.Ticket, error)
-	OwnTickets(ctx context.Context, p int, queues []string, consumer string) ([]wire.Ticket, error)
+	OwnTickets(ctx context.Context, p int, streams []wire.Stream, consumer string) ([]wire.Ticket, error)
 	Heartbeat(ctx context.Context, consumer string, tickets []wire.Ticket) ([]wire.Ticket, error)
 	Complete(ctx context.Context, p int, consumer string, done []redisstore.Completion) error
 }
@@ -34,11 +34,11 @@ func (m modelled) Submit(_ context.Context, sub wire.Submission) (string, error)
 }
 
 func (m modelled) ReadTickets(_ context.Context, _ int, queues []string, consumer string, count int, _ time.Duration) ([]wire.Ticket, error) {
-	return m.readTickets(queues[0], consumer, count), nil
+	return m.readTickets(wire.LanesOf(queues...), consumer, count), nil
 }
 
-func (m modelled) OwnTickets(_ context.Context, _ int, queues []string, consumer string) ([]wire.Ticket, error) {
-	return m.ownTickets(queues[0], consumer), nil
+func (m modelled) OwnTickets(_ context.Context, _ int, streams []wire.Stream, consumer string) ([]wire.Ticket, error) {
+	return m.ownTickets(streams, consumer), nil
 }
 
 func (m modelled) Heartbeat(_ context.Context, consumer string, tickets []wire.Ticket) ([]wire.Ticket, error) {
@@ -113,7 +113,7 @@ func (w *twin) ask(ctx context.Context, what, a, b int) string {
 		got, err := w.s.ReadTickets(ctx, 0, []string{"default"}, who, 1+a%3, 0)
 		return w.took("read tickets "+who, got, err)
 	case 6:
-		got, err := w.s.OwnTickets(ctx, 0, []string{"default"}, who)
+		got, err := w.s.OwnTickets(ctx, 0, wire.LanesOf("default"), who)
 		return w.took("own tickets "+who, got, err)
 	case 7:
 		got, err := w.s.Heartbeat(ctx, who, some(w.tickets, a))
@@ -142,10 +142,10 @@ func (w *twin) ask(ctx context.Context, what, a, b int) string {
 		}
 		return fmt.Sprint("acknowledge ", len(ids), w.s.AckEvents(ctx, 0, ids))
 	case 14:
-		got, err := w.s.ScanTickets(ctx, 0, "default", wire.Normal, "", 1+a%4)
+		got, err := w.s.ScanTickets(ctx, 0, wire.Stream{Queue: "default", Priority: wire.Normal}, "", 1+a%4)
 		return w.took("scan tickets", got, err)
 	case 15:
-		got, err := w.s.PendingTickets(ctx, 0, "default", wire.Normal, 0, 1+a%4)
+		got, err := w.s.PendingTickets(ctx, 0, []wire.Stream{{Queue: "default", Priority: wire.Normal}}, 0, 1+a%4)
 		var names []string
 		for _, p := range got {
 			names = append(names, p.Consumer)
@@ -211,7 +211,7 @@ func (w *twin) change(ctx context.Context, run string, a, b int) string {
 		c.ClearTimers = []wire.Timer{{Run: run, Kind: "retry", Task: fmt.Sprint("t", b%3)}}
 	}
 	for _, k := range some(w.tickets, b) {
-		c.Revokes = append(c.Revokes, wire.TicketRef{Queue: "default", Priority: wire.Normal, ID: k.ID})
+		c.Revokes = append(c.Revokes, wire.TicketRef{Stream: wire.Stream{Queue: "default", Priority: wire.Normal}, ID: k.ID})
 	}
 	for _, ev := range some(w.events, b) {
 		c.Acks = append(c.Acks, wire.Ack{Entry: ev.Entry.ID, Of: 1 + b%2*(a%2)})

@@ -71,9 +71,9 @@ func newModel(now func() int64) *model {
 
 func (m *model) redisNow() int64 { return m.time() + m.skew }
 
-// lane is the stream of a queue's tickets.
-func (m *model) lane(queue string, l wire.Priority) *stream[wire.Ticket] {
-	key := queue + " " + string(l)
+// lane is a stream of tickets.
+func (m *model) lane(s wire.Stream) *stream[wire.Ticket] {
+	key := s.String()
 	if m.tickets[key] == nil {
 		m.tickets[key] = newStream[wire.Ticket](m)
 	}
@@ -176,11 +176,11 @@ func (m *model) around(c *wire.Commit) (res wire.CommitResult) {
 		m.timers[timerName(t)] = t
 	}
 	for _, t := range c.Tickets {
-		m.queues[t.Queue] = true
-		res.TicketIDs = append(res.TicketIDs, m.lane(t.Queue, t.Priority).add(t))
+		m.queues[t.Stream().Route()] = true
+		res.TicketIDs = append(res.TicketIDs, m.lane(t.Stream()).add(t))
 	}
 	for _, r := range c.Revokes {
-		m.lane(r.Queue, r.Priority).remove(r.ID)
+		m.lane(r.Stream).remove(r.ID)
 	}
 	m.dead = append(m.dead, c.Dead...)
 	if c.More {
@@ -252,48 +252,64 @@ func (m *model) answer(entry string, a wire.Answer) {
 	m.submit.remove(entry)
 }
 
-func (m *model) pending(queue string, l wire.Priority, idle time.Duration, count int) []wire.Pending {
-	s := m.lane(queue, l)
-	var out []wire.Pending
-	for _, seq := range s.silent(idle.Milliseconds(), count) {
-		h := s.pel[seq]
-		out = append(out, wire.Pending{ID: idOf(seq), Consumer: h.consumer, Idle: time.Duration(m.redisNow()-h.at) * time.Millisecond})
+// streams are all ticket streams.
+func (m *model) streams() []wire.Stream {
+	var all []wire.Stream
+	for _, route := range sortedKeys(m.queues) {
+		s, err := wire.ParseRoute(route)
+		if err != nil {
+			panic(err)
+		}
+		all = append(all, s.Lanes()...)
 	}
-	return out
+	return all
 }
 
-func (m *model) scan(queue string, l wire.Priority, after string, count int) []wire.Ticket {
-	var out []wire.Ticket
-	for _, e := range m.lane(queue, l).entries {
-		if e.seq > seqOf(after) && len(out) < count {
-			out = append(out, placed(e, queue, l))
+func (m *model) pending(streams []wire.Stream, idle time.Duration, count int) []wire.Pending {
+	var out []wire.Pending
+	for _, stream := range streams {
+		s := m.lane(stream)
+		for _, seq := range s.silent(idle.Milliseconds(), count) {
+			h := s.pel[seq]
+			out = append(out, wire.Pending{TicketRef: wire.TicketRef{Stream: stream, ID: idOf(seq)}, Consumer: h.consumer, Idle: time.Duration(m.redisNow()-h.at) * time.Millisecond})
 		}
 	}
 	return out
 }
 
-func placed(e entry[wire.Ticket], queue string, l wire.Priority) wire.Ticket {
+func (m *model) scan(stream wire.Stream, after string, count int) []wire.Ticket {
+	var out []wire.Ticket
+	for _, e := range m.lane(stream).entries {
+		if e.seq > seqOf(after) && len(out) < count {
+			out = append(out, placed(e, stream))
+		}
+	}
+	return out
+}
+
+func placed(e entry[wire.Ticket], stream wire.Stream) wire.Ticket {
 	t := e.value
-	t.ID, t.Queue, t.Priority = idOf(e.seq), queue, l
+	t.ID = idOf(e.seq)
+	t.Place(0, stream)
 	return t
 }
 
-// readTickets is what a worker gets.
-func (m *model) readTickets(queue, consumer string, count int) []wire.Ticket {
+// readTickets claims tickets for a worker, one stream after the other.
+func (m *model) readTickets(streams []wire.Stream, consumer string, count int) []wire.Ticket {
 	var out []wire.Ticket
-	for _, l := range wire.Lanes() {
-		for _, e := range m.lane(queue, l).take(consumer, count-len(out)) {
-			out = append(out, placed(e, queue, l))
+	for _, stream := range streams {
+		for _, e := range m.lane(stream).take(consumer, count-len(out)) {
+			out = append(out, placed(e, stream))
 		}
 	}
 	return out
 }
 
-func (m *model) ownTickets(queue, consumer string) []wire.Ticket {
+func (m *model) ownTickets(streams []wire.Stream, consumer string) []wire.Ticket {
 	var out []wire.Ticket
-	for _, l := range wire.Lanes() {
-		for _, e := range m.lane(queue, l).own(consumer) {
-			out = append(out, placed(e, queue, l))
+	for _, stream := range streams {
+		for _, e := range m.lane(stream).own(consumer) {
+			out = append(out, placed(e, stream))
 		}
 	}
 	return out
@@ -302,15 +318,15 @@ func (m *model) ownTickets(queue, consumer string) []wire.Ticket {
 // complete reports and removes tickets, all or none, as one entry of events.
 func (m *model) complete(tickets []wire.Ticket, events []wire.Event) {
 	m.events.add(events)
-	for _, t := range tickets {
-		m.lane(t.Queue, t.Priority).remove(t.ID)
+	for i := range tickets {
+		m.lane(tickets[i].Stream()).remove(tickets[i].ID)
 	}
 }
 
 func (m *model) heartbeat(consumer string, tickets []wire.Ticket) []wire.Ticket {
 	var kept []wire.Ticket
 	for _, t := range tickets {
-		if len(m.lane(t.Queue, t.Priority).beat(consumer, []string{t.ID})) > 0 {
+		if len(m.lane(t.Stream()).beat(consumer, []string{t.ID})) > 0 {
 			kept = append(kept, t)
 		}
 	}

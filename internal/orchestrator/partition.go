@@ -36,7 +36,7 @@ type partition struct {
 	swept    sweeper
 	// unreadable are runs of which it is known that nothing can be done.
 	unreadable map[string]bool
-	suspects   map[string]time.Time
+	suspects   map[wire.TicketRef]time.Time
 	// ledger tracks what was read and is not acknowledged.
 	ledger ledger
 	// behind are events that were read and have to wait for their turn.
@@ -64,7 +64,7 @@ type live struct {
 }
 
 func newPartition(o *Orchestrator, p int) *partition {
-	return &partition{o: o, p: p, runs: map[string]*live{}, programs: map[string]*engine.Program{}, suspects: map[string]time.Time{}, unreadable: map[string]bool{}}
+	return &partition{o: o, p: p, runs: map[string]*live{}, programs: map[string]*engine.Program{}, suspects: map[wire.TicketRef]time.Time{}, unreadable: map[string]bool{}}
 }
 
 // round does what there is to do. After an error nobody knows what was read and

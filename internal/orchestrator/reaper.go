@@ -12,61 +12,64 @@ import (
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
-// reap looks for tickets whose worker gives no sign of life. The first time
-// one is seen it is only remembered; when it is still silent half a lease later
-// its worker counts as lost. So a pause of Redis, or a jump of its clock, takes
-// no work away from workers that are alive.
+// reap looks for tickets whose worker is silent. It remembers a ticket when it
+// first sees it silent. When the ticket is still silent half a lease later, the
+// worker counts as lost. So a pause of Redis, or a jump of its clock, takes no
+// work away from live workers.
 func (pt *partition) reap(ctx context.Context) error {
 	o := pt.o
 	if !o.owns(pt.p) {
 		clear(pt.suspects)
 		return nil
 	}
-	queues, err := o.store.Queues(ctx, pt.p)
+	streams, err := o.store.Streams(ctx, pt.p)
 	if err != nil {
 		return err
 	}
-	seen := map[string]time.Time{}
+	silent, err := o.store.PendingTickets(ctx, pt.p, streams, o.cfg.Lease, 500)
+	if err != nil {
+		return err
+	}
+	seen := map[wire.TicketRef]time.Time{}
 	var lost []wire.Event
-	for _, q := range queues {
-		for _, l := range wire.Lanes() {
-			silent, err := o.store.PendingTickets(ctx, pt.p, q, l, o.cfg.Lease, 500)
-			if err != nil {
-				return err
-			}
-			for _, s := range silent {
-				key := q + " " + string(l) + " " + s.ID
-				first, known := pt.suspects[key]
-				if !known { // mutant: lost-after-two-looks (false)
-					seen[key] = o.clock()
-					continue
-				}
-				seen[key] = first
-				t, err := o.store.Ticket(ctx, pt.p, q, l, s.ID)
-				if errors.Is(err, wire.ErrNotFound) || errors.Is(err, wire.ErrMalformed) {
-					err = o.store.DropTickets(ctx, pt.p, []wire.TicketRef{{Queue: q, Priority: l, ID: s.ID}})
-				}
-				if err != nil {
-					return err
-				}
-				if t.ID == "" {
-					continue
-				}
-				if dropped, err := pt.dropOrphan(ctx, t); err != nil {
-					return err
-				} else if dropped {
-					continue
-				}
-				o.log.Warn("worker lost: its task goes to another", append(fact.Ticket(&t), fact.Worker(s.Consumer), zap.Duration("silent", s.Idle))...)
-				lost = append(lost, wire.Event{Type: wire.Lost, Run: t.Run, Task: t.Task, Fence: t.Fence, Worker: s.Consumer, At: o.now().UnixMilli()})
-			}
+	for _, s := range silent {
+		first, known := pt.suspects[s.TicketRef]
+		if !known { // mutant: lost-after-two-looks (false)
+			seen[s.TicketRef] = o.clock()
+			continue
 		}
+		seen[s.TicketRef] = first
+		t, err := pt.stillOpen(ctx, s.TicketRef)
+		if err != nil {
+			return err
+		}
+		if t == nil {
+			continue
+		}
+		o.log.Warn("worker lost: its task goes to another", append(fact.Ticket(t), fact.Worker(s.Consumer), zap.Duration("silent", s.Idle))...)
+		lost = append(lost, wire.Event{Type: wire.Lost, Run: t.Run, Task: t.Task, Fence: t.Fence, Worker: s.Consumer, At: o.now().UnixMilli()})
 	}
 	pt.suspects = seen
 	if len(lost) == 0 { // mutant: lost-workers-reported (true)
 		return nil
 	}
 	return o.store.SendEvents(ctx, pt.p, lost)
+}
+
+// stillOpen returns the ticket of a silent worker if its task waits for it;
+// otherwise it deletes the ticket and returns nil.
+func (pt *partition) stillOpen(ctx context.Context, ref wire.TicketRef) (*wire.Ticket, error) {
+	t, err := pt.o.store.Ticket(ctx, pt.p, ref)
+	if errors.Is(err, wire.ErrNotFound) || errors.Is(err, wire.ErrMalformed) {
+		return nil, pt.o.store.DropTickets(ctx, pt.p, []wire.TicketRef{ref})
+	}
+	if err != nil {
+		return nil, err
+	}
+	if dropped, err := pt.dropOrphan(ctx, t); err != nil || dropped {
+		return nil, err
+	}
+	return &t, nil
 }
 
 // dropOrphan deletes a ticket that nobody waits for: its run is gone or has
@@ -88,5 +91,5 @@ func (pt *partition) dropOrphan(ctx context.Context, t wire.Ticket) (bool, error
 			}
 		}
 	}
-	return true, pt.o.store.DropTickets(ctx, pt.p, []wire.TicketRef{{Queue: t.Queue, Priority: t.Priority, ID: t.ID}})
+	return true, pt.o.store.DropTickets(ctx, pt.p, []wire.TicketRef{{Stream: t.Stream(), ID: t.ID}})
 }

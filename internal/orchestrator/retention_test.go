@@ -155,7 +155,7 @@ func TestOnlyConsumersThatHoldNothingAreForgotten(t *testing.T) {
 		if err := s.store.ForgetConsumers(t.Context(), 0, 0); err != nil {
 			t.Fatal(err)
 		}
-		held, err := s.store.PendingTickets(t.Context(), 0, "default", wire.Normal, 0, 10)
+		held, err := s.store.PendingTickets(t.Context(), 0, []wire.Stream{{Queue: "default", Priority: wire.Normal}}, 0, 10)
 		if err != nil || len(held) != 1 || held[0].Consumer != "busy" {
 			t.Errorf("after that, held are %v (%v)", held, err)
 		}

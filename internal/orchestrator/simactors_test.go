@@ -150,7 +150,7 @@ func (w *world) work(name string) {
 
 // handBack gives up what a worker of this name held when it died.
 func (s *simWorker) handBack() {
-	old, err := call(s.v, "own tickets", func() ([]wire.Ticket, error) { return s.w.ownTickets("default", s.name), nil })
+	old, err := call(s.v, "own tickets", func() ([]wire.Ticket, error) { return s.w.ownTickets(wire.LanesOf("default"), s.name), nil })
 	if err != nil {
 		panic(crashed{}) // it does not start, and is started again
 	}
@@ -195,7 +195,7 @@ func (s *simWorker) round() {
 	case s.finish():
 	case len(s.hand) < 2:
 		s.a.wait(s.news, s.rest())
-		got, err := call(s.v, "read tickets", func() ([]wire.Ticket, error) { return s.w.readTickets("default", s.name, 1), nil })
+		got, err := call(s.v, "read tickets", func() ([]wire.Ticket, error) { return s.w.readTickets(wire.LanesOf("default"), s.name, 1), nil })
 		if err != nil {
 			s.a.sleep(20 * time.Millisecond)
 		}
@@ -220,7 +220,7 @@ func (s *simWorker) rest() time.Duration {
 }
 
 func (s *simWorker) news() bool {
-	return slices.ContainsFunc(wire.Lanes(), func(l wire.Priority) bool { return s.w.lane("default", l).news() })
+	return slices.ContainsFunc(wire.LanesOf("default"), func(l wire.Stream) bool { return s.w.lane(l).news() })
 }
 
 func (s *simWorker) live() {

@@ -326,32 +326,32 @@ func (v *view) AckEvents(_ context.Context, _ int, ids []string) error {
 	return void(v, "acknowledge events", func() { v.events.remove(ids...) })
 }
 
-func (v *view) Queues(context.Context, int) ([]string, error) {
-	return call(v, "queues", func() ([]string, error) { return sortedKeys(v.queues), nil })
+func (v *view) Streams(context.Context, int) ([]wire.Stream, error) {
+	return call(v, "streams", func() ([]wire.Stream, error) { return v.streams(), nil })
 }
 
-func (v *view) PendingTickets(_ context.Context, _ int, queue string, l wire.Priority, idle time.Duration, count int) ([]wire.Pending, error) {
-	return call(v, "silent tickets "+string(l), func() ([]wire.Pending, error) { return v.pending(queue, l, idle, count), nil })
+func (v *view) PendingTickets(_ context.Context, _ int, streams []wire.Stream, idle time.Duration, count int) ([]wire.Pending, error) {
+	return call(v, "silent tickets", func() ([]wire.Pending, error) { return v.pending(streams, idle, count), nil })
 }
 
-func (v *view) ScanTickets(_ context.Context, _ int, queue string, l wire.Priority, after string, count int) ([]wire.Ticket, error) {
-	return call(v, "scan tickets "+string(l), func() ([]wire.Ticket, error) { return v.scan(queue, l, after, count), nil })
+func (v *view) ScanTickets(_ context.Context, _ int, stream wire.Stream, after string, count int) ([]wire.Ticket, error) {
+	return call(v, "scan "+stream.String(), func() ([]wire.Ticket, error) { return v.scan(stream, after, count), nil })
 }
 
-func (v *view) Ticket(_ context.Context, _ int, queue string, l wire.Priority, id string) (wire.Ticket, error) {
-	return call(v, "ticket "+id, func() (wire.Ticket, error) {
-		e, there := v.lane(queue, l).get(seqOf(id))
+func (v *view) Ticket(_ context.Context, _ int, ref wire.TicketRef) (wire.Ticket, error) {
+	return call(v, "ticket "+ref.ID, func() (wire.Ticket, error) {
+		e, there := v.lane(ref.Stream).get(seqOf(ref.ID))
 		if !there {
 			return wire.Ticket{}, wire.ErrNotFound
 		}
-		return placed(e, queue, l), nil
+		return placed(e, ref.Stream), nil
 	})
 }
 
 func (v *view) DropTickets(_ context.Context, _ int, refs []wire.TicketRef) error {
 	return void(v, "drop tickets", func() {
 		for _, r := range refs {
-			v.lane(r.Queue, r.Priority).remove(r.ID)
+			v.lane(r.Stream).remove(r.ID)
 		}
 	})
 }

@@ -94,15 +94,17 @@ type inbox interface {
 	AckEvents(ctx context.Context, p int, ids []string) error
 }
 
-// ticketStore is what stands in the queues.
+// ticketStore reads and deletes tickets.
 type ticketStore interface {
-	Queues(ctx context.Context, p int) ([]string, error)
-	// PendingTickets returns tickets whose worker has not been heard of for
-	// minIdle, ScanTickets all after an entry, Ticket one; wire.ErrNotFound
-	// when it is gone.
-	PendingTickets(ctx context.Context, p int, queue string, l wire.Priority, minIdle time.Duration, count int) ([]wire.Pending, error)
-	ScanTickets(ctx context.Context, p int, queue string, l wire.Priority, after string, count int) ([]wire.Ticket, error)
-	Ticket(ctx context.Context, p int, queue string, l wire.Priority, id string) (wire.Ticket, error)
+	// Streams returns all ticket streams of a partition.
+	Streams(ctx context.Context, p int) ([]wire.Stream, error)
+	// PendingTickets returns tickets whose worker was silent for minIdle, at most
+	// count of each stream.
+	PendingTickets(ctx context.Context, p int, streams []wire.Stream, minIdle time.Duration, count int) ([]wire.Pending, error)
+	// ScanTickets returns tickets of a stream after an entry.
+	ScanTickets(ctx context.Context, p int, stream wire.Stream, after string, count int) ([]wire.Ticket, error)
+	// Ticket returns one ticket; wire.ErrNotFound when it no longer exists.
+	Ticket(ctx context.Context, p int, ref wire.TicketRef) (wire.Ticket, error)
 	DropTickets(ctx context.Context, p int, refs []wire.TicketRef) error
 }
 

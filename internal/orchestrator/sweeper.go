@@ -141,27 +141,25 @@ func (pt *partition) miss(ctx context.Context, f *finding) error {
 	return nil
 }
 
-// published returns the publications that stand in the partition's queues.
+// published returns the fences of all tickets of the partition.
 func (pt *partition) published(ctx context.Context) (map[string]bool, error) {
-	queues, err := pt.o.store.Queues(ctx, pt.p)
+	streams, err := pt.o.store.Streams(ctx, pt.p)
 	if err != nil {
 		return nil, err
 	}
 	fences := map[string]bool{}
-	for _, q := range queues {
-		for _, l := range wire.Lanes() {
-			after := ""
-			for {
-				some, err := pt.o.store.ScanTickets(ctx, pt.p, q, l, after, scanPage)
-				if err != nil {
-					return nil, err
-				}
-				for _, t := range some {
-					fences[t.Fence], after = true, t.ID
-				}
-				if len(some) < scanPage {
-					break
-				}
+	for _, stream := range streams {
+		after := ""
+		for {
+			some, err := pt.o.store.ScanTickets(ctx, pt.p, stream, after, scanPage)
+			if err != nil {
+				return nil, err
+			}
+			for _, t := range some {
+				fences[t.Fence], after = true, t.ID
+			}
+			if len(some) < scanPage {
+				break
 			}
 		}
 	}

@@ -67,7 +67,7 @@ func TestACommitIsWholeWhileItsSlotMoves(t *testing.T) {
 	if got := stored.Run["version"]; got != strconv.FormatInt(version, 10) {
 		t.Errorf("the version is %s after %d commits", got, version)
 	}
-	if got := must[[]wire.Ticket](t)(s.ScanTickets(ctx, 0, "default", wire.Normal, "", 100)); len(got) != tickets {
+	if got := must[[]wire.Ticket](t)(s.ScanTickets(ctx, 0, wire.Stream{Queue: "default", Priority: wire.Normal}, "", 100)); len(got) != tickets {
 		t.Errorf("%d tickets, want %d", len(got), tickets)
 	}
 	if got := must[[]wire.LogEntry](t)(s.Log(ctx, r, "", 100, 0)); len(got) != tickets {

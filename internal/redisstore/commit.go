@@ -261,7 +261,7 @@ func (s *Store) undo(ctx context.Context, p int, made []*written) error {
 		}
 		var refs []wire.TicketRef
 		for i := range w.tickets {
-			refs = append(refs, wire.TicketRef{Queue: w.tickets[i].Queue, Priority: w.tickets[i].Priority, ID: w.result.TicketIDs[i]})
+			refs = append(refs, wire.TicketRef{Stream: w.tickets[i].Stream(), ID: w.result.TicketIDs[i]})
 		}
 		if err := errors.Join(s.DropTickets(ctx, p, refs), s.DeleteRuns(ctx, p, []string{w.run})); err != nil {
 			return fmt.Errorf("take back what was written of run %s, which is gone: %w", w.run, err)
@@ -324,5 +324,3 @@ func parseMember(m string, due int64) (wire.Timer, bool) {
 	}
 	return wire.Timer{Run: parts[0], Kind: parts[1], Task: parts[2], Fence: parts[3], Due: due}, true
 }
-
-func lanes() []wire.Priority { return wire.Lanes() }

@@ -116,13 +116,13 @@ func TestACommitIsWholeOrNothing(t *testing.T) {
 		if len(due) != 2 || !next.IsZero() {
 			t.Errorf("due are %v, next %v", due, next)
 		}
-		ref := wire.TicketRef{Queue: "default", Priority: wire.Normal, ID: res[0].TicketIDs[0]}
+		ref := wire.TicketRef{Stream: wire.Stream{Queue: "default", Priority: wire.Normal}, ID: res[0].TicketIDs[0]}
 		end := wire.Commit{Run: r1, Version: 1, Forget: []string{"a"}, Revokes: []wire.TicketRef{ref}, ClearTimers: []wire.Timer{{Run: r1, Kind: "retry", Task: "a"}}, Done: 9, More: true}
 		must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{end}))
 		if tasks := must[[]run.Task](t)(s.Tasks(ctx, r1)); len(tasks) != 0 {
 			t.Errorf("forgotten tasks are %v", tasks)
 		}
-		if left := must[[]wire.Ticket](t)(s.ScanTickets(ctx, 0, "default", wire.Normal, "", 10)); len(left) != 1 || left[0].Run != r2 {
+		if left := must[[]wire.Ticket](t)(s.ScanTickets(ctx, 0, wire.Stream{Queue: "default", Priority: wire.Normal}, "", 10)); len(left) != 1 || left[0].Run != r2 {
 			t.Errorf("tickets left are %v", left)
 		}
 		if ev := must[[]wire.Event](t)(s.ReadEvents(ctx, 0, "o1", 10, 0)); len(ev) != 1 || ev[0].Type != wire.Continue {
@@ -153,13 +153,13 @@ func TestATicketIsHeldReportedAndGone(t *testing.T) {
 		if len(got) != 1 || string(got[0].Inputs) != `{"k":"ä"}` || got[0].Queue != "default" {
 			t.Fatalf("tickets are %+v", got)
 		}
-		if own := must[[]wire.Ticket](t)(s.OwnTickets(ctx, 0, []string{"default"}, "w1")); len(own) != 1 {
+		if own := must[[]wire.Ticket](t)(s.OwnTickets(ctx, 0, wire.LanesOf("default"), "w1")); len(own) != 1 {
 			t.Errorf("own tickets are %v", own)
 		}
 		if kept := must[[]wire.Ticket](t)(s.Heartbeat(ctx, "w1", got)); len(kept) != 1 {
 			t.Errorf("kept are %v", kept)
 		}
-		if p := must[[]wire.Pending](t)(s.PendingTickets(ctx, 0, "default", wire.Normal, 0, 10)); len(p) != 1 || p[0].Consumer != "w1" {
+		if p := must[[]wire.Pending](t)(s.PendingTickets(ctx, 0, []wire.Stream{{Queue: "default", Priority: wire.Normal}}, 0, 10)); len(p) != 1 || p[0].Consumer != "w1" {
 			t.Errorf("pending are %v", p)
 		}
 		done := redisstore.Completion{Ticket: got[0], Event: wire.Event{Type: wire.Failed, Run: r1, Task: "a", Fence: "p1", Error: &run.Error{Code: "x", Message: "y"}, Permanent: true}}
@@ -243,7 +243,7 @@ func TestWorkersAndQueuesAreListed(t *testing.T) {
 		if l := must[[]wire.LogEntry](t)(s.Log(ctx, r1, "", 10, 0)); len(l) != 1 || l[0].Changes[0].Run != run.Running {
 			t.Errorf("log is %+v", l)
 		}
-		ok(t, s.RemoveWorker(ctx, "w1", []string{"default"}))
+		ok(t, s.RemoveWorker(ctx, "w1", wire.LanesOf("default")))
 		if f, err := s.Check(ctx); err != nil || len(f) == 0 {
 			t.Errorf("check gives %v, %v", f, err)
 		}
@@ -311,8 +311,8 @@ func TestWhatIsOverIsTidiedUp(t *testing.T) {
 		if len(got) == 0 { // the group was made by the first read
 			got = must[[]wire.Ticket](t)(s.ReadTickets(ctx, 0, []string{"default"}, "w1", 5, 0))
 		}
-		ok(t, s.RemoveWorker(ctx, "w1", []string{"default"}))
-		if p := must[[]wire.Pending](t)(s.PendingTickets(ctx, 0, "default", wire.Normal, 0, 10)); len(got) != 2 || len(p) != 2 {
+		ok(t, s.RemoveWorker(ctx, "w1", wire.LanesOf("default")))
+		if p := must[[]wire.Pending](t)(s.PendingTickets(ctx, 0, []wire.Stream{{Queue: "default", Priority: wire.Normal}}, 0, 10)); len(got) != 2 || len(p) != 2 {
 			t.Errorf("%d tickets taken, and of the worker that left there are %v", len(got), p)
 		}
 	})

@@ -55,25 +55,23 @@ type laneFigures struct {
 // measureQueues counts tickets. All that stands after the last ticket that a
 // worker has is waiting, so the first of these is the oldest.
 func (s *Store) measureQueues(ctx context.Context, p int, now time.Time, f *wire.Figures) error {
-	names, err := s.Queues(ctx, p)
-	if err != nil || len(names) == 0 {
+	streams, err := s.Streams(ctx, p)
+	if err != nil || len(streams) == 0 {
 		return err
 	}
 	var all []*laneFigures
 	pipe := s.client.Pipeline()
-	for _, q := range names {
-		for _, l := range lanes() {
-			at := &laneFigures{queue: q, stream: s.tickets(p, q, l)}
-			at.length, at.pending = pipe.XLen(ctx, at.stream), pipe.XPending(ctx, at.stream, groupWorkers)
-			all = append(all, at)
-		}
+	for _, stream := range streams {
+		at := &laneFigures{queue: stream.Queue, stream: s.tickets(p, stream)}
+		at.length, at.pending = pipe.XLen(ctx, at.stream), pipe.XPending(ctx, at.stream, groupWorkers)
+		all = append(all, at)
 	}
 	if err := exec(ctx, pipe); err != nil {
 		return err
 	}
 	pipe = s.client.Pipeline()
 	for _, at := range all {
-		if held := pendingOf(at); at.length.Val() > held.Count {
+		if held := heldOf(at.pending); at.length.Val() > held.Count {
 			after := "-"
 			if held.Count > 0 {
 				after = "(" + held.Higher
@@ -85,7 +83,7 @@ func (s *Store) measureQueues(ctx context.Context, p int, now time.Time, f *wire
 		return err
 	}
 	for _, at := range all {
-		d, held := f.Queues[at.queue], pendingOf(at).Count
+		d, held := f.Queues[at.queue], heldOf(at.pending).Count
 		d.InFlight += held
 		d.Waiting += max(0, at.length.Val()-held)
 		if at.oldest != nil && len(at.oldest.Val()) > 0 {
@@ -97,15 +95,6 @@ func (s *Store) measureQueues(ctx context.Context, p int, now time.Time, f *wire
 		f.Queues[at.queue] = d
 	}
 	return nil
-}
-
-// pendingOf is what workers have of a lane; nothing where no worker has read it
-// yet.
-func pendingOf(at *laneFigures) redis.XPending {
-	if held := at.pending.Val(); held != nil {
-		return *held
-	}
-	return redis.XPending{}
 }
 
 // exec sends a pipeline in which a stream or a group may be missing.

@@ -82,7 +82,7 @@ func TestWhatStandsInPartitionsIsMeasured(t *testing.T) {
 		}
 		// What is taken is not waiting, however old.
 		must[[]wire.Ticket](t)(s.ReadTickets(ctx, 0, []string{"default"}, "w1", 10, 0))
-		must[[]wire.Ticket](t)(s.AwaitTickets(ctx, 0, []string{"default"}, "w1", 10*time.Millisecond))
+		must[[]wire.Ticket](t)(s.AwaitTickets(ctx, 0, "w1", wire.LanesOf("default"), 1, 10*time.Millisecond))
 		if got := must[map[string]int64](t)(s.OldestTickets(ctx)); got["gpu"] == 0 || got["default"] != 0 {
 			t.Errorf("the oldest tickets are of %v, want gpu only", got)
 		}

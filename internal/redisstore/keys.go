@@ -105,7 +105,8 @@ func (s *Store) markKey(p, side int) string { return s.base(p) + "mark:" + strco
 // dead is a stream: what nobody can read or do, about 10,000 at most.
 func (s *Store) dead(p int) string { return s.base(p) + "dead" }
 
-// queues is a set: the queues that ever had a ticket in the partition.
+// queues is a set: the queues, and the handlers of queues, that had a ticket in
+// the partition: <queue> or <queue>@<handler>.
 func (s *Store) queues(p int) string { return s.base(p) + "queues" }
 
 // run is a hash: the record of a run. The janitor deletes it, and all below it.
@@ -154,7 +155,6 @@ func (s *Store) artifact(p int, digest string) string { return s.base(p) + "arti
 // definition is a string: a frozen definition, deleted with its last run.
 func (s *Store) definition(p int, digest string) string { return s.base(p) + "definition:" + digest }
 
-// tickets is a stream: the tickets of a queue, deleted when done.
-func (s *Store) tickets(p int, queue string, priority wire.Priority) string {
-	return s.base(p) + wire.TicketStream(queue, priority)
-}
+// tickets is a stream: tickets of a queue, or of one handler of a queue, deleted
+// when done.
+func (s *Store) tickets(p int, stream wire.Stream) string { return s.base(p) + stream.String() }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
@@ -301,46 +302,52 @@ func (s *Store) Count(ctx context.Context, now time.Time, minutes int) (Totals, 
 func (s *Store) OldestTickets(ctx context.Context) (map[string]int64, error) {
 	oldest := map[string]int64{}
 	for p := range s.partitions {
-		names, err := s.Queues(ctx, p)
+		streams, err := s.Streams(ctx, p)
 		if err != nil {
 			return nil, err
 		}
-		for _, q := range names {
-			for _, l := range lanes() {
-				at, err := s.oldest(ctx, s.tickets(p, q, l))
-				if err != nil {
-					return nil, err
-				}
-				if had, there := oldest[q]; at > 0 && (!there || at < had) {
-					oldest[q] = at
-				}
-			}
+		err = inChunks(streams, 1, func(chunk []wire.Stream) error { return s.oldest(ctx, p, chunk, oldest) })
+		if err != nil {
+			return nil, err
 		}
 	}
 	return oldest, nil
 }
 
-// oldest is the time of the first entry of a stream that was not delivered.
-func (s *Store) oldest(ctx context.Context, stream string) (int64, error) {
-	groups, err := s.client.XInfoGroups(ctx, stream).Result()
-	if err != nil {
-		if IsRetryable(err) {
-			return 0, fmt.Errorf("look at %s: %w", stream, err)
+// oldest notes, by queue, the time of the first ticket of streams that was not
+// delivered.
+func (s *Store) oldest(ctx context.Context, p int, streams []wire.Stream, into map[string]int64) error {
+	pipe := s.client.Pipeline()
+	groups := make([]*redis.XInfoGroupsCmd, len(streams))
+	for i, stream := range streams {
+		groups[i] = pipe.XInfoGroups(ctx, s.tickets(p, stream))
+	}
+	if _, err := pipe.Exec(ctx); IsRetryable(err) {
+		return fmt.Errorf("look for the oldest tickets: %w", err)
+	}
+	pipe = s.client.Pipeline()
+	first := make([]*redis.XMessageSliceCmd, len(streams))
+	for i, stream := range streams {
+		for _, g := range groups[i].Val() { // none without a stream
+			if g.Name == groupWorkers {
+				first[i] = pipe.XRangeN(ctx, s.tickets(p, stream), "("+g.LastDeliveredID, "+", 1)
+			}
 		}
-		return 0, nil // there is no such stream
 	}
-	last := "0-0"
-	for _, g := range groups {
-		if g.Name == groupWorkers {
-			last = g.LastDeliveredID
+	if err := exec(ctx, pipe); err != nil {
+		return fmt.Errorf("read the oldest tickets: %w", err)
+	}
+	for i, stream := range streams {
+		if first[i] == nil || len(first[i].Val()) == 0 {
+			continue
+		}
+		ms, _, _ := strings.Cut(first[i].Val()[0].ID, "-")
+		at, err := strconv.ParseInt(ms, 10, 64)
+		if had, there := into[stream.Queue]; err == nil && (!there || at < had) {
+			into[stream.Queue] = at
 		}
 	}
-	first, err := s.client.XRangeN(ctx, stream, "("+last, "+", 1).Result()
-	if err != nil || len(first) == 0 {
-		return 0, err
-	}
-	ms, _, _ := strings.Cut(first[0].ID, "-")
-	return strconv.ParseInt(ms, 10, 64)
+	return nil
 }
 
 // Recipes counts the newest ended runs by recipe: the states of at most keep

@@ -5,6 +5,7 @@ import (
 	_ "embed" // scripts
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -193,27 +194,31 @@ func (s *Store) ForgetConsumers(ctx context.Context, p int, silent time.Duration
 	if p == 0 {
 		groups = append(groups, [2]string{s.submit(), groupOrchestrators}, [2]string{s.control(), groupOrchestrators})
 	}
-	queues, err := s.Queues(ctx, p)
+	streams, err := s.Streams(ctx, p)
 	if err != nil {
 		return err
 	}
-	for _, q := range queues {
-		for _, l := range lanes() {
-			groups = append(groups, [2]string{s.tickets(p, q, l), groupWorkers})
-		}
+	for _, stream := range streams {
+		groups = append(groups, [2]string{s.tickets(p, stream), groupWorkers})
 	}
 	forget := redis.NewScript(forgetSource)
-	for _, g := range groups {
-		all, err := s.client.XInfoConsumers(ctx, g[0], g[1]).Result()
-		if IsRetryable(err) {
-			return fmt.Errorf("look at the consumers of %s: %w", g[0], err)
+	for chunk := range slices.Chunk(groups, pipelined) {
+		pipe := s.client.Pipeline()
+		replies := make([]*redis.XInfoConsumersCmd, len(chunk))
+		for i, g := range chunk {
+			replies[i] = pipe.XInfoConsumers(ctx, g[0], g[1])
 		}
-		for _, c := range all { // none when the group is gone
-			if c.Pending > 0 || c.Idle < silent {
-				continue
-			}
-			if err := forget.Run(ctx, s.client, []string{g[0]}, g[1], c.Name).Err(); err != nil {
-				return fmt.Errorf("forget consumer %s of %s: %w", c.Name, g[0], err)
+		if _, err := pipe.Exec(ctx); IsRetryable(err) {
+			return fmt.Errorf("look at the consumers of a partition: %w", err)
+		}
+		for i, g := range chunk {
+			for _, c := range replies[i].Val() { // none without a group
+				if c.Pending > 0 || c.Idle < silent {
+					continue
+				}
+				if err := forget.Run(ctx, s.client, []string{g[0]}, g[1], c.Name).Err(); err != nil {
+					return fmt.Errorf("forget consumer %s of %s: %w", c.Name, g[0], err)
+				}
 			}
 		}
 	}

@@ -175,28 +175,52 @@ func (s *Store) Ensure(ctx context.Context, queues []string) error {
 	groups := [][2]string{{s.submit(), groupOrchestrators}, {s.control(), groupOrchestrators}}
 	for p := range s.partitions {
 		groups = append(groups, [2]string{s.events(p), groupOrchestrators})
-		for _, q := range queues {
-			for _, l := range lanes() {
-				groups = append(groups, [2]string{s.tickets(p, q, l), groupWorkers})
+	}
+	if err := s.createGroups(ctx, groups); err != nil && !isNoPerm(err) {
+		return err
+	}
+	return s.EnsureStreams(ctx, wire.LanesOf(queues...))
+}
+
+// EnsureStreams creates ticket streams and their groups in all partitions, where
+// missing.
+func (s *Store) EnsureStreams(ctx context.Context, streams []wire.Stream) error {
+	var groups [][2]string
+	for p := range s.partitions {
+		for _, stream := range streams {
+			groups = append(groups, [2]string{s.tickets(p, stream), groupWorkers})
+		}
+	}
+	if err := s.createGroups(ctx, groups); !isNoPerm(err) {
+		return err
+	}
+	return nil // a user who may not create a group does not read it, or fails when reading
+}
+
+// createGroups creates streams with a group each, where missing, in a few round
+// trips. It returns that this user may not only when nothing else went wrong.
+func (s *Store) createGroups(ctx context.Context, groups [][2]string) error {
+	var refused error
+	for chunk := range slices.Chunk(groups, pipelined) {
+		pipe := s.client.Pipeline()
+		for _, g := range chunk {
+			pipe.XGroupCreateMkStream(ctx, g[0], g[1], "0")
+		}
+		cmds, err := pipe.Exec(ctx)
+		if IsRetryable(err) {
+			return err
+		}
+		for _, c := range cmds {
+			switch err := c.Err(); {
+			case err == nil, strings.HasPrefix(err.Error(), "BUSYGROUP"):
+			case isNoPerm(err):
+				refused = err
+			default:
+				return fmt.Errorf("create consumer groups: %w", err)
 			}
 		}
 	}
-	pipe := s.client.Pipeline()
-	for _, g := range groups {
-		pipe.XGroupCreateMkStream(ctx, g[0], g[1], "0")
-	}
-	cmds, err := pipe.Exec(ctx)
-	if err == nil || IsRetryable(err) {
-		return err
-	}
-	for _, c := range cmds {
-		// Who may not create a group is not the one who reads it, or is told so
-		// when reading.
-		if err := c.Err(); err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP") && !isNoPerm(err) {
-			return fmt.Errorf("create consumer groups: %w", err)
-		}
-	}
-	return nil
+	return refused
 }
 
 // IsRetryable reports whether the same command may work later: Redis is away,

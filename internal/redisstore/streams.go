@@ -28,12 +28,11 @@ func (s *Store) read(ctx context.Context, streams []string, group, consumer stri
 		return nil, nil
 	}
 	if isNoGroup(err) {
-		for _, stream := range streams {
-			if err := s.client.XGroupCreateMkStream(ctx, stream, group, "0").Err(); err != nil && err.Error() != "BUSYGROUP Consumer Group name already exists" {
-				return nil, fmt.Errorf("create group of %s: %w", stream, err)
-			}
+		groups := make([][2]string, len(streams))
+		for i, stream := range streams {
+			groups[i] = [2]string{stream, group}
 		}
-		return nil, nil
+		return nil, s.createGroups(ctx, groups)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", streams[0], err)

@@ -64,12 +64,13 @@ func (t *transaction) commit(c *wire.Commit, f *found) *written {
 	t.remember(c, key+":changes")
 	for i := range c.Tickets {
 		ticket := &c.Tickets[i]
-		if !t.known[ticket.Queue] {
-			t.known[ticket.Queue] = true
-			t.group("SADD", t.queues(t.p), ticket.Queue)
+		stream := ticket.Stream()
+		if route := stream.Route(); !t.known[route] {
+			t.known[route] = true
+			t.group("SADD", t.queues(t.p), route)
 		}
 		ticket.Partition = t.p
-		w.ids = append(w.ids, t.do(append([]any{"XADD", t.tickets(t.p, ticket.Queue, ticket.Priority), "*"}, ticket.Fields(t.signing)...)...))
+		w.ids = append(w.ids, t.do(append([]any{"XADD", t.tickets(t.p, stream), "*"}, ticket.Fields(t.signing)...)...))
 	}
 	t.cover(c.Acks)
 	return w
@@ -184,7 +185,7 @@ func (t *transaction) erase(c *wire.Commit, key string) {
 		}
 	}
 	for _, r := range c.Revokes {
-		stream := t.tickets(t.p, r.Queue, r.Priority)
+		stream := t.tickets(t.p, r.Stream)
 		t.do("XACK", stream, groupWorkers, r.ID)
 		t.do("XDEL", stream, r.ID) // mutant: revoked-ticket-deleted (skip)
 	}

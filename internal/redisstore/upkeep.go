@@ -1,10 +1,9 @@
 package redisstore
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -13,66 +12,93 @@ import (
 	"github.com/orchis-run/orchis/internal/wire"
 )
 
-// Queues returns the queues that ever had a ticket in a partition.
-func (s *Store) Queues(ctx context.Context, p int) ([]string, error) {
-	names, err := s.client.SMembers(ctx, s.queues(p)).Result()
+// Streams returns the ticket streams of a partition: all lanes of the queues,
+// and of the handlers of queues, that had a ticket.
+func (s *Store) Streams(ctx context.Context, p int) ([]wire.Stream, error) {
+	routes, err := s.client.SMembers(ctx, s.queues(p)).Result()
 	if err != nil {
 		return nil, fmt.Errorf("read the queues: %w", err)
 	}
-	return names, nil
+	var all []wire.Stream
+	for _, route := range routes {
+		if stream, err := wire.ParseRoute(route); err == nil {
+			all = append(all, stream.Lanes()...)
+		}
+	}
+	return all, nil
 }
 
-// PendingTickets returns tickets of a lane whose worker has not been heard of
-// for minIdle.
-func (s *Store) PendingTickets(ctx context.Context, p int, queue string, l wire.Priority, minIdle time.Duration, count int) ([]wire.Pending, error) {
-	got, err := s.client.XPendingExt(ctx, &redis.XPendingExtArgs{
-		Stream: s.tickets(p, queue, l), Group: groupWorkers, Idle: minIdle, Start: "-", End: "+", Count: int64(count),
-	}).Result()
-	if isNoGroup(err) || errors.Is(err, redis.Nil) {
-		return nil, nil
+// pipelined is about how many commands go to Redis in one round trip.
+const pipelined = 1000
+
+// inChunks calls do with parts of streams that are small enough for a round
+// trip of so many commands a stream each.
+func inChunks(streams []wire.Stream, commands int, do func([]wire.Stream) error) error {
+	for chunk := range slices.Chunk(streams, pipelined/commands) {
+		if err := do(chunk); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read what workers hold of queue %s: %w", queue, err)
-	}
+	return nil
+}
+
+// PendingTickets returns tickets of streams whose worker was silent for
+// minIdle, at most count of each stream.
+func (s *Store) PendingTickets(ctx context.Context, p int, streams []wire.Stream, minIdle time.Duration, count int) ([]wire.Pending, error) {
 	var out []wire.Pending
-	for _, x := range got {
-		out = append(out, wire.Pending{ID: x.ID, Consumer: x.Consumer, Idle: x.Idle})
-	}
-	return out, nil
+	err := inChunks(streams, 1, func(chunk []wire.Stream) error {
+		pipe := s.client.Pipeline()
+		replies := make([]*redis.XPendingExtCmd, len(chunk))
+		for i, stream := range chunk {
+			replies[i] = pipe.XPendingExt(ctx, &redis.XPendingExtArgs{
+				Stream: s.tickets(p, stream), Group: groupWorkers, Idle: minIdle, Start: "-", End: "+", Count: int64(count),
+			})
+		}
+		if err := exec(ctx, pipe); err != nil {
+			return fmt.Errorf("read the tickets that workers hold: %w", err)
+		}
+		for i, reply := range replies {
+			for _, x := range reply.Val() {
+				out = append(out, wire.Pending{TicketRef: wire.TicketRef{Stream: chunk[i], ID: x.ID}, Consumer: x.Consumer, Idle: x.Idle})
+			}
+		}
+		return nil
+	})
+	return out, err
 }
 
-// ScanTickets returns tickets of a lane after an entry ("" is the beginning),
+// ScanTickets returns tickets of a stream after an entry ("" is the beginning),
 // whether or not a worker has them.
-func (s *Store) ScanTickets(ctx context.Context, p int, queue string, l wire.Priority, after string, count int) ([]wire.Ticket, error) {
+func (s *Store) ScanTickets(ctx context.Context, p int, stream wire.Stream, after string, count int) ([]wire.Ticket, error) {
 	from := "-"
 	if after != "" {
 		from = "(" + after
 	}
-	got, err := s.client.XRangeN(ctx, s.tickets(p, queue, l), from, "+", int64(count)).Result()
+	got, err := s.client.XRangeN(ctx, s.tickets(p, stream), from, "+", int64(count)).Result()
 	if err != nil {
-		return nil, fmt.Errorf("read the tickets of queue %s: %w", queue, err)
+		return nil, fmt.Errorf("read the tickets of %s: %w", stream, err)
 	}
-	return s.parseTickets(ctx, p, []redis.XStream{{Stream: s.tickets(p, queue, l), Messages: got}}, nil)
+	return s.parseTickets(ctx, p, stream, got, nil)
 }
 
-// Ticket returns one ticket; wire.ErrNotFound when it is gone.
-func (s *Store) Ticket(ctx context.Context, p int, queue string, l wire.Priority, id string) (wire.Ticket, error) {
-	got, err := s.client.XRangeN(ctx, s.tickets(p, queue, l), id, id, 1).Result()
+// Ticket returns one ticket; wire.ErrNotFound when it no longer exists.
+func (s *Store) Ticket(ctx context.Context, p int, ref wire.TicketRef) (wire.Ticket, error) {
+	got, err := s.client.XRangeN(ctx, s.tickets(p, ref.Stream), ref.ID, ref.ID, 1).Result()
 	if err != nil {
-		return wire.Ticket{}, fmt.Errorf("read ticket %s of queue %s: %w", id, queue, err)
+		return wire.Ticket{}, fmt.Errorf("read ticket %s of %s: %w", ref.ID, ref.Stream, err)
 	}
 	if len(got) == 0 {
 		return wire.Ticket{}, wire.ErrNotFound
 	}
-	t, err := wire.ParseTicket(id, got[0].Values)
-	t.Partition, t.Queue, t.Priority = p, queue, l
+	t, err := wire.ParseTicket(ref.ID, got[0].Values)
+	t.Place(p, ref.Stream)
 	return t, err
 }
 
 // DropTickets deletes tickets.
 func (s *Store) DropTickets(ctx context.Context, p int, refs []wire.TicketRef) error {
 	for _, r := range refs {
-		if err := s.remove(ctx, s.tickets(p, r.Queue, r.Priority), groupWorkers, []string{r.ID}); err != nil {
+		if err := s.remove(ctx, s.tickets(p, r.Stream), groupWorkers, []string{r.ID}); err != nil {
 			return err
 		}
 	}
@@ -93,49 +119,72 @@ func (s *Store) byScore(ctx context.Context, key string, before time.Time, after
 	return ids, nil
 }
 
-// QueueStat tells of one lane of a queue.
+// QueueStat is how many tickets a stream holds, over all partitions.
 type QueueStat struct {
 	Queue    string        `json:"queue"`
 	Priority wire.Priority `json:"priority"`
-	// Waiting tickets are with no worker, InFlight ones are.
+	// Handler is set for a stream that only workers with this handler read.
+	Handler string `json:"handler,omitempty"`
+	// No worker has claimed the Waiting tickets; workers hold the InFlight ones.
 	Waiting  int64 `json:"waiting"`
 	InFlight int64 `json:"inFlight"`
 }
 
-// QueueStats returns the lanes that hold tickets, and the normal lane of every
+// QueueStats returns the streams that hold tickets, and the normal lane of every
 // queue.
 func (s *Store) QueueStats(ctx context.Context) ([]QueueStat, error) {
-	total := make(map[string]*QueueStat)
+	total := make(map[wire.Stream]QueueStat)
 	for p := range s.partitions {
-		names, err := s.Queues(ctx, p)
+		streams, err := s.Streams(ctx, p)
 		if err != nil {
 			return nil, err
 		}
-		for _, q := range names {
-			for _, l := range lanes() {
-				n, err := s.client.XLen(ctx, s.tickets(p, q, l)).Result()
-				if err != nil {
-					return nil, fmt.Errorf("measure queue %s: %w", q, err)
-				}
-				held := int64(0)
-				if pending, err := s.client.XPending(ctx, s.tickets(p, q, l), groupWorkers).Result(); err == nil {
-					held = pending.Count
-				}
-				stat := total[q+" "+string(l)]
-				if stat == nil {
-					stat = &QueueStat{Queue: q, Priority: l}
-					total[q+" "+string(l)] = stat
-				}
-				stat.Waiting += max(0, n-held)
-				stat.InFlight += held
-			}
+		err = s.measure(ctx, p, streams, func(stream wire.Stream, length, held int64) {
+			st := total[stream]
+			st.Queue, st.Priority, st.Handler = stream.Queue, stream.Priority, stream.Handler
+			st.Waiting += max(0, length-held)
+			st.InFlight += held
+			total[stream] = st
+		})
+		if err != nil {
+			return nil, fmt.Errorf("measure the queues: %w", err)
 		}
 	}
 	var out []QueueStat
-	for _, k := range slices.Sorted(maps.Keys(total)) {
-		if st := total[k]; st.Priority == wire.Normal || st.Waiting+st.InFlight > 0 {
-			out = append(out, *st)
+	for _, st := range total {
+		if st.Priority == wire.Normal && st.Handler == "" || st.Waiting+st.InFlight > 0 {
+			out = append(out, st)
 		}
 	}
+	slices.SortFunc(out, func(a, b QueueStat) int {
+		return cmp.Or(cmp.Compare(a.Queue, b.Queue), cmp.Compare(a.Handler, b.Handler), cmp.Compare(a.Priority, b.Priority))
+	})
 	return out, nil
+}
+
+// measure calls do with the number of tickets in each stream, and how many of
+// them workers hold.
+func (s *Store) measure(ctx context.Context, p int, streams []wire.Stream, do func(stream wire.Stream, length, held int64)) error {
+	return inChunks(streams, 2, func(chunk []wire.Stream) error {
+		pipe := s.client.Pipeline()
+		lengths, pending := make([]*redis.IntCmd, len(chunk)), make([]*redis.XPendingCmd, len(chunk))
+		for i, stream := range chunk {
+			lengths[i], pending[i] = pipe.XLen(ctx, s.tickets(p, stream)), pipe.XPending(ctx, s.tickets(p, stream), groupWorkers)
+		}
+		if err := exec(ctx, pipe); err != nil {
+			return err
+		}
+		for i, stream := range chunk {
+			do(stream, lengths[i].Val(), heldOf(pending[i]).Count)
+		}
+		return nil
+	})
+}
+
+// heldOf is what workers hold of a stream: nothing when no worker has read it.
+func heldOf(reply *redis.XPendingCmd) redis.XPending {
+	if held := reply.Val(); held != nil {
+		return *held
+	}
+	return redis.XPending{}
 }

@@ -15,105 +15,194 @@ import (
 	"github.com/orchis-run/orchis/internal/wire"
 )
 
-// What workers need: plain commands only, so that any language can do it.
+// Workers need plain commands only, so that any language can do it.
 
-// ReadTickets takes up to count tickets: those of the high lane first, then
-// normal, then low. With none there it waits for one, at most for block.
-func (s *Store) ReadTickets(ctx context.Context, p int, queues []string, consumer string, count int, block time.Duration) ([]wire.Ticket, error) {
-	var out []wire.Ticket
-	for _, l := range lanes() {
-		for _, q := range queues {
-			if len(out) >= count {
-				return s.fillTickets(ctx, p, out)
-			}
-			got, err := s.read(ctx, []string{s.tickets(p, q, l)}, groupWorkers, consumer, count-len(out), 0)
-			if err != nil {
-				return out, err
-			}
-			if out, err = s.parseTickets(ctx, p, got, out); err != nil {
-				return out, err
-			}
-		}
-	}
-	if len(out) > 0 || block <= 0 {
-		return s.fillTickets(ctx, p, out)
-	}
-	return s.AwaitTickets(ctx, p, queues, consumer, block)
+// Take says how many tickets to claim from a stream, at most.
+type Take struct {
+	Stream wire.Stream
+	Count  int
 }
 
-// AwaitTickets waits for a ticket in any lane, at most for block. Tickets that
-// come at the same time come together: one of each lane of each queue at most.
-func (s *Store) AwaitTickets(ctx context.Context, p int, queues []string, consumer string, block time.Duration) ([]wire.Ticket, error) {
-	var all []string
-	for _, l := range lanes() {
-		for _, q := range queues {
-			all = append(all, s.tickets(p, q, l))
+// ClaimTickets claims tickets without waiting, in one round trip. It never
+// claims more than the sum of the counts.
+func (s *Store) ClaimTickets(ctx context.Context, p int, consumer string, takes []Take) ([]wire.Ticket, error) {
+	if len(takes) == 1 {
+		return s.claimFrom(ctx, p, consumer, []wire.Stream{takes[0].Stream}, takes[0].Count, 0)
+	}
+	pipe := s.client.Pipeline()
+	replies := make([]*redis.XStreamSliceCmd, len(takes))
+	for i, take := range takes {
+		replies[i] = pipe.XReadGroup(ctx, &redis.XReadGroupArgs{
+			Group: groupWorkers, Consumer: consumer, Streams: []string{s.tickets(p, take.Stream), ">"}, Count: int64(take.Count), Block: -1,
+		})
+	}
+	_, _ = pipe.Exec(ctx) // the replies hold the errors
+	var out []wire.Ticket
+	var missing []wire.Stream
+	var failed error // the first error
+	note := func(err error) {
+		if failed == nil {
+			failed = err
 		}
 	}
-	got, err := s.read(ctx, all, groupWorkers, consumer, 1, block)
+	for i, take := range takes {
+		got, err := replies[i].Result()
+		switch {
+		case errors.Is(err, redis.Nil):
+			continue
+		case isNoGroup(err):
+			missing = append(missing, take.Stream)
+			continue
+		case err != nil:
+			note(fmt.Errorf("claim tickets of %s: %w", take.Stream, err))
+			continue
+		}
+		out, err = s.parseTickets(ctx, p, take.Stream, got[0].Messages, out)
+		note(err)
+	}
+	if len(missing) > 0 { // Redis came back empty
+		note(s.EnsureStreams(ctx, missing))
+	}
+	out, err := s.fillTickets(ctx, p, out)
+	note(err)
+	return out, failed
+}
+
+// AwaitTickets waits for tickets in any of the streams, at most for block. It
+// claims up to count of each stream that has some when the wait ends, which is
+// mostly one stream.
+func (s *Store) AwaitTickets(ctx context.Context, p int, consumer string, streams []wire.Stream, count int, block time.Duration) ([]wire.Ticket, error) {
+	return s.claimFrom(ctx, p, consumer, streams, count, block)
+}
+
+// claimFrom claims up to count tickets of each stream by one command, which
+// waits for the first when block is positive.
+func (s *Store) claimFrom(ctx context.Context, p int, consumer string, streams []wire.Stream, count int, block time.Duration) ([]wire.Ticket, error) {
+	keys := make([]string, len(streams))
+	for i, stream := range streams {
+		keys[i] = s.tickets(p, stream)
+	}
+	got, err := s.read(ctx, keys, groupWorkers, consumer, count, block)
 	if err != nil {
 		return nil, err
 	}
-	out, err := s.parseTickets(ctx, p, got, nil)
+	out, err := s.parseStreams(ctx, p, got)
 	if err != nil {
 		return out, err
 	}
 	return s.fillTickets(ctx, p, out)
 }
 
-func (s *Store) parseTickets(ctx context.Context, p int, got []redis.XStream, out []wire.Ticket) ([]wire.Ticket, error) {
-	for _, stream := range got {
-		queue, priority := s.laneOf(p, stream.Stream)
-		out = slices.Grow(out, len(stream.Messages))
-		for _, m := range stream.Messages {
-			if m.Values == nil { // deleted since
-				continue
+// ReadTickets claims up to count tickets of some queues, one lane after the
+// other; tests claim by it. With none there it waits, at most for block.
+func (s *Store) ReadTickets(ctx context.Context, p int, queues []string, consumer string, count int, block time.Duration) ([]wire.Ticket, error) {
+	var out []wire.Ticket
+	for _, stream := range wire.LanesOf(queues...) {
+		if len(out) >= count {
+			return out, nil
+		}
+		got, err := s.ClaimTickets(ctx, p, consumer, []Take{{Stream: stream, Count: count - len(out)}})
+		if out = append(out, got...); err != nil {
+			return out, err
+		}
+	}
+	if len(out) > 0 || block <= 0 {
+		return out, nil
+	}
+	return s.AwaitTickets(ctx, p, consumer, wire.LanesOf(queues...), 1, block)
+}
+
+// WaitingStreams returns those of the streams that hold tickets which no worker
+// has claimed. It claims nothing.
+func (s *Store) WaitingStreams(ctx context.Context, p int, streams []wire.Stream) ([]wire.Stream, error) {
+	var filled []wire.Stream
+	err := inChunks(streams, 1, func(chunk []wire.Stream) error {
+		pipe := s.client.Pipeline()
+		lengths := make([]*redis.IntCmd, len(chunk))
+		for i, stream := range chunk {
+			lengths[i] = pipe.XLen(ctx, s.tickets(p, stream))
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return fmt.Errorf("look for tickets: %w", err)
+		}
+		for i, stream := range chunk {
+			if lengths[i].Val() > 0 {
+				filled = append(filled, stream)
 			}
-			t, err := wire.ParseTicket(m.ID, m.Values)
-			if err != nil {
-				if err := s.bury(ctx, p, stream.Stream, groupWorkers, m.ID, deadTicket(&t, err)); err != nil {
-					return out, err
-				}
-				continue
-			}
-			t.Partition, t.Queue, t.Priority = p, queue, priority
-			out = append(out, t)
+		}
+		return nil
+	})
+	if err != nil || len(filled) == 0 {
+		return nil, err
+	}
+	var waiting []wire.Stream
+	err = s.measure(ctx, p, filled, func(stream wire.Stream, length, held int64) {
+		if length > held {
+			waiting = append(waiting, stream)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("look for tickets: %w", err)
+	}
+	return waiting, nil
+}
+
+func (s *Store) parseStreams(ctx context.Context, p int, got []redis.XStream) ([]wire.Ticket, error) {
+	var out []wire.Ticket
+	for i := range got {
+		stream, err := wire.ParseStream(strings.TrimPrefix(got[i].Stream, s.base(p)))
+		if err != nil {
+			return out, err
+		}
+		if out, err = s.parseTickets(ctx, p, stream, got[i].Messages, out); err != nil {
+			return out, err
 		}
 	}
 	return out, nil
 }
 
-// laneOf reads queue and priority from the name of a stream.
-func (s *Store) laneOf(p int, stream string) (string, wire.Priority) {
-	name := strings.TrimPrefix(stream, s.base(p)+"tickets:")
-	if queue, priority, ok := strings.Cut(name, ":"); ok {
-		return queue, wire.Priority(priority)
-	}
-	return name, wire.Normal
-}
-
-// OwnTickets returns the tickets that were delivered to this consumer and are
-// still open: what it held when it died.
-func (s *Store) OwnTickets(ctx context.Context, p int, queues []string, consumer string) ([]wire.Ticket, error) {
-	var out []wire.Ticket
-	for _, q := range queues {
-		for _, l := range lanes() {
-			stream := s.tickets(p, q, l)
-			got, err := s.client.XReadGroup(ctx, &redis.XReadGroupArgs{
-				Group: groupWorkers, Consumer: consumer, Streams: []string{stream, "0"}, Block: -1,
-			}).Result()
-			if isNoGroup(err) || errors.Is(err, redis.Nil) {
-				continue
-			}
-			if err != nil {
-				return out, fmt.Errorf("read own tickets of %s: %w", stream, err)
-			}
-			if out, err = s.parseTickets(ctx, p, got, out); err != nil {
+// parseTickets adds the tickets of a stream to out. Malformed ones become dead
+// letters.
+func (s *Store) parseTickets(ctx context.Context, p int, stream wire.Stream, messages []redis.XMessage, out []wire.Ticket) ([]wire.Ticket, error) {
+	out = slices.Grow(out, len(messages))
+	for _, m := range messages {
+		if m.Values == nil { // deleted since
+			continue
+		}
+		t, err := wire.ParseTicket(m.ID, m.Values)
+		if err != nil {
+			if err := s.bury(ctx, p, s.tickets(p, stream), groupWorkers, m.ID, deadTicket(&t, err)); err != nil {
 				return out, err
 			}
+			continue
 		}
+		t.Place(p, stream)
+		out = append(out, t)
 	}
 	return out, nil
+}
+
+// OwnTickets returns the open tickets of streams that were delivered to this
+// consumer: what it held when it died. The streams' groups must exist.
+func (s *Store) OwnTickets(ctx context.Context, p int, streams []wire.Stream, consumer string) ([]wire.Ticket, error) {
+	var out []wire.Ticket
+	err := inChunks(streams, 1, func(chunk []wire.Stream) error {
+		args := &redis.XReadGroupArgs{Group: groupWorkers, Consumer: consumer, Block: -1}
+		for _, stream := range chunk {
+			args.Streams = append(args.Streams, s.tickets(p, stream))
+		}
+		for range chunk {
+			args.Streams = append(args.Streams, "0")
+		}
+		got, err := s.client.XReadGroup(ctx, args).Result()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return fmt.Errorf("read the tickets that %s held: %w", consumer, err)
+		}
+		some, err := s.parseStreams(ctx, p, got)
+		out = append(out, some...)
+		return err
+	})
+	return out, err
 }
 
 func groupTickets(s *Store, tickets []wire.Ticket) map[string][]string {
@@ -125,10 +214,8 @@ func groupTickets(s *Store, tickets []wire.Ticket) map[string][]string {
 	return streams
 }
 
-// ticketStream is where a ticket stands.
-func (s *Store) ticketStream(t *wire.Ticket) string {
-	return s.tickets(t.Partition, t.Queue, t.Priority)
-}
+// ticketStream is the key of the stream that a ticket is in.
+func (s *Store) ticketStream(t *wire.Ticket) string { return s.tickets(t.Partition, t.Stream()) }
 
 // Heartbeat says that the tickets are still in work. It returns those that are
 // still this worker's to do; work on the others must stop.
@@ -150,9 +237,9 @@ func (s *Store) Heartbeat(ctx context.Context, consumer string, tickets []wire.T
 		}
 	}
 	var kept []wire.Ticket
-	for _, t := range tickets {
-		if held[s.tickets(t.Partition, t.Queue, t.Priority)+t.ID] {
-			kept = append(kept, t)
+	for i := range tickets {
+		if held[s.ticketStream(&tickets[i])+tickets[i].ID] {
+			kept = append(kept, tickets[i])
 		}
 	}
 	return kept, nil
@@ -161,7 +248,7 @@ func (s *Store) Heartbeat(ctx context.Context, consumer string, tickets []wire.T
 // AddTicket puts an entry of any kind into the normal lane of a queue: for the
 // tests of workers.
 func (s *Store) AddTicket(ctx context.Context, p int, queue string, fields []any) (id string, err error) {
-	id, err = s.client.XAdd(ctx, &redis.XAddArgs{Stream: s.tickets(p, queue, wire.Normal), Values: fields}).Result()
+	id, err = s.client.XAdd(ctx, &redis.XAddArgs{Stream: s.tickets(p, wire.Stream{Queue: queue}), Values: fields}).Result()
 	if err != nil {
 		return "", fmt.Errorf("add a ticket: %w", err)
 	}
@@ -246,24 +333,40 @@ func (s *Store) PutWorker(ctx context.Context, w wire.Worker) error {
 	return nil
 }
 
-// RemoveWorker deletes a worker's entry, and its name from the groups of
-// queues in which it holds nothing.
-func (s *Store) RemoveWorker(ctx context.Context, name string, queues []string) error {
+// RemoveWorker deletes a worker's entry, and its name from the groups of streams
+// in which it holds nothing.
+func (s *Store) RemoveWorker(ctx context.Context, name string, streams []wire.Stream) error {
 	for p := range s.partitions {
-		for _, q := range queues {
-			for _, l := range lanes() {
-				stream := s.tickets(p, q, l)
-				open, err := s.client.XPendingExt(ctx, &redis.XPendingExtArgs{Stream: stream, Group: groupWorkers, Start: "-", End: "+", Count: 1, Consumer: name}).Result()
-				if err == nil && len(open) == 0 {
-					_ = s.client.XGroupDelConsumer(ctx, stream, groupWorkers, name).Err()
-				}
-			}
-		}
+		_ = inChunks(streams, 1, func(chunk []wire.Stream) error { return s.leaveGroups(ctx, p, name, chunk) })
 	}
 	if err := s.client.HDel(ctx, s.workers(), name).Err(); err != nil {
 		return fmt.Errorf("remove worker %s: %w", name, err)
 	}
 	return nil
+}
+
+// leaveGroups removes a consumer that reads no more from the groups in which it
+// holds nothing.
+func (s *Store) leaveGroups(ctx context.Context, p int, name string, streams []wire.Stream) error {
+	pipe := s.client.Pipeline()
+	held := make([]*redis.XPendingExtCmd, len(streams))
+	for i, stream := range streams {
+		held[i] = pipe.XPendingExt(ctx, &redis.XPendingExtArgs{Stream: s.tickets(p, stream), Group: groupWorkers, Start: "-", End: "+", Count: 1, Consumer: name})
+	}
+	if _, err := pipe.Exec(ctx); IsRetryable(err) {
+		return err
+	}
+	pipe = s.client.Pipeline()
+	for i, stream := range streams {
+		if open, err := held[i].Result(); err == nil && len(open) == 0 {
+			pipe.XGroupDelConsumer(ctx, s.tickets(p, stream), groupWorkers, name)
+		}
+	}
+	if pipe.Len() == 0 {
+		return nil
+	}
+	_, err := pipe.Exec(ctx)
+	return err
 }
 
 // Workers returns the registry.

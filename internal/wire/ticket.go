@@ -12,9 +12,11 @@ import (
 type Ticket struct {
 	// ID is the stream entry's id; empty before the ticket is published.
 	ID string
-	// Partition, Queue and Priority name the stream the ticket is in.
+	// Partition, Queue, Route and Priority name the stream the ticket is in.
+	// Route is the handler in the stream's name, empty in a common stream.
 	Partition int
 	Queue     string
+	Route     string
 	Priority  Priority
 
 	Run     string
@@ -48,17 +50,14 @@ type Ticket struct {
 	SignedMs  int64
 }
 
-// Stream returns the part of the key of the ticket's stream after the partition.
-func (t *Ticket) Stream() string { return TicketStream(t.Queue, t.Priority) }
+// Stream returns the stream that the ticket is in.
+func (t *Ticket) Stream() Stream {
+	return Stream{Queue: t.Queue, Handler: t.Route, Priority: t.Priority}
+}
 
-// TicketStream returns the part of the key of a stream of tickets after the
-// partition.
-func TicketStream(queue string, priority Priority) string {
-	name := "tickets:" + queue
-	if priority == Normal || priority == "" {
-		return name
-	}
-	return name + ":" + string(priority)
+// Place sets the stream that a ticket was read from.
+func (t *Ticket) Place(partition int, s Stream) {
+	t.Partition, t.Queue, t.Route, t.Priority = partition, s.Queue, s.Handler, s.Priority
 }
 
 // Priority is the lane of a queue a ticket is in.
@@ -137,14 +136,14 @@ func (t *Ticket) Append(b []byte, signed bool) []byte {
 func (t *Ticket) Fields(keys Keys) []any {
 	text := t.Append(make([]byte, 0, 256+len(t.Inputs)+len(t.Env)), !keys.Empty())
 	fields := []any{"v", Version, "ticket", text}
-	if sig := keys.Sign(t.Partition, t.Stream(), text); sig != "" {
+	if sig := keys.Sign(t.Partition, t.Stream().String(), text); sig != "" {
 		fields = append(fields, "sig", sig)
 	}
 	return fields
 }
 
-// ParseTicket reads the fields of a ticket's stream entry. Partition, Queue and
-// Priority are in the name of the stream; the caller sets them.
+// ParseTicket reads the fields of a ticket's stream entry. The caller sets what
+// the name of the stream says, by Place.
 func ParseTicket(id string, values map[string]any) (Ticket, error) {
 	t := Ticket{ID: id, Attempt: 1}
 	if err := checkVersion(values); err != nil {

@@ -139,7 +139,7 @@ type Commit struct {
 	Forget []string
 	// Log is one entry for the run's log, from run.EncodeChanges; empty for none.
 	Log []byte
-	// Tickets are published, Revokes deleted (queue, lane and id of tickets).
+	// Tickets are published, Revokes deleted.
 	Tickets []Ticket
 	Revokes []TicketRef
 	// SetTimers are set, ClearTimers removed (by run, kind, task and fence).
@@ -206,15 +206,16 @@ type LogEntry struct {
 
 // TicketRef names a ticket in its stream.
 type TicketRef struct {
-	Queue    string
-	Priority Priority
-	ID       string
+	Stream Stream
+	ID     string
 }
 
 // Pending is a ticket that a worker has and has not done with.
 type Pending struct {
-	ID, Consumer string
-	Idle         time.Duration // since the worker was last heard of
+	TicketRef
+
+	Consumer string
+	Idle     time.Duration // since the worker was last heard of
 }
 
 // DeadLetter is a task that was given up, or a stream entry that nobody can

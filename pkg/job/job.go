@@ -22,9 +22,6 @@ import (
 //
 // A job runs at least once. After a crash it may run again although it had
 // done its work; Info(ctx).IdempotencyKey is the same each time.
-//
-// Its goroutine makes other attempts before and after: what it ties to that
-// (runtime.LockOSThread, profiler labels) it has to undo.
 type Func[In, Out any] func(ctx context.Context, in In) (Out, error)
 
 // Handler does a kind of job on plain JSON.

@@ -36,6 +36,7 @@ type attempt struct {
 	inputs, env json.RawMessage
 	mask        *secret.Mask
 	heard       time.Time // when Redis last said that the ticket is ours; under w.mu
+	unreported  bool      // counts in w.unreported
 
 	tail logTail
 
@@ -238,17 +239,23 @@ func (w *Worker) newBackoff(what string) *backoff { return &backoff{log: w.log, 
 
 func (b *backoff) reset() { b.tries = 0 }
 
+// wait waits after a failed try, until ctx ends at the latest.
 func (b *backoff) wait(ctx context.Context, err error) {
+	t := time.NewTimer(b.next(err))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// next is how long to wait after a failed try.
+func (b *backoff) next(err error) time.Duration {
 	if time.Since(b.logged) > 10*time.Second {
 		b.logged = time.Now()
 		b.log.Warn("Redis does not do what it should", zap.String("action", b.what), zap.Error(err))
 	}
 	ceiling := min(50*time.Millisecond<<min(b.tries, 7), 5*time.Second)
 	b.tries++
-	t := time.NewTimer(rand.N(ceiling) + 10*time.Millisecond)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
+	return rand.N(ceiling) + 10*time.Millisecond
 }

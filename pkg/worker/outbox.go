@@ -14,8 +14,7 @@ import (
 const atOnce = 256
 
 // outcome is the end of an attempt that is to be reported. Until it is, the
-// attempt stays in hand and keeps its slot: a worker whose reports Redis does
-// not take must not take more and more tickets.
+// attempt stays in hand, and keeps its slot if slot is set: see Worker.report.
 type outcome struct {
 	a    *attempt
 	ev   wire.Event

@@ -34,18 +34,10 @@ func (w *Worker) lookForPauses(ctx context.Context) {
 		paused[queue] = true
 	}
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.paused = paused
-}
-
-// open returns the queues from which tickets may be taken.
-func (w *Worker) open() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.paused) == 0 {
-		return w.cfg.Queues
-	}
-	return slices.DeleteFunc(slices.Clone(w.cfg.Queues), func(q string) bool { return w.paused[q] })
+	w.mu.Unlock()
+	open := slices.DeleteFunc(slices.Clone(w.cfg.Queues), func(q string) bool { return paused[q] })
+	w.served.set(wire.LanesOf(open...))
 }
 
 // handBack is the report that a ticket was not worked at.

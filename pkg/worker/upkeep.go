@@ -81,9 +81,9 @@ func (w *Worker) register(ctx context.Context) {
 	var said string
 	var at time.Time
 	for {
-		now := wire.Worker{Busy: len(w.inHand())}
+		var now wire.Worker
 		w.mu.Lock()
-		now.Draining, now.Paused = w.draining, slices.Sorted(maps.Keys(w.paused))
+		now.Busy, now.Draining, now.Paused = w.running, w.draining, slices.Sorted(maps.Keys(w.paused))
 		w.mu.Unlock()
 		state := fmt.Sprint(now.Busy, now.Draining, now.Paused)
 		if state != said || time.Since(at) > registerEvery-changedEvery/2 {

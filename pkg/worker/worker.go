@@ -129,21 +129,25 @@ var (
 
 // Worker runs handlers.
 type Worker struct {
-	cfg     Config
-	jobs    *job.Registry
-	log     *zap.Logger
-	store   *redisstore.Store
-	slots   chan struct{}
-	out     []*outbox // of each partition
-	keys    wire.Keys
-	files   artifact.Store
-	mask    *secret.Mask // of what no attempt may tell
-	started time.Time
+	cfg    Config
+	jobs   *job.Registry
+	log    *zap.Logger
+	store  *redisstore.Store
+	slots  chan struct{} // taken ones
+	served *served
+	out    []*outbox // of each partition
+	// unreported counts attempts that gave back their slot before their outcome
+	// was reported.
+	unreported chan struct{}
+	keys       wire.Keys
+	files      artifact.Store
+	mask       *secret.Mask // of what no attempt may tell
+	started    time.Time
 
 	mu       sync.Mutex
 	hand     map[*attempt]bool
-	next     chan taken // to goroutines that have nothing to do
-	ready    bool       // has been connected
+	running  int  // attempts in hand whose handler has not ended
+	ready    bool // has been connected
 	draining bool
 	paused   map[string]bool // queues from which nothing is taken
 	trouble  error
@@ -169,7 +173,8 @@ func New(cfg Config, jobs *job.Registry) (*Worker, error) {
 	return &Worker{
 		keys: keys, files: kept,
 		cfg: cfg, jobs: jobs, log: cfg.Logger.With(fact.Worker(cfg.Name)),
-		mask: secret.NewMask(cfg.hidden()...), slots: make(chan struct{}, cfg.Slots), hand: map[*attempt]bool{}, next: make(chan taken), kill: make(chan struct{}),
+		mask: secret.NewMask(cfg.hidden()...), slots: make(chan struct{}, cfg.Slots), unreported: make(chan struct{}, unreportedPerSlot*cfg.Slots),
+		served: newServed(), hand: map[*attempt]bool{}, kill: make(chan struct{}),
 	}, nil
 }
 
@@ -226,7 +231,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		reports.Go(func() error { out.run(alive); return nil })
 	}
 	for p := range store.Partitions() {
-		claims.Go(func() error { w.claim(ctx, alive, p); return nil })
+		claims.Go(func() error { newClaimer(w, p, store.Partitions()).run(ctx, alive); return nil })
 	}
 	_ = claims.Wait()
 	w.drain(alive)
@@ -235,7 +240,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	_ = upkeep.Wait()
 	leave, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	if err := store.RemoveWorker(leave, w.cfg.Name, w.cfg.Queues); err != nil {
+	if err := store.RemoveWorker(leave, w.cfg.Name, wire.LanesOf(w.cfg.Queues...)); err != nil {
 		w.log.Warn("the worker stays in the registry until it is forgotten", zap.Error(err))
 	}
 	w.log.Info("worker has stopped")
@@ -255,6 +260,7 @@ func (w *Worker) begin(ctx context.Context) (*redisstore.Store, error) {
 	w.mu.Lock()
 	w.ready = true
 	w.mu.Unlock()
+	w.served.set(wire.LanesOf(w.cfg.Queues...))
 	w.lookForPauses(ctx)
 	return store, w.handBackOld(ctx)
 }
@@ -263,7 +269,7 @@ func (w *Worker) begin(ctx context.Context) (*redisstore.Store, error) {
 // counts as lost: the job may be what kills the worker.
 func (w *Worker) handBackOld(ctx context.Context) error {
 	for p := range w.store.Partitions() {
-		old, err := w.store.OwnTickets(ctx, p, w.cfg.Queues, w.cfg.Name)
+		old, err := w.store.OwnTickets(ctx, p, wire.LanesOf(w.cfg.Queues...), w.cfg.Name)
 		if err != nil {
 			return err
 		}

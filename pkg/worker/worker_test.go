@@ -73,7 +73,7 @@ func (b *bench) publish(tk wire.Ticket) wire.TicketRef {
 		b.t.Fatal(err, res)
 	}
 	b.n++
-	return wire.TicketRef{Queue: "default", Priority: wire.Normal, ID: res[0].TicketIDs[0]}
+	return wire.TicketRef{Stream: wire.Stream{Queue: "default", Priority: wire.Normal}, ID: res[0].TicketIDs[0]}
 }
 
 // event waits for the next event that is not of a kind.
