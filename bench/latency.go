@@ -77,19 +77,19 @@ func (in *installation) hopsOf(ctx context.Context, ids []string) (hops, error) 
 		pipe := in.client.Pipeline()
 		var replies []*redis.MapStringStringCmd
 		for _, id := range some {
-			replies = append(replies, pipe.HGetAll(ctx, "orchis:{0}:run:"+id+":outputs"))
+			replies = append(replies, pipe.HGetAll(ctx, "orchis:{0}:run:"+id+":tasks"))
 		}
 		if _, err := pipe.Exec(ctx); err != nil {
 			return nil, err
 		}
 		for i, r := range replies {
-			times := make([]struct{ Began, Ended int64 }, chainLength)
+			times := make([]struct{ Result struct{ Began, Ended int64 } }, chainLength)
 			for k := range times {
 				if err := json.Unmarshal([]byte(r.Val()["job_"+strconv.Itoa(k)]), &times[k]); err != nil {
-					return nil, fmt.Errorf("read what job %d of run %s noted: %w", k, some[i], err)
+					return nil, fmt.Errorf("read the record of job %d of run %s: %w", k, some[i], err)
 				}
 				if k > 0 {
-					out = append(out, float64(times[k].Began-times[k-1].Ended)/1e6)
+					out = append(out, float64(times[k].Result.Began-times[k-1].Result.Ended)/1e6)
 				}
 			}
 		}
