@@ -3,6 +3,7 @@ GO            ?= go
 export GOLANGCI_LINT_CACHE ?= $(CURDIR)/$(BIN)/lint-cache
 GOLANGCI_LINT ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.12.2
 BIN           ?= bin
+comma         := ,
 
 .DEFAULT_GOAL := help
 
@@ -92,8 +93,12 @@ repeat: ## Run the tests of all packages but e2e 50 times with the race detector
 	$(GO) test -race -count=50 -timeout 60m $$($(GO) list ./... | grep -v /e2e)
 
 .PHONY: bench
-bench: ## Measure our processes beside the bare minimum and others; BENCH=full for all loads, and docs/performance.md
-	cd bench && $(GO) build -o ../$(BIN)/bench . && ../$(BIN)/bench $(if $(filter full,$(BENCH)),-full -rounds 5 -most 10m -page ../docs/performance.md)
+bench: ## Measure our processes beside the bare minimum and others; BENCH=full for all loads, and docs/performance.md; BASE=commit takes turns with another build
+	cd bench && $(GO) build -o ../$(BIN)/bench . && ../$(BIN)/bench $(if $(BASE),-base $(BASE)) $(if $(filter full,$(BENCH)),-full -rounds 5 -most 10m -page ../docs/performance.md)
+
+.PHONY: distance
+distance: ## Measure hops and throughput with RTT=1ms,10ms,50ms between the processes and Redis
+	cd bench && $(GO) build -o ../$(BIN)/bench . && ../$(BIN)/bench -distance $(if $(RTT),$(RTT),1ms$(comma)10ms$(comma)50ms)
 
 .PHONY: large
 large: ## Measure flows of 100,000 jobs, 10,000 runs at once, a million in the history, 200 workers, a Cluster, and write docs/performance.md; ONLY=flows,fair for some

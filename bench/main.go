@@ -40,6 +40,8 @@ func run(ctx context.Context) error {
 	rounds := flag.Int("rounds", 3, "at most")
 	profiles := flag.Bool("profiles", false, "only show where the time of a chain of 10 goes")
 	payloads := flag.Bool("payloads", false, "only measure results of several sizes; with -profiles where their time goes")
+	base := flag.String("base", "", "commit whose build takes turns with this one")
+	rtts := flag.String("distance", "", "only measure with these round trips between our processes and Redis, such as 10ms,50ms")
 	flag.Parse()
 	dir, err := os.MkdirTemp("", "orchis-bench-")
 	if err != nil {
@@ -68,8 +70,20 @@ func run(ctx context.Context) error {
 		_, err = fmt.Fprintln(os.Stdout, b.report.plain())
 		return err
 	}
+	if *rtts != "" {
+		if b.built, err = build(ctx, b.dir, false); err != nil {
+			return err
+		}
+		_, err = b.distances(ctx, *rtts)
+		return err
+	}
 	if err := b.start(ctx); err != nil {
 		return err
+	}
+	if *base != "" {
+		if err := b.startBase(ctx, *base); err != nil {
+			return err
+		}
 	}
 	if err := b.measure(ctx, *rounds, *most); err != nil {
 		return err
@@ -86,13 +100,16 @@ func run(ctx context.Context) error {
 
 // bench is a run of the benchmarks.
 type bench struct {
-	dir    string
-	built  programs
-	peers  *server
-	off    *installation // without AOF
-	kept   map[string]*installation
-	bull   *bullMQ
-	report report
+	dir   string
+	built programs
+	peers *server
+	off   *installation // without AOF
+	kept  map[string]*installation
+	bull  *bullMQ
+	// base is an installation of another commit; nil for none.
+	base     *installation
+	dropBase func()
+	report   report
 }
 
 func (b *bench) start(ctx context.Context) (err error) {
@@ -125,6 +142,12 @@ func (b *bench) start(ctx context.Context) (err error) {
 }
 
 func (b *bench) stop() {
+	if b.base != nil {
+		b.base.stop()
+	}
+	if b.dropBase != nil {
+		b.dropBase()
+	}
 	for _, in := range b.kept {
 		in.stop()
 	}
@@ -163,6 +186,11 @@ func (b *bench) measure(ctx context.Context, rounds int, most time.Duration) err
 		return err
 	}
 	f.orchestratorLoaded, f.workerLoaded = b.off.orchestratorMost, b.off.workerMost
+	if b.report.full {
+		if f.distances, err = b.distances(ctx, "1ms,10ms,50ms"); err != nil {
+			return err
+		}
+	}
 	if f.slow, err = b.off.client.Do(ctx, "SLOWLOG", "LEN").Int64(); err != nil || !b.report.full {
 		return err
 	}
@@ -196,6 +224,13 @@ func (b *bench) round(ctx context.Context) error {
 			return err
 		}
 		t.add(l.name, m.sample(l))
+	}
+	if b.base != nil {
+		m, err := b.base.through(ctx, loads[0])
+		if err != nil {
+			return err
+		}
+		t.add(baseName, m.sample(loads[0]))
 	}
 	for _, name := range []string{everysec, always, divided} {
 		if in := b.kept[name]; in != nil {

@@ -38,7 +38,9 @@ func build(ctx context.Context, dir string, profiled bool) (programs, error) {
 type installation struct {
 	*server
 	orchestrator, worker *exec.Cmd
-	ended                int64 // runs so far
+	others               []*exec.Cmd // more workers
+	link                 *delayed    // between our processes and Redis; nil for none
+	ended                int64       // runs so far
 	partitions           int
 	// The most that our processes took of memory, in bytes.
 	orchestratorMost, workerMost int64
@@ -47,8 +49,10 @@ type installation struct {
 type setup struct {
 	aof        string
 	slots      int
-	partitions int    // 0: what is usual
-	profile    string // folder for CPU profiles; empty for none
+	partitions int           // 0: what is usual
+	profile    string        // folder for CPU profiles; empty for none
+	workers    int           // 0 is one
+	rtt        time.Duration // between our processes and Redis
 }
 
 func install(ctx context.Context, dir string, p programs, s setup) (*installation, error) {
@@ -61,18 +65,31 @@ func install(ctx context.Context, dir string, p programs, s setup) (*installatio
 		return nil, err
 	}
 	in := &installation{server: redisServer, partitions: s.partitions}
-	env := append(os.Environ(), "REDIS_URL=redis://"+in.addr, "ORCHIS_PROJECT="+project, "ORCHIS_LISTEN=off", "LOG_LEVEL=error", "ORCHIS_LOG_FORMAT=json",
-		"ORCHIS_RETENTION_COUNT=10000000", "ORCHIS_UNKNOWN_HANDLERS=wait", "ORCHIS_SLOTS="+strconv.Itoa(s.slots), "ORCHIS_PARTITIONS="+strconv.Itoa(s.partitions), "ORCHIS_WORKER_NAME=bench-1", "ORCHIS_SHUTDOWN_GRACE=2s")
-	start := func(program, profile string) (*exec.Cmd, error) {
+	addr := in.addr
+	if s.rtt > 0 {
+		if in.link, err = delay(in.addr, s.rtt); err != nil {
+			in.stop()
+			return nil, err
+		}
+		addr = in.link.addr()
+	}
+	env := append(os.Environ(), "REDIS_URL=redis://"+addr, "ORCHIS_PROJECT="+project, "ORCHIS_LISTEN=off", "LOG_LEVEL=error", "ORCHIS_LOG_FORMAT=json",
+		"ORCHIS_RETENTION_COUNT=10000000", "ORCHIS_UNKNOWN_HANDLERS=wait", "ORCHIS_SLOTS="+strconv.Itoa(s.slots), "ORCHIS_PARTITIONS="+strconv.Itoa(s.partitions), "ORCHIS_SHUTDOWN_GRACE=2s")
+	start := func(program, profile, name string) (*exec.Cmd, error) {
 		cmd := exec.CommandContext(ctx, program)
-		cmd.Dir, cmd.Env, cmd.Stderr = project, env, os.Stderr
+		cmd.Dir, cmd.Env, cmd.Stderr = project, append(slices.Clone(env), "ORCHIS_WORKER_NAME="+name), os.Stderr
 		if s.profile != "" {
-			cmd.Env = append(slices.Clone(env), "BENCH_PROFILE="+filepath.Join(s.profile, profile))
+			cmd.Env = append(cmd.Env, "BENCH_PROFILE="+filepath.Join(s.profile, profile))
 		}
 		return cmd, cmd.Start()
 	}
-	if in.orchestrator, err = start(p.orchestrator, "orchestrator.pprof"); err == nil {
-		in.worker, err = start(p.worker, "worker.pprof")
+	if in.orchestrator, err = start(p.orchestrator, "orchestrator.pprof", ""); err == nil {
+		in.worker, err = start(p.worker, "worker.pprof", "bench-1")
+	}
+	for i := 2; i <= s.workers && err == nil; i++ {
+		var more *exec.Cmd
+		more, err = start(p.worker, "more.pprof", "bench-"+strconv.Itoa(i))
+		in.others = append(in.others, more)
 	}
 	if err == nil {
 		err = in.ready(ctx)
@@ -93,11 +110,14 @@ func (in *installation) ready(ctx context.Context) error {
 }
 
 func (in *installation) stop() {
-	for _, cmd := range []*exec.Cmd{in.worker, in.orchestrator} {
+	for _, cmd := range append(in.others, in.worker, in.orchestrator) {
 		if cmd != nil && cmd.Process != nil {
 			_ = cmd.Process.Signal(syscall.SIGTERM)
 			_ = cmd.Wait()
 		}
+	}
+	if in.link != nil {
+		in.link.stop()
 	}
 	in.server.stop()
 }
