@@ -52,8 +52,8 @@ func (a *app) listCommand() *cobra.Command {
 		var rows [][]string
 		for _, r := range runs {
 			why := ""
-			if r.Error != nil {
-				why = r.Error.Error()
+			if err := r.Why(); err != nil {
+				why = err.Error()
 			}
 			rows = append(rows, []string{r.ID, r.Recipe, string(r.State), fmt.Sprintf("%d/%d", r.Counts.Final(), r.Counts.Total()), a.clock(r.Created), took(r.Started, r.Ended), r.SubmittedBy, why})
 		}
@@ -84,6 +84,9 @@ func (a *app) describeCommand() *cobra.Command {
 			return nil
 		}
 		a.print("run      %s\nrecipe   %s\nstate    %s\nby       %s\ncreated  %s\ntook     %s\ninputs   %s\n", r.ID, r.Recipe, r.State, r.SubmittedBy, a.clock(r.Created), took(r.Started, r.Ended), r.Inputs)
+		if r.Stopping() {
+			a.print("stopping %s\n", r.Stop.Cause.Error())
+		}
 		if r.Error != nil {
 			a.print("error    %s\n", r.Error.Error())
 		}
@@ -94,8 +97,8 @@ func (a *app) describeCommand() *cobra.Command {
 		var rows [][]string
 		for _, t := range tasks {
 			why := t.Reason
-			if t.Error != nil {
-				why = t.Error.Error()
+			if err := t.Why(); err != nil {
+				why = err.Error()
 			}
 			rows = append(rows, []string{t.ID, string(t.State), strconv.Itoa(t.Attempt), t.Worker, took(t.Started, t.Ended), why})
 		}

@@ -241,7 +241,7 @@ func (r *Run) failed(u *unit, err *run.Error, permanent bool, retryAfter int64) 
 	if retryAfter > 0 {
 		pause = retryAfter
 	}
-	if permanent || u.rec.Failures > rule.Max || !worth(rule, err.Code) || r.blockedByStop(u) || r.tooLate(u, pause) {
+	if permanent || u.rec.Failures > rule.Max || !worth(rule, err.Code) || !u.node.scope.admits(u.node.step) || r.tooLate(u, pause) {
 		r.end(u, run.TaskFailed)
 		return
 	}
@@ -269,7 +269,7 @@ func worth(rule *flow.Retries, code string) bool {
 }
 
 func (r *Run) retryAt(u *unit, due int64) {
-	r.leave(u)
+	r.release(u)
 	r.freeSlots(u, 0)
 	u.gate = 0
 	u.rec.Due = due
@@ -286,10 +286,10 @@ func (r *Run) timer(ev *Event) bool {
 	}
 	if ev.Timer == TimerTimeout && ev.Task == "" {
 		limit := r.program.root.def.Timeout
-		if limit <= 0 || r.rec.Error != nil {
+		if limit <= 0 || r.rec.Stopping() {
 			return false
 		}
-		r.stop(&run.Error{Code: run.CodeTimeout, Message: fmt.Sprintf("the run took longer than its timeout of %s", limit)}, false, "")
+		r.stop(run.Stop{Cause: &run.Error{Code: run.CodeTimeout, Message: fmt.Sprintf("the run took longer than its timeout of %s", limit)}})
 		return true
 	}
 	u := r.live[ev.Task]
@@ -298,7 +298,7 @@ func (r *Run) timer(ev *Event) bool {
 	}
 	switch ev.Timer {
 	case TimerRetry:
-		if u.rec.State != run.TaskRetrying || u.parked {
+		if u.rec.State != run.TaskRetrying || u.place == parked {
 			return false
 		}
 		if r.now < u.rec.Due {

@@ -25,7 +25,7 @@ func (r *Run) start() bool {
 		r.setTimer(TimerTimeout, "", "", r.now+limit.Milliseconds())
 	}
 	if err := r.fill(r.root, r.inputs()); err != nil {
-		r.stop(expressionError(err), true, "")
+		r.stop(run.Stop{Cause: expressionError(err), Hard: true})
 		return true
 	}
 	r.begin(r.root)
@@ -86,7 +86,8 @@ func (r *Run) newFlow(u *unit) (*scope, *run.Error) {
 	s := newScope(u.node.step.sub, u.path()+"/", u)
 	if u.node.isHook {
 		s.outer, s.hook = u.node.scope, u.node
-		s.inputs, s.vars, s.ready = s.outer.inputs, s.outer.vars, true
+		s.inputs, s.vars = s.outer.inputs, s.outer.vars
+		s.enter(open)
 		return s, nil
 	}
 	inputs, bad := r.flowInputs(u)
@@ -145,46 +146,46 @@ func (r *Run) flowTimeout(u *unit) bool {
 	if u.sub != nil {
 		limit = u.flowLimit().Milliseconds()
 	}
-	if limit <= 0 || u.rec.Error != nil {
+	if limit <= 0 || u.rec.Stopping() {
 		return false
 	}
 	if due := u.rec.Started + limit; r.now < due {
 		r.setTimer(TimerTimeout, u.path(), "", due)
 		return true
 	}
-	u.rec.Error = &run.Error{Code: run.CodeTimeout, Message: fmt.Sprintf("the flow took longer than its timeout of %s", u.flowLimit())}
-	r.mark(u)
-	r.stopScope(u.sub, false)
+	r.stopFlow(u, run.Stop{Cause: &run.Error{Code: run.CodeTimeout, Message: fmt.Sprintf("the flow took longer than its timeout of %s", u.flowLimit())}})
 	return true
 }
 
-// advanceScope ends a flow none of whose jobs is open.
+// advanceScope closes a scope all of whose jobs have ended, after its hooks.
 func (r *Run) advanceScope(w work) {
 	s := w.scope
-	switch {
-	case s.open > 0 || s.closed || s.parent != nil && s.parent.sub != s:
-	case !r.runHooks(s):
-	case s.parent == nil:
-		s.closed = true
-		r.endRun(s)
-	default:
-		s.closed = true
-		r.endFlow(s.parent, s)
+	if s.open > 0 || s.phase == closed || s.parent != nil && s.parent.sub != s || !r.runHooks(s) {
+		return
+	}
+	state := r.outcome(s, true)
+	s.enter(closed)
+	if s.parent == nil {
+		r.endRun(s, state)
+	} else {
+		r.endFlow(s, state)
 	}
 }
 
-func (r *Run) endFlow(u *unit, s *scope) {
-	stop := u.rec.Error
-	switch r.outcome(s, true) {
+// endFlow ends the unit that opened a scope, or has it tried again.
+func (r *Run) endFlow(s *scope, state run.State) {
+	u := s.parent
+	switch state {
 	case run.Cancelled:
-		u.rec.Reason = r.stopReason()
+		u.rec.Reason = r.stopReason(u.node.scope)
 		r.end(u, run.TaskCancelled)
 	case run.Failed:
-		if stop == nil {
-			stop = s.failure()
-		}
 		u.rec.Failures++
-		r.failed(u, stop, false, 0)
+		if u.rec.Stopping() {
+			r.failed(u, u.rec.Stop.Cause, false, 0)
+			return
+		}
+		r.failed(u, s.failure(), false, 0)
 	default:
 		raw, bad := r.flowOutputs(s)
 		if bad == nil {
@@ -219,30 +220,32 @@ func (s *scope) failure() *run.Error {
 	return err
 }
 
-// endRun ends the run when its root scope has.
-func (r *Run) endRun(s *scope) {
-	state := r.outcome(s, true)
+// endRun ends the run with its root scope.
+func (r *Run) endRun(s *scope, state run.State) {
 	switch {
-	case state != run.Succeeded:
-		if r.rec.Error == nil {
-			r.rec.Error = s.failure()
-		}
-	default:
-		raw, bad := r.flowOutputs(s)
-		if bad != nil {
+	case state == run.Succeeded:
+		var bad *run.Error
+		if r.rec.Outputs, bad = r.flowOutputs(s); bad != nil {
 			state, r.rec.Error = run.Failed, bad
-			break
 		}
-		r.rec.Outputs = raw
+	case r.rec.Stopping():
+		r.rec.Error = r.rec.Stop.Cause
+	default:
+		r.rec.Error = s.failure()
 	}
-	r.finish(state, "")
+	r.finish(state)
 }
 
-// finish gives the run its final state.
-func (r *Run) finish(state run.State, by string) {
+// finish gives the run its final state. Its Stop has done its work: the cause is
+// the run's Error now, and the log names the person.
+func (r *Run) finish(state run.State) {
+	by := ""
+	if r.rec.Stopping() {
+		by = r.rec.Stop.By
+	}
 	r.freeRun()
 	r.setRunState(state)
-	r.rec.Ended, r.rec.Signals = r.now, nil
+	r.rec.Ended, r.rec.Signals, r.rec.Stop = r.now, nil, nil
 	if keep := r.program.root.def.Retention; keep != nil {
 		r.fx.RetainFor = keep.Failure.Milliseconds()
 		if state == run.Succeeded {
@@ -277,7 +280,7 @@ func (r *Run) drop(u *unit) {
 // reset forgets all tasks of a nested flow, so that it can be tried again.
 func (r *Run) reset(u *unit) {
 	r.forget(u.sub)
-	u.sub = nil
+	u.sub, u.rec.Stop = nil, nil
 }
 
 func (r *Run) forget(s *scope) {

@@ -113,7 +113,7 @@ func (r *Run) admit() bool {
 	}
 	name, bad := groupName(c, &view{run: r, scope: s})
 	if bad != nil {
-		r.stop(bad, true, "")
+		r.stop(run.Stop{Cause: bad, Hard: true})
 		return true
 	}
 	r.rec.Wait = &run.Wait{Kind: run.WaitGroup, Key: name, Limit: c.Limit, Mode: c.OnLimit, Ask: r.fence(), Since: r.now}
@@ -149,7 +149,7 @@ func (r *Run) admitted(ev *Event) bool {
 	if w.Mode == "skip" {
 		code, message = run.CodeCancelled, "skipped: "+message
 	}
-	r.stop(&run.Error{Code: code, Message: message}, true, "")
+	r.stop(run.Stop{Cause: &run.Error{Code: code, Message: message}, Hard: true})
 	return true
 }
 
@@ -192,7 +192,8 @@ func (r *Run) evicted(ev *Event) bool {
 			return false
 		}
 		r.rec.Slot = nil
-		r.stop(&run.Error{Code: run.CodeCancelled, Message: "cancelled: " + by}, false, "")
+		r.changed = true
+		r.stop(run.Stop{Cause: &run.Error{Code: run.CodeCancelled, Message: "cancelled: " + by}})
 		return true
 	}
 	u := r.live[ev.Task]
@@ -213,15 +214,10 @@ func (r *Run) evicted(ev *Event) bool {
 func (r *Run) evict(u *unit, why string) {
 	err := &run.Error{Code: run.CodeLimit, Message: why}
 	if u.sub != nil {
-		u.rec.Error = err
 		r.mark(u)
-		r.stopScope(u.sub, false)
+		r.stopFlow(u, run.Stop{Cause: err})
 		return
 	}
-	if u.rec.Fence != "" {
-		r.revoke(u)
-		r.over(u, &Event{}, OutcomeCancelled, nil)
-		r.landed(u)
-	}
+	r.withdraw(u)
 	r.rejected(u, err)
 }

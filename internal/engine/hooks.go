@@ -20,7 +20,7 @@ func (r *Run) runHooks(s *scope) bool {
 		case n.unit.sub != nil:
 			return false
 		case !follows(n.step.on, base):
-		case !s.hard:
+		case s.phase != aborting:
 			if r.openHook(n); !n.state().Final() {
 				return false
 			}
@@ -76,23 +76,29 @@ func (r *Run) hookEnded(n *node) {
 // outcome says how a scope ends. Without hooks it is what its jobs make it;
 // with them, a failure may be made good, and a success spoilt.
 func (r *Run) outcome(s *scope, hooks bool) run.State {
-	stop := r.rec.Error
-	cancelled := s.stopping && stop != nil && stop.Code == run.CodeCancelled
-	if s.parent != nil {
-		stop = s.parent.rec.Error
-		cancelled = s.stopping && (stop == nil || s.parent.node.scope.stopping)
+	if s.stopped() {
+		return r.stoppedAs(s)
 	}
 	switch {
-	case cancelled:
-		return run.Cancelled
-	case stop != nil:
-		return run.Failed
 	case s.failed > 0 && (!hooks || !s.recovered()):
 		return run.Failed
 	case hooks && s.failedHook() != nil:
 		return run.Failed
 	}
 	return run.Succeeded
+}
+
+// stoppedAs returns how a scope ends that is being stopped. A nested flow fails
+// when it is stopped for a reason of its own, and is cancelled with the scope
+// above it.
+func (r *Run) stoppedAs(s *scope) run.State {
+	switch {
+	case s.parent == nil:
+		return r.rec.Stop.State()
+	case s.parent.rec.Stopping() && !s.above().stopped():
+		return run.Failed
+	}
+	return run.Cancelled
 }
 
 // recovered reports whether a hook made good what failed.
@@ -149,8 +155,8 @@ func (v *view) selfOf() (any, bool) {
 		self["inputs"] = v.run.inputsOf(owner)
 	} else if s.outer.firstFailed != nil {
 		self["error"] = errorValue(s.outer.failure())
-	} else if v.run.rec.Error != nil {
-		self["error"] = errorValue(v.run.rec.Error)
+	} else if v.run.rec.Stopping() {
+		self["error"] = errorValue(v.run.rec.Stop.Cause)
 	}
 	if rec != nil && rec.Error != nil {
 		self["error"] = errorValue(rec.Error)

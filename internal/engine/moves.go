@@ -143,7 +143,7 @@ func (r *Run) setState(u *unit, to run.TaskState) {
 	if to == run.TaskCancelled {
 		by = byStop
 	}
-	if !allowed(taskMoves[by], from, to) {
+	if !allowed(taskMoves[by], from, to) { // mutant: task-move-allowed (false)
 		r.breach(fmt.Errorf("task %s cannot move from %s to %s by %s", u.path(), from, to, by))
 	}
 	r.rec.Counts.Add(from, -1)
@@ -159,7 +159,7 @@ func (r *Run) setRunState(to run.State) {
 	if to == run.Cancelled {
 		by = byStop
 	}
-	if !allowed(runMoves[by], r.rec.State, to) {
+	if !allowed(runMoves[by], r.rec.State, to) { // mutant: run-move-allowed (false)
 		r.breach(fmt.Errorf("the run cannot move from %s to %s by %s", r.rec.State, to, by))
 	}
 	r.rec.State, r.changed = to, true

@@ -15,10 +15,10 @@ import (
 func (r *Run) advanceNode(w work) {
 	n := w.node
 	s := n.scope
-	pending := n.state() == run.TaskPending && !n.unit.parked || n.state() == run.TaskDelayed
+	pending := n.state() == run.TaskPending && n.unit.place != parked || n.state() == run.TaskDelayed
 	switch {
 	case n.state().Final():
-	case s.hard || s.stopping && !n.step.stopped:
+	case !s.admits(n.step):
 		r.cancelNode(n)
 	case pending && n.waiting == 0:
 		r.startNode(n)
@@ -268,7 +268,7 @@ func (n *node) tolerated() int {
 func (r *Run) closeItems(n *node) {
 	it := n.iter
 	left := 0
-	cancelled := n.scope.stopping && it.stopped
+	cancelled := n.scope.stopped() && it.stopped
 	for i, u := range it.units {
 		switch {
 		case u == nil:
@@ -287,7 +287,7 @@ func (r *Run) closeItems(n *node) {
 		n.unit.rec.Error = n.itemsError()
 	case cancelled:
 		to, it.rest = run.TaskCancelled, run.TaskCancelled
-		n.unit.rec.Reason = r.stopReason()
+		n.unit.rec.Reason = r.stopReason(n.scope)
 	}
 	r.rec.Counts.Add(run.TaskPending, -left)
 	r.rec.Counts.Add(it.rest, left)

@@ -36,15 +36,29 @@ func Restore(p *Program, s Snapshot) (*Run, error) {
 		return nil, fmt.Errorf("restore run %s: unknown state %q", s.Run.ID, s.Run.State)
 	}
 	r.root = newScope(p.root, "", nil)
-	if err := r.fill(r.root, r.inputs()); err != nil && s.Run.Error == nil {
+	err := r.fill(r.root, r.inputs())
+	switch {
+	case err != nil && !s.Run.Stopping():
 		return nil, fmt.Errorf("restore run %s: %w", s.Run.ID, err)
+	case err != nil:
+		r.root.enter(aborting)
 	}
-	r.root.stopping = s.Run.Error != nil
-	r.root.hard = r.root.stopping && (!r.root.ready || s.Run.Error.Code == run.CodeInternal)
+	r.root.restorePhase(s.Run.Stop)
 	if err := r.restoreScope(r.root, s.Tasks); err != nil {
 		return nil, fmt.Errorf("restore run %s: %w", s.Run.ID, err)
 	}
 	return r, nil
+}
+
+// restorePhase moves a scope on to where its own stop brought it.
+func (s *scope) restorePhase(stop *run.Stop) {
+	if stop == nil {
+		return
+	}
+	s.enter(stopping)
+	if stop.Hard {
+		s.enter(aborting)
+	}
 }
 
 // restoreScope gives the nodes of a scope their records, then goes on to what
@@ -122,16 +136,18 @@ func (r *Run) restoreNode(n *node, tasks map[string]run.Task) error {
 		r.live[n.unit.path()] = &n.unit
 		r.wakeNode(n)
 	case state == run.TaskPending:
-		if n.waiting == 0 || n.scope.stopping { // mutant: restore-schedules-ready (false)
+		if n.waiting == 0 || n.scope.stopped() { // mutant: restore-schedules-ready (false)
 			r.laterNode(n)
 		}
 	case n.iterated():
 		return r.restoreItems(n, tasks)
 	default:
-		return r.restoreUnit(&n.unit, tasks)
+		if err := r.restoreUnit(&n.unit, tasks); err != nil {
+			return err
+		}
 	}
-	if n.scope.stopping && !state.Final() {
-		r.laterNode(n)
+	if n.scope.stopped() && !state.Final() {
+		r.laterNode(n) // mutant: restore-cancels-stopped (skip)
 	}
 	return nil
 }
@@ -180,7 +196,7 @@ func (r *Run) restoreItems(n *node, tasks map[string]run.Task) error {
 	}
 	if !final {
 		r.laterItems(n)
-		if n.scope.stopping {
+		if n.scope.stopped() {
 			r.laterNode(n)
 		}
 		return nil
@@ -217,13 +233,7 @@ func (r *Run) restoreUnit(u *unit, tasks map[string]run.Task) error {
 		return r.restoreFlow(u, tasks)
 	case state.InFlight():
 		r.live[u.path()] = u
-		u.holds = true
-		if !u.rec.Bulk {
-			r.ahead++
-		}
-		for s := u.node.scope; s != nil; s = s.above() {
-			s.active++ // mutant: restore-counts-active (skip)
-		}
+		r.hold(u)
 	}
 	return nil
 }
@@ -235,8 +245,10 @@ func (r *Run) restoreFlow(u *unit, tasks map[string]run.Task) error {
 	}
 	u.sub = s
 	r.live[u.path()] = u
-	u.sub.stopping = u.rec.Error != nil || u.node.scope.stopping && !u.node.isHook
-	u.sub.hard = u.node.scope.hard
+	s.restorePhase(u.rec.Stop)
+	if above := u.node.scope; above.phase == aborting || above.stopped() && !u.node.isHook {
+		s.enter(above.phase)
+	}
 	return r.restoreScope(u.sub, tasks)
 }
 

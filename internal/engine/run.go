@@ -46,40 +46,6 @@ type Run struct {
 	fx      Effects
 }
 
-// scope is a running instance of a flow.
-type scope struct {
-	plan   *plan
-	prefix string // "" or the path of the unit that opened it, with "/"
-	parent *unit  // nil for the root
-	inputs map[string]any
-	vars   map[string]any
-	nodes  []node
-	// open is the number of nodes that are not final, failed those that are
-	// failed and not tolerated.
-	open, failed int
-	firstFailed  *node
-	// ready says that inputs and vars stand and the nodes may start.
-	ready bool
-	// active counts the tickets of this scope and those below it; waiters
-	// wait for a place when the flow limits them.
-	active  int
-	waiters []*unit
-	// stopping lets no job start but those that want to after a cancel.
-	stopping bool
-	// hard lets no job start at all.
-	hard bool
-	// closed says that its end was seen to.
-	closed bool
-	// fresh says that a task of it was not taken over from an earlier run.
-	fresh bool
-	// hooks are those of the flow; they are not among the nodes.
-	hooks []node
-	// outer is the scope to which the jobs of a hook belong, hook what opened
-	// this one there; nil for all other scopes.
-	outer *scope
-	hook  *node
-}
-
 // node is a job of a scope.
 type node struct {
 	scope *scope
@@ -117,10 +83,12 @@ type unit struct {
 	gate int
 	// version is that of the handler which has just made the result.
 	version string
-	// holds says that the unit counts in the active numbers of its scopes,
-	// parked that it stands in a list of waiters, woken that it was let go from
-	// there and has not taken its place yet.
-	holds, parked, woken, marked bool
+	// place is where the unit is under the limits above it. Invariants: a ticket
+	// implies held; parked and woken units are pending or retrying; final units
+	// are outside.
+	place place
+	// marked says that the unit is among the dirty ones of this step.
+	marked bool
 }
 
 // iteration is what is known of an iterated job while it runs.
@@ -267,39 +235,6 @@ func (n *node) broken() bool {
 }
 
 func (n *node) iterated() bool { return n.step.def.Iterate != nil || n.step.def.Range != nil }
-
-// newScope makes the nodes of a flow; all of them are pending.
-func newScope(pl *plan, prefix string, parent *unit) *scope {
-	s := &scope{plan: pl, prefix: prefix, parent: parent, nodes: make([]node, len(pl.jobs)), open: len(pl.jobs)}
-	for i := range s.nodes {
-		n := &s.nodes[i]
-		n.scope, n.step, n.waiting = s, &pl.jobs[i], len(pl.jobs[i].deps)
-		n.unit.node, n.unit.index = n, -1
-	}
-	for i := range pl.hooks {
-		s.hooks = append(s.hooks, node{scope: s, step: &pl.hooks[i], isHook: true})
-	}
-	for i := range s.hooks {
-		s.hooks[i].unit.node, s.hooks[i].unit.index = &s.hooks[i], -1
-	}
-	return s
-}
-
-// fill sets the inputs and vars of a scope.
-func (r *Run) fill(s *scope, inputs map[string]any) error {
-	s.inputs = inputs
-	s.vars = make(map[string]any, len(s.plan.def.Vars))
-	view := &view{run: r, scope: s}
-	for _, v := range s.plan.def.Vars {
-		value, err := v.Value.Eval(view)
-		if err != nil {
-			return wrap("vars."+v.Name, err)
-		}
-		s.vars[v.Name] = value
-	}
-	s.ready = true
-	return nil
-}
 
 // wrap says which part of the definition an expression error is in.
 func wrap(where string, err error) error { return &partError{where: where, err: err} }

@@ -99,6 +99,7 @@ func (g *rig) step(events ...Event) []Effects {
 			g.t.Fatal(fx.Fault)
 		}
 		g.commit(&fx)
+		g.checkInvariants()
 		all = append(all, fx)
 		if !fx.More || g.single {
 			return all
@@ -160,6 +161,17 @@ func (g *rig) restore() {
 		g.t.Fatal(err)
 	}
 	g.run = r
+	g.checkInvariants()
+}
+
+// checkInvariants looks at the whole run, unless that costs too much.
+func (g *rig) checkInvariants() {
+	if g.run.Size() > 1000 {
+		return
+	}
+	if err := g.run.check(); err != nil {
+		g.t.Fatal(err)
+	}
 }
 
 // next fires the timer that is due first.

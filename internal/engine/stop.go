@@ -5,16 +5,23 @@ import (
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
-// cancel stops the run as somebody wishes. Jobs whose condition asks for it
+// A stop begins with stop (the run) or stopFlow (a nested flow). Both record a
+// run.Stop, which is what survives a crash, and hand over to stopScope: it moves
+// the scope to stopping or aborting, and the work list cancels what may not run
+// any more. The scope closes when all its tasks are final.
+
+// cancel stops the run at a person's request. Jobs whose condition asks for it
 // (always, cancelled) still run; a second cancel stops these too.
 func (r *Run) cancel(ev *Event) bool {
 	r.goesOn()
-	if r.rec.Error != nil {
-		if r.root == nil || r.root.hard {
+	if r.rec.Stopping() {
+		if r.rec.Stop.Hard {
 			return false
 		}
+		hard := *r.rec.Stop
+		hard.Hard = true
+		r.rec.Stop, r.changed = &hard, true
 		r.fx.Log = append(r.fx.Log, run.Change{At: r.now, Run: run.Running, By: ev.By, Reason: "cancelled again: stop at once"})
-		r.changed = true
 		r.stopScope(r.root, true)
 		return true
 	}
@@ -25,48 +32,53 @@ func (r *Run) cancel(ev *Event) bool {
 	if ev.Reason != "" {
 		message += ": " + ev.Reason
 	}
-	r.stop(&run.Error{Code: run.CodeCancelled, Message: message}, false, ev.By)
+	r.stop(run.Stop{Cause: &run.Error{Code: run.CodeCancelled, Message: message}, By: ev.By})
 	return true
 }
 
-// stop ends the run before its time; err says how it will end.
-func (r *Run) stop(err *run.Error, hard bool, by string) {
+// stop ends the run before its time. A run that has not begun ends at once; a
+// run that is being stopped already keeps its first stop.
+func (r *Run) stop(stop run.Stop) {
 	r.goesOn()
-	r.rec.Error = err
-	r.changed = true
+	if r.rec.Stopping() { // mutant: first-stop-counts (false)
+		return
+	}
+	r.rec.Stop, r.changed = &stop, true
 	if r.root == nil {
-		state := run.Failed
-		if err.Code == run.CodeCancelled {
-			state = run.Cancelled
-		}
-		r.finish(state, by)
+		r.rec.Error = stop.Cause
+		r.finish(stop.State())
 		return
 	}
-	r.fx.Log = append(r.fx.Log, run.Change{At: r.now, Run: run.Running, Error: err, By: by})
-	r.stopScope(r.root, hard)
+	r.fx.Log = append(r.fx.Log, run.Change{At: r.now, Run: run.Running, Error: stop.Cause, By: stop.By})
+	r.stopScope(r.root, stop.Hard)
 }
 
-// stopReason says in words why tasks are cancelled.
-func (r *Run) stopReason() string {
-	if r.rec.Error != nil {
-		return r.rec.Error.Message
+// stopFlow stops the nested flow of a unit for a reason of its own.
+func (r *Run) stopFlow(u *unit, stop run.Stop) {
+	if !u.rec.Stopping() {
+		u.rec.Stop = &stop
+		r.mark(u)
 	}
-	return "the flow above took too long"
+	r.stopScope(u.sub, stop.Hard)
 }
 
-// stopScope lets no more jobs of a scope start and cancels those under way.
+// stopScope lets no more jobs of a scope start, but those that run after a stop,
+// and cancels the others.
 func (r *Run) stopScope(s *scope, hard bool) {
-	if s.stopping && (s.hard || !hard) {
+	to := stopping
+	if hard {
+		to = aborting
+	}
+	if !s.enter(to) {
 		return
 	}
-	s.stopping, s.hard = true, s.hard || hard
 	for i := range s.nodes {
 		if !s.nodes[i].state().Final() {
 			r.laterNode(&s.nodes[i])
 		}
 	}
 	for i := range s.hooks {
-		// What follows a success means nothing any more; the rest cleans up.
+		// A hook of success is pointless now; the others clean up.
 		if hard || s.hooks[i].step.on == flow.OnSuccessHook {
 			r.stopHook(&s.hooks[i])
 		}
@@ -82,7 +94,7 @@ func (r *Run) stopScope(s *scope, hard bool) {
 // stopHook stops a hook that is running, at once.
 func (r *Run) stopHook(n *node) {
 	if n != nil && n.unit.sub != nil {
-		r.stopScope(n.unit.sub, true)
+		r.stopFlow(&n.unit, run.Stop{Cause: r.cause(n.scope), Hard: true})
 	}
 }
 
@@ -102,27 +114,35 @@ func (r *Run) cancelNode(n *node) {
 	r.laterItems(n)
 }
 
-// cancelUnit cancels a unit. A nested flow ends when all its jobs have.
+// cancelUnit cancels a unit. A nested flow is stopped and ends with its tasks;
+// anything else is final at once.
 func (r *Run) cancelUnit(u *unit) {
 	if u.rec.State.Final() {
 		return
 	}
 	if u.sub != nil {
-		r.stopScope(u.sub, u.node.scope.hard)
+		r.stopScope(u.sub, u.node.scope.phase == aborting)
 		return
 	}
-	if u.rec.Fence != "" {
-		r.revoke(u)
-		r.over(u, &Event{}, OutcomeCancelled, nil)
-		r.landed(u)
-	}
-	u.rec.Reason = r.stopReason()
+	r.withdraw(u)
+	u.rec.Reason = r.stopReason(u.node.scope)
 	r.end(u, run.TaskCancelled)
 }
 
-// blockedByStop reports whether the unit may not be tried again because its
-// scope is being stopped.
-func (r *Run) blockedByStop(u *unit) bool {
-	s := u.node.scope
-	return s.hard || s.stopping && !u.node.step.stopped
+// withdraw takes the ticket of a unit back, if it has one.
+func (r *Run) withdraw(u *unit) {
+	if u.rec.Fence == "" {
+		return
+	}
+	r.revoke(u)
+	r.over(u, &Event{}, OutcomeCancelled, nil)
+	r.landed(u)
+}
+
+// stopReason says in words why tasks of a scope are cancelled.
+func (r *Run) stopReason(s *scope) string {
+	if err := r.cause(s); err != nil {
+		return err.Message
+	}
+	return ""
 }

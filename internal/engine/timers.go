@@ -22,7 +22,7 @@ func (r *Run) Timers() []Timer {
 	if w := r.rec.Wait; w != nil {
 		add(TimerWait, "", "", w.Due)
 	}
-	if limit := r.program.root.def.Timeout; limit > 0 && r.rec.Started > 0 && r.rec.Error == nil {
+	if limit := r.program.root.def.Timeout; limit > 0 && r.rec.Started > 0 && !r.rec.Stopping() {
 		add(TimerTimeout, "", "", r.rec.Started+limit.Milliseconds())
 	}
 	for _, path := range slices.Sorted(maps.Keys(r.live)) {
@@ -30,11 +30,11 @@ func (r *Run) Timers() []Timer {
 		switch def := u.node.step.def; {
 		case u.rec.Wait != nil:
 			add(TimerWait, path, "", u.rec.Wait.Due)
-		case u.rec.State == run.TaskRetrying && !u.parked:
+		case u.rec.State == run.TaskRetrying && u.place != parked:
 			add(TimerRetry, path, "", u.rec.Due)
 		case u.rec.State == run.TaskQueued && def.QueueTimeout > 0:
 			add(TimerQueueTimeout, path, u.rec.Fence, u.rec.Queued+def.QueueTimeout.Milliseconds())
-		case u.sub != nil && u.rec.Error == nil && u.flowLimit() > 0:
+		case u.sub != nil && !u.rec.Stopping() && u.flowLimit() > 0:
 			add(TimerTimeout, path, "", u.rec.Started+u.flowLimit().Milliseconds())
 		}
 	}

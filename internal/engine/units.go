@@ -14,7 +14,7 @@ import (
 // advanceUnit starts a unit, or its next attempt.
 func (r *Run) advanceUnit(w work) {
 	u := w.unit
-	if u.rec.State.Final() || u.rec.State.InFlight() || u.rec.State == run.TaskWaiting || u.parked {
+	if u.rec.State.Final() || u.rec.State.InFlight() || u.rec.State == run.TaskWaiting || u.place == parked {
 		return
 	}
 	if u.rec.State == run.TaskRetrying {
@@ -23,8 +23,7 @@ func (r *Run) advanceUnit(w work) {
 		}
 		r.clearTimer(TimerRetry, u.path(), "")
 	}
-	s := u.node.scope
-	if s.hard || s.stopping && !u.node.step.stopped {
+	if !u.node.scope.admits(u.node.step) {
 		r.cancelUnit(u)
 		return
 	}
@@ -88,7 +87,7 @@ func (r *Run) rejected(u *unit, err *run.Error) {
 
 // publish offers the unit's attempt to the workers, when there is a place.
 func (r *Run) publish(u *unit) {
-	if !r.enter(u) {
+	if !r.acquire(u) {
 		return
 	}
 	def := u.node.step.def
@@ -159,86 +158,6 @@ func inside(key string, secrets []expr.SecretText) []expr.SecretText {
 	return secrets
 }
 
-// enter takes a place in every scope that limits its tickets; without one the
-// unit waits its turn.
-func (r *Run) enter(u *unit) bool {
-	if u.holds {
-		return true
-	}
-	for s := u.node.scope; s != nil; s = s.above() {
-		if limit := r.placesOf(s); limit > 0 && s.active >= limit { // mutant: parallelism-limit (boundary 2)
-			s.waiters = append(s.waiters, u)
-			u.parked = true
-			return false
-		}
-	}
-	for s := u.node.scope; s != nil; s = s.above() {
-		s.active++
-	}
-	u.holds, u.woken = true, false
-	if u.rec.Bulk = r.ahead >= r.limits.Ahead; !u.rec.Bulk {
-		r.ahead++
-	}
-	return true
-}
-
-// placesOf is the number of tickets that a scope and those below it may have
-// at once; 0 is no limit.
-func (r *Run) placesOf(s *scope) int {
-	limit := s.plan.def.Parallelism
-	if s.parent == nil && (limit == 0 || limit > r.limits.InFlight) {
-		return r.limits.InFlight
-	}
-	return limit
-}
-
-// priority is that of the unit's ticket: that of its job, or of one lane lower.
-// The lanes are low to 3, normal to 6 and high to 9.
-func (u *unit) priority() int {
-	p := u.node.step.def.Priority
-	switch {
-	case !u.rec.Bulk || p <= 3:
-		return p
-	case p >= 7:
-		return flow.PriorityNormal
-	}
-	return flow.PriorityLow
-}
-
-// leave gives the unit's places back and lets others go on.
-func (r *Run) leave(u *unit) {
-	if !u.holds && !u.parked && !u.woken {
-		return
-	}
-	for s := u.node.scope; s != nil; s = s.above() {
-		if u.holds {
-			s.active--
-		}
-		for len(s.waiters) > 0 && s.active < r.placesOf(s) {
-			next := s.waiters[0]
-			s.waiters[0] = nil
-			s.waiters = s.waiters[1:]
-			next.parked = false
-			if !next.rec.State.Final() {
-				next.woken = true
-				r.laterUnit(next) // mutant: freed-place-wakes-next (skip)
-				break
-			}
-		}
-	}
-	if u.holds && !u.rec.Bulk {
-		r.ahead--
-	}
-	u.holds, u.woken, u.rec.Bulk = false, false, false
-}
-
-func (s *scope) above() *scope {
-	if s.parent == nil {
-		return nil
-	}
-	return s.parent.node.scope
-}
-
 // resultValue ends a unit with a value that the engine made.
 func (r *Run) resultValue(u *unit, value any) {
 	raw, err := expr.Encode(value)
@@ -291,7 +210,7 @@ func (r *Run) end(u *unit, to run.TaskState) {
 		r.drop(u)
 	}
 	delete(r.live, path)
-	u.rec.Fence, u.rec.Due = "", 0
+	u.rec.Fence, u.rec.Due, u.rec.Stop = "", 0, nil
 	if u.rec.Attempt > 0 || u.rec.Queued > 0 {
 		u.rec.Ended = r.now
 	}
@@ -302,7 +221,7 @@ func (r *Run) end(u *unit, to run.TaskState) {
 	if r.rehearsal != nil && (to == run.TaskSkipped || to == run.TaskBlocked) {
 		r.rehearsal.skipped[path] = u.rec.Reason
 	}
-	r.leave(u)
+	r.release(u)
 	if u.index >= 0 {
 		r.itemEnded(u)
 		return
@@ -315,7 +234,7 @@ func (r *Run) nodeEnded(n *node) {
 	switch {
 	case n.isHook:
 		r.hookEnded(n)
-	case n.state() == run.TaskFailed && n.step.hook != nil && !r.blockedByStop(&n.unit): // mutant: hook-runs-first (false)
+	case n.state() == run.TaskFailed && n.step.hook != nil && n.scope.admits(n.step): // mutant: hook-runs-first (false)
 		r.openJobHook(n)
 	default:
 		r.nodeSettled(n)

@@ -121,20 +121,20 @@ func (v *view) Status(function string) bool {
 	if v.node == nil {
 		return false
 	}
-	stopping := v.scope.stopping
+	stopped := v.scope.stopped()
 	switch function {
 	case "success":
-		return !stopping && v.node.all((*node).succeeded)
+		return !stopped && v.node.all((*node).succeeded)
 	case "ready":
-		return !stopping && v.node.decide() == canStart
+		return !stopped && v.node.decide() == canStart
 	case "failure":
-		return !stopping && v.node.any((*node).broken)
+		return !stopped && v.node.any((*node).broken)
 	case "finished":
-		return !stopping
+		return !stopped
 	case "always":
 		return true
 	case "cancelled":
-		return stopping
+		return stopped
 	}
 	return false
 }

@@ -13,7 +13,7 @@ import (
 
 // wait has a unit wait for something outside of the run.
 func (r *Run) wait(u *unit, w run.Wait) {
-	r.leave(u)
+	r.release(u)
 	w.Since = r.now
 	u.rec.Wait = &w
 	path := u.path()

@@ -51,7 +51,7 @@ type Wait struct {
 	Due      int64   `json:"due,omitempty"`
 	Progress float64 `json:"progress,omitempty"`
 	Note     string  `json:"note,omitempty"`
-	// Error is why the newest attempt failed.
+	// Error is why the newest attempt failed, or why the flow is being stopped.
 	Error *run.Error `json:"error,omitempty"`
 }
 
@@ -96,7 +96,7 @@ func (r *Run) scopeWaits(s *scope, out []Wait) []Wait {
 		rest := 0
 		for _, u := range n.iter.units {
 			switch {
-			case u == nil || u.state() == run.TaskPending && !u.parked:
+			case u == nil || u.state() == run.TaskPending && u.place != parked:
 				rest++
 			case !u.state().Final():
 				out = r.unitWaits(u, out)
@@ -116,7 +116,7 @@ func (r *Run) unitWaits(u *unit, out []Wait) []Wait {
 	rec, def := &u.rec, u.node.step.def
 	w := Wait{
 		Task: u.path(), State: u.state(), Tasks: 1, Handler: def.Handler, Queue: def.Queue, Priority: def.Priority,
-		Worker: rec.Worker, Attempt: rec.Attempt, Error: rec.Error,
+		Worker: rec.Worker, Attempt: rec.Attempt, Error: rec.Why(),
 	}
 	switch {
 	case u.sub != nil:
@@ -128,7 +128,7 @@ func (r *Run) unitWaits(u *unit, out []Wait) []Wait {
 		w.Kind, w.Since, w.Worker = ForWorker, rec.Queued, ""
 	case w.State == run.TaskRunning:
 		w.Kind, w.Since, w.Progress, w.Note = ForResult, rec.Started, rec.Progress, rec.Note
-	case w.State == run.TaskRetrying && !u.parked:
+	case w.State == run.TaskRetrying && u.place != parked:
 		w.Kind, w.Due = ForTimer, rec.Due
 	default:
 		r.pendingWait(u, &w)

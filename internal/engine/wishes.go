@@ -55,7 +55,7 @@ func (r *Run) pause(ev *Event) error {
 	if r.rec.Paused != nil {
 		return fmt.Errorf("the run is paused already, by %s", r.rec.Paused.By)
 	}
-	if r.rec.Error != nil {
+	if r.rec.Stopping() {
 		return errors.New("the run is being stopped")
 	}
 	r.rec.Paused = &run.Pause{By: ev.By, Reason: ev.Reason, At: r.now}

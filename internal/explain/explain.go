@@ -74,8 +74,8 @@ func Run(ctx context.Context, store *redisstore.Store, id, task string) ([]Reaso
 	if f.owner == "" {
 		out = append(out, Reason{Text: "no orchestrator is running: nothing is published and no result is taken in"})
 	}
-	if rec.Error != nil {
-		out = append(out, Reason{Text: "the run is being stopped: " + rec.Error.Error()})
+	if rec.Stopping() {
+		out = append(out, Reason{Text: "the run is being stopped: " + rec.Stop.Cause.Error()})
 	}
 	if err := f.lookAtGroups(ctx, store, waits); err != nil {
 		return nil, err

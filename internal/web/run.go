@@ -338,8 +338,8 @@ func (m *model) rows(state, text string) (rows []taskRow, all int) {
 		}
 		t.ID = path
 		row := taskRow{Task: t, Why: t.Reason}
-		if t.Error != nil {
-			row.Why = t.Error.Error()
+		if err := t.Why(); err != nil {
+			row.Why = err.Error()
 		}
 		if j := m.job(path); j != nil {
 			row.Handler = j.Handler

@@ -77,6 +77,7 @@ func (t *Task) Encode() string {
 	o.number("items", int64(t.Items))
 	o.yes("tolerated", t.Tolerated)
 	o.other("error", t.Error != nil, t.Error)
+	o.other("stop", t.Stop != nil, t.Stop)
 	o.text("reason", t.Reason)
 	o.other("progress", t.Progress != 0, t.Progress)
 	o.text("note", t.Note)

@@ -25,6 +25,7 @@ func (r *Run) Fields() []string {
 		"labels", jsonText(len(r.Labels) > 0, r.Labels),
 		"by", r.SubmittedBy,
 		"error", jsonText(r.Error != nil, r.Error),
+		"stop", jsonText(r.Stop != nil, r.Stop),
 		"created", strconv.FormatInt(r.Created, 10),
 		"started", strconv.FormatInt(r.Started, 10),
 		"ended", strconv.FormatInt(r.Ended, 10),
@@ -67,6 +68,7 @@ func (r *Run) ChangedFields(old *Run) []string {
 	set(!maps.Equal(r.Labels, old.Labels), "labels", func() string { return jsonText(len(r.Labels) > 0, r.Labels) })
 	text("by", r.SubmittedBy, old.SubmittedBy)
 	object("error", r.Error != nil || old.Error != nil, r.Error, old.Error)
+	object("stop", r.Stop != nil || old.Stop != nil, r.Stop, old.Stop)
 	number("created", r.Created, old.Created)
 	number("started", r.Started, old.Started)
 	number("ended", r.Ended, old.Ended)
@@ -131,6 +133,7 @@ func Parse(id string, partition int, fields map[string]string) (Run, error) {
 	}{
 		{"labels", &r.Labels},
 		{"error", &r.Error},
+		{"stop", &r.Stop},
 		{"counts", &r.Counts},
 		{"paused", &r.Paused},
 		{"wait", &r.Wait},

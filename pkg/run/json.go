@@ -13,6 +13,7 @@ type record struct {
 	Labels      map[string]string `json:"labels,omitempty"`
 	SubmittedBy string            `json:"submittedBy,omitempty"`
 	Error       *Error            `json:"error,omitempty"`
+	Stop        *Stop             `json:"stop,omitempty"`
 	Created     int64             `json:"created"`
 	Started     int64             `json:"started,omitempty"`
 	Ended       int64             `json:"ended,omitempty"`
@@ -26,7 +27,7 @@ type record struct {
 func (r Run) MarshalJSON() ([]byte, error) {
 	return json.Marshal(record{
 		ID: r.ID, State: r.State, Recipe: r.Recipe, Definition: r.Definition, Inputs: r.Inputs, Outputs: r.Outputs,
-		Labels: r.Labels, SubmittedBy: r.SubmittedBy, Error: r.Error, Created: r.Created, Started: r.Started,
+		Labels: r.Labels, SubmittedBy: r.SubmittedBy, Error: r.Error, Stop: r.Stop, Created: r.Created, Started: r.Started,
 		Ended: r.Ended, Counts: r.Counts, Partition: r.Partition, Version: r.Version,
 	})
 }
@@ -39,7 +40,7 @@ func (r *Run) UnmarshalJSON(text []byte) error {
 	}
 	*r = Run{
 		ID: x.ID, State: x.State, Recipe: x.Recipe, Definition: x.Definition, Inputs: x.Inputs, Outputs: x.Outputs,
-		Labels: x.Labels, SubmittedBy: x.SubmittedBy, Error: x.Error, Created: x.Created, Started: x.Started,
+		Labels: x.Labels, SubmittedBy: x.SubmittedBy, Error: x.Error, Stop: x.Stop, Created: x.Created, Started: x.Started,
 		Ended: x.Ended, Counts: x.Counts, Partition: x.Partition, Version: x.Version,
 	}
 	return nil

@@ -17,8 +17,8 @@ const (
 	// the commit that creates them, or as soon as their group has a free slot.
 	Queued State = "queued"
 	// Running runs have tasks that are not final. When all tasks are final and
-	// the hooks have run, the engine ends the run. While a run is being stopped,
-	// it is still Running.
+	// the hooks have run, the engine ends the run. A run that is being stopped
+	// is Running until then.
 	Running State = "running"
 	// Paused runs start no more tasks; what workers hold continues. A person
 	// resumes or cancels them, and their timeout stops them too.
@@ -183,9 +183,11 @@ type Task struct {
 	// Tolerated marks a failed task that counts as succeeded for what depends
 	// on it (continueOnError).
 	Tolerated bool `json:"tolerated,omitempty"`
-	// Error says why the task failed, or why its newest attempt did. On a
-	// nested flow that is running it says why the flow is being stopped.
+	// Error says why the task failed, or why its newest attempt did.
 	Error *Error `json:"error,omitempty"`
+	// Stop says why the nested flow of a running task is being stopped.
+	// Invariant: only running tasks have one.
+	Stop *Stop `json:"stop,omitempty"`
 	// Reason says in words why a task was skipped, blocked or cancelled.
 	Reason string `json:"reason,omitempty"`
 	// Progress is the newest progress the handler reported, 0 to 100.
@@ -282,10 +284,12 @@ type Run struct {
 	Outputs     []byte // JSON, set when the run succeeded
 	Labels      map[string]string
 	SubmittedBy string
-	// Error says why the run failed. While the run is Running it says that the
-	// run is being stopped and how it will end: Cancelled for CodeCancelled,
-	// else Failed.
-	Error   *Error
+	// Error says why the run failed or was cancelled. Invariant: only runs that
+	// ended have one.
+	Error *Error
+	// Stop says that the run is being stopped, and why. Invariant: only Running
+	// runs have one.
+	Stop    *Stop
 	Created int64
 	Started int64
 	Ended   int64

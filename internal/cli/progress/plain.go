@@ -67,6 +67,10 @@ func (p *plain) aboutRun(c run.Change) string {
 		return strings.TrimSpace(fmt.Sprintf("%s: %s, asked by %s", p.options.Recipe, c.Reason, c.By))
 	case c.Run == "":
 		return ""
+	case c.Run == run.Running && c.Error != nil:
+		return fmt.Sprintf("%s: run %s is being stopped: %s", p.options.Recipe, p.options.Run, errorText(c.Error))
+	case c.Run == run.Running && c.Reason != "": // a second cancel
+		return fmt.Sprintf("%s: run %s: %s", p.options.Recipe, p.options.Run, c.Reason)
 	case c.Run == run.Running && c.By != "":
 		return text + " (submitted by " + c.By + ")"
 	case c.Run.Final() && c.Error != nil:

@@ -177,6 +177,22 @@ func TestARunAsLines(t *testing.T) {
 	}
 }
 
+// TestCancel_ARunThatIsBeingStoppedSaysWhy, and not that it was submitted once more.
+func TestCancel_ARunThatIsBeingStoppedSaysWhy(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	p := progress.Plain(&out, progress.Options{Run: "r", Recipe: "film", Bundle: bundle(t)})
+	cause := &run.Error{Code: run.CodeCancelled, Message: "cancelled by bob"}
+	changes := []run.Change{{At: 1, Run: run.Running, By: "ann"}, {At: 2, Run: run.Running, Error: cause, By: "bob"}, {At: 3, Run: run.Cancelled, Error: cause, By: "bob"}}
+	if err := p.Changes(time.UnixMilli(3), changes); err != nil {
+		t.Fatal(err)
+	}
+	want := "[  0.0s] film: run r running (submitted by ann)\n[  0.0s] film: run r is being stopped: cancelled by bob (cancelled)\n[  0.0s] film: run r cancelled: cancelled by bob (cancelled)\n"
+	if out.String() != want {
+		t.Errorf("got\n%s", out.String())
+	}
+}
+
 func TestTextsForPeople(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{

@@ -75,8 +75,8 @@ func (m *model) runHead() []string {
 		m.head(), "",
 		fmt.Sprintf(" %s %s  %s  %s ▕%s▏ %d/%d  %s", progress.RunIcon(r.State), progress.Bold(progress.Clean(r.Recipe)), progress.Faint(m.id()), progress.Tint(string(r.State)), progress.Bar(done, total, 16), done, total, m.took(r)),
 	}
-	if r.Error != nil {
-		lines = append(lines, "   "+progress.Clean(r.Error.Error()))
+	if err := r.Why(); err != nil {
+		lines = append(lines, "   "+progress.Clean(err.Error()))
 	}
 	return append(lines, "")
 }
@@ -126,8 +126,8 @@ func (m *model) taskRow(t run.Task, width int) string {
 		s += fmt.Sprintf(" attempt %d", t.Attempt)
 	}
 	switch {
-	case t.Error != nil:
-		s += " " + progress.Clean(t.Error.Error())
+	case t.Why() != nil:
+		s += " " + progress.Clean(t.Why().Error())
 	case t.Reason != "":
 		s += " " + progress.Faint(progress.Clean(t.Reason))
 	case t.State == run.TaskRunning && t.Note != "":
