@@ -164,7 +164,7 @@ func (s *site) accepted(entry string) string {
 
 func (s *site) until(what string, is func() bool) {
 	s.t.Helper()
-	redistest.Until(s.t, what, is)
+	s.srv.Until(s.t, what, is)
 }
 
 // ended waits until a run has ended and checks that its log ends each task once.

@@ -197,19 +197,3 @@ func (s Server) Kill() {
 		_, _ = s.cmd.Process.Wait()
 	}
 }
-
-// Until waits for something that others do, and fails the test when it does not
-// happen within a minute and a half.
-func Until(t testing.TB, what string, is func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	late := time.After(90 * time.Second)
-	for !is() {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("it does not happen that %s", what)
-		}
-	}
-}
