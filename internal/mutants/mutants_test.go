@@ -90,6 +90,7 @@ func table() []watched {
 		{"unreadable-run-skipped", orch, "Unreadable"},
 		{"orphaned-submissions", orch, "LeftBehind"},
 		{"orphaned-ticket-dropped", orch, "NobodyWaits"},
+		{"orphaned-tickets-searched", orch, "OrphanedTicket"},
 		{"definition-in-use", store, "DefinitionStays"},
 		{"failed-commit-evicts", orch, "Simulation$"},
 		{"log-trimmed", store, "LongLog"},

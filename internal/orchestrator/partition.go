@@ -37,6 +37,7 @@ type partition struct {
 	// unreadable are runs of which it is known that nothing can be done.
 	unreadable map[string]bool
 	suspects   map[wire.TicketRef]time.Time
+	orphans    orphans
 	// ledger tracks what was read and is not acknowledged.
 	ledger ledger
 	// behind are events that were read and have to wait for their turn.

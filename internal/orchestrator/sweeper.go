@@ -36,8 +36,12 @@ type finding struct {
 // sweep looks after runs without progress for two leases, by what their records
 // say: a ticket that is missing twice is published anew, a timer that should
 // have fired does, and a run that was left with things to do is stepped.
+// Orphaned tickets are deleted.
 func (pt *partition) sweep(ctx context.Context) error {
 	o := pt.o
+	if err := pt.dropOrphans(ctx); err != nil { // mutant: orphaned-tickets-searched (skip)
+		return err
+	}
 	ids, err := o.store.ActiveRuns(ctx, pt.p, o.now().Add(-2*o.cfg.Lease), pt.swept.at, sweepPage)
 	if err != nil {
 		return err
