@@ -36,7 +36,7 @@ func TestFilesOfTheWebAreFetchedBeforeARun(t *testing.T) {
 		{[]string{"film=" + web.URL + "/clip1", "more=" + web.URL + "/clip2," + web.URL + "/clip3"}, 0, "at /clip1at /clip2at /clip3"},
 		{[]string{"film=" + look, `set={"front":"` + web.URL + `/clip.jpg"}`}, 0, "/clip.jpg"},
 		{[]string{"film=" + web.URL + "/none"}, 4, `input "film": fetch the file: the server answers 404 Not Found`},
-		{[]string{"film=ftp://example.org/a"}, 3, `want a path, an artifact or a URL with http or https`},
+		{[]string{"film=ftp://example.org/a"}, 3, `expected a path, an artifact or a URL with http or https`},
 	} {
 		args := []string{"run", look, "--progress", "quiet"}
 		for _, in := range test.inputs {

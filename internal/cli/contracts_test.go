@@ -16,7 +16,7 @@ func TestValidateKnowsHandlers(t *testing.T) {
 		"known.json":      `{"exec": {"handler": "exec"}, "debug": {"handler": "debug"}}`,
 	})
 	_, errs, code := typed(t.Context(), t, "", "--project", dir, "validate", "r")
-	for _, want := range []string{`E302: handler exec has no input "comand" (did you mean "command"?)`, `E303: handler exec wants the input "command"`, `E305: the result of job "b" has no "widht" (did you mean "width"?)`} {
+	for _, want := range []string{`E302: handler exec has no input "comand" (did you mean "command"?)`, `E303: handler exec requires the input "command"`, `E305: the result of job "b" has no "widht" (did you mean "width"?)`} {
 		if !strings.Contains(errs, want) {
 			t.Errorf("validate does not say %q:\n%s", want, errs)
 		}

@@ -1,6 +1,11 @@
-// Package flow reads recipes and flows: YAML files that say which jobs there
-// are, what each waits for and what goes in and out. Reading one gives either a
-// Bundle that can run or everything that is wrong with it, with its places.
+// Package flow reads recipes and flows: YAML files that declare jobs, their
+// dependencies, inputs and outputs. Reading one returns a Bundle that can run, or
+// diagnostics with the place of every mistake.
+//
+// language.go holds the tables of keys. The parser (jobs.go, definition.go and
+// the files of the parts), the JSON Schemas (schema.go), the formatter
+// (format.go), the defaults (defaults.go) and the checks of a job's keys
+// (forms.go) are loops over these tables.
 package flow
 
 import (
@@ -13,8 +18,8 @@ import (
 	"slices"
 )
 
-// Encode writes the bundle in its canonical form: the same definition always
-// gives the same bytes.
+// Encode writes the bundle in its canonical form: equal definitions have equal
+// bytes.
 func (b *Bundle) Encode() ([]byte, error) {
 	var buf bytes.Buffer
 	e := json.NewEncoder(&buf)
@@ -63,8 +68,8 @@ func (b *Bundle) Handlers() []HandlerUse {
 	return uses
 }
 
-// Layers returns the names of the jobs by the earliest round in which they can
-// start.
+// Layers returns the names of the jobs in layers: a job is in the layer after the
+// last of its dependencies.
 func (f *Flow) Layers() [][]string {
 	index := make(map[string]int, len(f.Jobs))
 	for i := range f.Jobs {

@@ -7,15 +7,13 @@ import (
 	"github.com/orchis-run/orchis/internal/expr"
 )
 
-// Cache says that the results of a job may be used again by other runs.
+// Cache allows other runs to reuse the results of a job.
 type Cache struct {
-	// Key takes the place of the inputs in what names a result; nil is the
-	// inputs.
+	// Key identifies a result in place of the inputs; nil means the inputs.
 	Key *expr.Template `json:"key,omitempty"`
 	// TTL is how long a result is kept.
 	TTL time.Duration `json:"ttl"`
-	// Scope says who shares results: runs of the same recipe, jobs of the same
-	// flow, or all.
+	// Scope is who shares the results.
 	Scope CacheScope `json:"scope"`
 }
 
@@ -26,17 +24,17 @@ type CacheScope string
 const (
 	CacheGlobal CacheScope = "global" // all jobs that have the same handler and inputs
 	CacheRecipe CacheScope = "recipe" // runs of the same recipe
-	CacheFlow   CacheScope = "flow"   // jobs of the same flow, in whatever recipe
+	CacheFlow   CacheScope = "flow"   // jobs of the same flow, in any recipe
 )
 
-// cacheTTL is how long results are kept when a job does not say.
+// cacheTTL is how long results are kept by default.
 const cacheTTL = 7 * 24 * time.Hour
 
 func cachePart() part[Cache] {
 	p := newPart("cache", "", []key[Cache]{
-		{"key", "What names the result, in place of the inputs.", asTemplate(use{items: true}, func(c *Cache) **expr.Template { return &c.Key })},
+		{"key", "Identifies the result, in place of the inputs.", asTemplate(use{items: true}, func(c *Cache) **expr.Template { return &c.Key })},
 		{"ttl", "How long the result is kept.", asDuration(func(c *Cache) *time.Duration { return &c.TTL })},
-		{"scope", "Who shares it.", asChoice(func(c *Cache) *CacheScope { return &c.Scope }, "recipe", "flow", "global")},
+		{"scope", "Who shares the result.", asChoice(func(c *Cache) *CacheScope { return &c.Scope }, "recipe", "flow", "global")},
 	})
 	p.start = Cache{TTL: cacheTTL, Scope: CacheGlobal}
 	p.check = func(d *draft, c *Cache, _, v *value) {
@@ -47,7 +45,7 @@ func cachePart() part[Cache] {
 	return p
 }
 
-// asCache is true, false, or what a cache says.
+// asCache is true, false, or a map of the keys of a cache.
 func asCache(p *part[Cache], name string) kind[parsedJob] {
 	return kind[parsedJob]{
 		schema: one(typed("boolean"), ref(name)),
@@ -71,8 +69,8 @@ func asCache(p *part[Cache], name string) kind[parsedJob] {
 	}
 }
 
-// asDefaultCache is the cache of all jobs below that may have one. A key names
-// the results of one job only.
+// asDefaultCache is the cache of all jobs below that may have one. It has no key,
+// since a key identifies the results of one job.
 func asDefaultCache(p *part[Cache]) kind[parsedJob] {
 	k := asCache(p, "defaultCache")
 	read := k.read
@@ -80,19 +78,19 @@ func asDefaultCache(p *part[Cache]) kind[parsedJob] {
 		before := len(*d.out)
 		read(d, j, k, v)
 		if j.Cache != nil && j.Cache.Key != nil && len(*d.out) == before {
-			d.errorAt(v, "E105", "the cache of defaults has no key", "give the key to each job")
+			d.errorAt(v, "E105", "the cache of defaults cannot have a key", "set the key in each job")
 		}
 	}
 	return k
 }
 
-// mayCache refuses caches that could not work or would tell secrets.
+// mayCache refuses caches that cannot work or that would reveal secrets.
 func (d *draft) mayCache(j *parsedJob) {
 	switch {
 	case j.Cache == nil:
 	case j.Handler == "transform":
-		d.errorAt(j.body.key("cache"), "E105", fmt.Sprintf("job %q has no handler whose result could be cached", j.Name), "remove `cache`")
+		d.errorAt(j.body.key("cache"), "E105", fmt.Sprintf("job %q has no handler whose result can be cached", j.Name), "remove `cache`")
 	case len(j.Secrets) > 0 && j.Cache.Key == nil:
-		d.errorAt(j.body.key("cache"), "E105", fmt.Sprintf("job %q uses secrets, so its inputs cannot name a cached result", j.Name), "give it a key of its own, as in `cache: {key: [\"${inputs.url}\"]}`")
+		d.errorAt(j.body.key("cache"), "E105", fmt.Sprintf("job %q uses secrets, so its inputs cannot identify a cached result", j.Name), "give it a key of its own, as in `cache: {key: [\"${inputs.url}\"]}`")
 	}
 }

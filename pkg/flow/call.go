@@ -44,7 +44,7 @@ func (ld *loading) call(d *draft, i int, key string) {
 func (ld *loading) lookUp(from string, jd *jobDraft) (string, []byte, error) {
 	name := jd.calls.text
 	if strings.ContainsRune(name, 0) || strings.Contains(name, `\`) {
-		return "", nil, errors.New("this is no path")
+		return "", nil, errors.New("this is not a path")
 	}
 	var tries []string
 	isPath := strings.Contains(name, "/") || path.Ext(name) == ".yaml" || path.Ext(name) == ".yml"
@@ -71,7 +71,7 @@ func (ld *loading) lookUp(from string, jd *jobDraft) (string, []byte, error) {
 		}
 	}
 	if !inside {
-		return "", nil, errors.New("the path leads out of the project")
+		return "", nil, errors.New("the path is outside the project")
 	}
 	return "", nil, fmt.Errorf("there is no %s", strings.Join(slices.Compact(tries), " and no "))
 }
@@ -94,7 +94,8 @@ func (ld *loading) isBad(file string) bool {
 	return slices.ContainsFunc(ld.out, func(x Diagnostic) bool { return x.Severity == SeverityError && x.File == file })
 }
 
-// checkGiven checks what can be known now of the inputs given to a flow.
+// checkGiven checks the inputs that a job passes to a flow, as far as they are
+// known before the run.
 func (ld *loading) checkGiven(d *draft, i int) {
 	j, jd := &d.flow.Jobs[i], &d.jobs[i]
 	sub := ld.bundle.Flows[j.Flow]
@@ -119,7 +120,7 @@ func (ld *loading) checkGiven(d *draft, i int) {
 		where := at.at([]any{in.Name})
 		switch {
 		case !there && in.Required && in.Default == nil:
-			d.errorAt(jd.name, "E205", fmt.Sprintf("flow %s wants the input %q, which job %q does not give", sub.Path, in.Name, j.Name), "")
+			d.errorAt(jd.name, "E205", fmt.Sprintf("flow %s requires the input %q, which job %q does not set", sub.Path, in.Name, j.Name), "")
 		case there && in.Constant:
 			d.errorAt(where, "E205", fmt.Sprintf("input %q of flow %s is a constant", in.Name, sub.Path), "")
 		case there:

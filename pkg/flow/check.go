@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// check looks at what jobs say of each other: dependencies, references,
-// cycles. The edges that references imply are added.
+// check checks dependencies, references and cycles among the jobs, and adds the
+// edges that references imply.
 func (d *draft) check() {
 	d.checkSchedules()
 	f := d.flow
@@ -64,7 +64,7 @@ func (d *draft) checkUses(i int, names []string, index map[string]int) {
 			}
 			other := ref.Path[1]
 			if _, sibling := index[other]; !sibling {
-				continue // of the flow to which the hook belongs; it has ended
+				continue // a job of the flow to which the hook belongs; it has ended
 			}
 			if other == j.Name {
 				d.refError(ref, fmt.Sprintf("job %q reads itself", j.Name), "")
@@ -110,7 +110,8 @@ func (d *draft) checkTop(names []string, index map[string]int) {
 	}
 }
 
-// checkDefaults: the default of an input reads inputs that stand above it.
+// checkDefaults checks that the default of an input reads only inputs declared
+// above it.
 func (d *draft) checkDefaults(inputs *value) {
 	above := make([]string, 0, len(inputs.keys))
 	for i, k := range inputs.keys {
@@ -125,7 +126,7 @@ func (d *draft) checkDefaults(inputs *value) {
 			switch {
 			case v == inputs.items[i] && v.kind == mapValue: // a label and the like
 			case ref.Path[0] != "inputs":
-				d.refError(ref, "defaults of inputs can read inputs only", "")
+				d.refError(ref, "defaults of inputs can read only inputs", "")
 			case len(ref.Path) > 1 && !slices.Contains(above, ref.Path[1]):
 				d.refError(ref, fmt.Sprintf("there is no input %q above this one", ref.Path[1]), hintOf(ref.Path[1], above, "inputs above"))
 			}
@@ -150,7 +151,7 @@ func (d *draft) refError(ref place, message, hint string) {
 	d.report(SeverityError, "E204", line, column, len(name), message, hint)
 }
 
-// checkRef reports whether what a reference reads can exist.
+// checkRef reports whether the value that a reference reads can exist.
 func (d *draft) checkRef(ref place, names []string, index map[string]int, items, env bool) bool {
 	second := ""
 	if len(ref.Path) > 1 {
@@ -175,7 +176,7 @@ func (d *draft) checkRef(ref place, names []string, index map[string]int, items,
 			}
 			hint := didYouMean(second, names)
 			if second == strings.ToUpper(second) {
-				hint = fmt.Sprintf("for the variable of a shell write $%s or $${%s}", second, second)
+				hint = fmt.Sprintf("for a shell variable write $%s or $${%s}", second, second)
 			}
 			if hint == "" {
 				hint = hintOf(second, names, "jobs")
@@ -242,8 +243,8 @@ func hintOf(word string, known []string, what string) string {
 	return what + " are " + strings.Join(known, ", ")
 }
 
-// checkCycles works off the jobs in dependency order. Whatever is left over
-// waits for itself, and is shown once around.
+// checkCycles visits the jobs in dependency order. The jobs that remain wait for
+// themselves; one cycle of them is reported.
 func (d *draft) checkCycles(index map[string]int) {
 	jobs := d.flow.Jobs
 	waiting, next := make([]int, len(jobs)), make([][]int, len(jobs))
@@ -269,7 +270,7 @@ func (d *draft) checkCycles(index map[string]int) {
 	if start < 0 {
 		return
 	}
-	// Going from a job to one it waits for, again and again, must come back.
+	// Following dependencies from a remaining job must lead into a cycle.
 	seen := map[int]int{}
 	var path []int
 	for at := start; ; {

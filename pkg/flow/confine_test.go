@@ -44,10 +44,10 @@ func TestAFlowIsReadInsideTheProjectOnly(t *testing.T) {
 	l := loader(t, Options{Root: root})
 	for ref, want := range map[string]string{
 		"good": "", "flows/good.yaml": "", "./flows/../flows/good.yaml": "", "inside": "",
-		"../outside/f.yaml": "leads out of the project", "flows/../../outside/f.yaml": "leads out of the project", filepath.Join(outside, "f.yaml"): "must be relative",
+		"../outside/f.yaml": "is outside the project", "flows/../../outside/f.yaml": "is outside the project", filepath.Join(outside, "f.yaml"): "must be relative",
 		"/proc/self/environ": "must be relative", "link": "cannot be read", "absolute": "cannot be read", "environ": "cannot be read", "zero": "cannot be read", "loop": "cannot be read",
-		"folder/f.yaml": "cannot be read", "pipe": "not a regular file", "%2e%2e/outside/f.yaml": "there is no", `..\outside\f.yaml`: "this is no path", `C:\f.yaml`: "this is no path",
-		"C:/f.yaml": "there is no", `flows/good.yaml\0`: "this is no path", "flows": "there is no", "flows/": "not a regular file", "huge": "more than the limit of 1048576",
+		"folder/f.yaml": "cannot be read", "pipe": "not a regular file", "%2e%2e/outside/f.yaml": "there is no", `..\outside\f.yaml`: "this is not a path", `C:\f.yaml`: "this is not a path",
+		"C:/f.yaml": "there is no", `flows/good.yaml\0`: "this is not a path", "flows": "there is no", "flows/": "not a regular file", "huge": "more than the limit of 1048576",
 	} {
 		text := "jobs:\n  a:\n    flow: '" + ref + "'\n"
 		_, diags := l.LoadText("t.yaml", []byte(text))

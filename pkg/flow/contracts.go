@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// Contract says what a handler takes and gives.
+// Contract declares the inputs and outputs of a handler.
 type Contract struct {
 	Handler     string `json:"handler"`
 	Description string `json:"description,omitempty"`
@@ -22,27 +22,28 @@ type Contract struct {
 	Outputs *Shape `json:"outputs,omitempty"`
 }
 
-// Contracts are those of the handlers that are known, by name.
+// Contracts are the contracts of the known handlers, by name.
 type Contracts struct {
 	Handlers map[string]Contract
-	// Complete says that there are no other handlers.
+	// Complete means that no other handlers exist.
 	Complete bool
 }
 
-// Shape is what is known of a JSON value.
+// Shape is the part of a JSON value's schema that the checks understand.
 type Shape struct {
 	// Type is string, number, integer, boolean, array, object, or empty when it
 	// may be anything.
 	Type string `json:"type,omitempty"`
-	// Keys are those of an object; Closed says that it has no others, Required
-	// which it must have.
+	// Keys are the keys of an object. Closed means that it has no other keys;
+	// Required lists the keys it must have.
 	Keys     map[string]*Shape `json:"keys,omitempty"`
 	Closed   bool              `json:"closed,omitempty"`
 	Required []string          `json:"required,omitempty"`
 	Items    *Shape            `json:"items,omitempty"`
 }
 
-// ShapeOf reads what it understands of a JSON Schema; nil is nothing.
+// ShapeOf reads the parts of a JSON Schema that it understands; nil when there is
+// no schema.
 func ShapeOf(schema json.RawMessage) *Shape {
 	var s struct {
 		Type       any
@@ -69,15 +70,15 @@ func ShapeOf(schema json.RawMessage) *Shape {
 	return out
 }
 
-// Schema writes what is known as a JSON Schema, which ShapeOf reads again; nil
-// is nothing.
+// Schema writes the shape as a JSON Schema, which ShapeOf can read; nil for a nil
+// shape.
 func (s *Shape) Schema() json.RawMessage {
 	if s == nil {
 		return nil
 	}
 	raw, err := json.Marshal(s.schema())
 	if err != nil {
-		return nil // it holds nothing but texts
+		return nil // cannot happen: it holds only texts
 	}
 	return raw
 }
@@ -109,7 +110,7 @@ func (s *Shape) schema() map[string]any {
 	return out
 }
 
-// With returns a loader that holds jobs against contracts, too.
+// With returns a loader that also checks jobs against contracts.
 func (l *Loader) With(c Contracts) *Loader {
 	twin := *l
 	twin.contracts = c
@@ -149,11 +150,11 @@ func (l *Loader) FileContracts() (map[string]Contract, Diagnostics) {
 
 func contractPart() part[Contract] {
 	return newPart("contract", "", []key[Contract]{
-		{"handler", "The handler; the file's name when it is missing.", asText(func(c *Contract) *string { return &c.Handler })},
+		{"handler", "The handler; by default the name of the file.", asText(func(c *Contract) *string { return &c.Handler })},
 		{"description", "Shown to people.", asText(func(c *Contract) *string { return &c.Description })},
-		{"version", "Names the code: cached results of other versions are not used again.", as(schema{"type": []string{"string", "number"}, "minLength": 1}, func(c *Contract) *string { return &c.Version }, (*draft).version)},
-		{"inputs", "What the handler takes, by name.", as(declarations(), func(c *Contract) **Shape { return &c.Inputs }, func(d *draft, to **Shape, _, v *value) { *to = shapeOfInputs(d.readInputs(v)) })},
-		{"outputs", "What it gives: names and types.", as(results(), func(c *Contract) **Shape { return &c.Outputs }, func(d *draft, to **Shape, _, v *value) { *to = shapeOfInputs(d.readContract(v)) })},
+		{"version", "The version of the code; cached results of other versions are not reused.", as(schema{"type": []string{"string", "number"}, "minLength": 1}, func(c *Contract) *string { return &c.Version }, (*draft).version)},
+		{"inputs", "The inputs of the handler by name.", as(declarations(), func(c *Contract) **Shape { return &c.Inputs }, func(d *draft, to **Shape, _, v *value) { *to = shapeOfInputs(d.readInputs(v)) })},
+		{"outputs", "The names and types of its result.", as(results(), func(c *Contract) **Shape { return &c.Outputs }, func(d *draft, to **Shape, _, v *value) { *to = shapeOfInputs(d.readContract(v)) })},
 	})
 }
 
@@ -182,8 +183,8 @@ func shapeOfInputs(list []Input) *Shape {
 	return s
 }
 
-// checkContracts holds jobs against what is known of their handlers, and
-// returns what is known of the jobs' results.
+// checkContracts checks jobs against the contracts of their handlers, and returns
+// the known shapes of the jobs' results.
 func (d *draft) checkContracts(c Contracts) map[string]*Shape {
 	outputs := make(map[string]*Shape)
 	for i := range d.flow.Jobs {
@@ -207,8 +208,8 @@ func (d *draft) checkContracts(c Contracts) map[string]*Shape {
 	return outputs
 }
 
-// checkResults holds what expressions read of jobs against what is known of
-// their results.
+// checkResults checks the results that expressions read against the known shapes
+// of these results.
 func (d *draft) checkResults(outputs map[string]*Shape) {
 	if len(outputs) == 0 {
 		return
@@ -242,7 +243,8 @@ func (d *draft) checkResults(outputs map[string]*Shape) {
 
 func splitDots(text string) []string { return strings.Split(text, ".") }
 
-// keyOf is the value of a key of a job, or the job's name.
+// keyOf returns the value of a key of a job, or the job's name when it has no such
+// key.
 func keyOf(jd *jobDraft, key string) *value {
 	for i, k := range jd.body.keys {
 		if k.text == key {
@@ -273,13 +275,13 @@ func (d *draft) checkGivenInputs(j *Job, jd *jobDraft, want *Shape) {
 	}
 	for _, name := range want.Required {
 		if _, there := given[name]; !there {
-			d.errorAt(jd.name, "E303", fmt.Sprintf("handler %s wants the input %q, which job %q does not give", j.Handler, name, j.Name), "")
+			d.errorAt(jd.name, "E303", fmt.Sprintf("handler %s requires the input %q, which job %q does not set", j.Handler, name, j.Name), "")
 		}
 	}
 }
 
-// checkConstant holds a value without expressions against its type. Numbers may
-// be durations, which texts can be.
+// checkConstant checks a value without expressions against its type. A text is
+// accepted for a number when it is a duration.
 func (d *draft) checkConstant(v *value, want *Shape, name, handler string) {
 	if want == nil || want.Type == "" || v.kind == scalarValue && (v.scalar == nil || strings.Contains(v.text, "${")) {
 		return
@@ -306,11 +308,12 @@ func (d *draft) checkConstant(v *value, want *Shape, name, handler string) {
 		}
 	}
 	if got != want.Type && (got != "integer" || want.Type != "number") {
-		d.errorAt(v, "E304", fmt.Sprintf("input %q of handler %s wants a value of type %s, not %s", name, handler, want.Type, got), "")
+		d.errorAt(v, "E304", fmt.Sprintf("input %q of handler %s must have the type %s, not %s", name, handler, want.Type, got), "")
 	}
 }
 
-// checkReads looks at what expressions read of jobs; index finds these by name.
+// checkReads checks the results that references read; index finds the jobs by
+// name.
 func (d *draft) checkReads(refs []place, outputs map[string]*Shape, index map[string]int) {
 	for _, ref := range refs {
 		if len(ref.Path) < 4 || ref.Path[0] != "jobs" || ref.Path[2] != "outputs" || ref.Guarded {
@@ -345,7 +348,7 @@ func (d *draft) checkPath(at *value, path []string, shape *Shape, what string) {
 	}
 }
 
-// missingIn returns the first key of a path that surely does not exist.
+// missingIn returns the first key of a path that cannot exist.
 func missingIn(shape *Shape, path []string) (key, hint string) {
 	for _, key := range path {
 		if shape == nil || shape.Type != "object" {

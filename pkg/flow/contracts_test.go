@@ -65,11 +65,11 @@ outputs: { ok: "${b.meta.no}" }
 		got = append(got, fmt.Sprintf("%d:%d %s %s (%s)", d.Line, d.Column, d.Code, d.Message, d.Hint))
 	}
 	want := []string{
-		`2:3 E303 handler probe wants the input "file", which job "a" does not give ()`,
+		`2:3 E303 handler probe requires the input "file", which job "a" does not set ()`,
 		`2:30 E302 handler probe has no input "fil" (did you mean "file"?)`,
-		`3:35 E304 input "parts" of handler cut wants a value of type array, not string ()`,
-		`3:44 E304 input "at" of handler cut wants a value of type integer, not boolean ()`,
-		`3:56 E304 input "name" of handler cut wants a value of type string, not array ()`,
+		`3:35 E304 input "parts" of handler cut must have the type array, not string ()`,
+		`3:44 E304 input "at" of handler cut must have the type integer, not boolean ()`,
+		`3:56 E304 input "name" of handler cut must have the type string, not array ()`,
 		`4:13 E301 no worker has the handler "prob" (did you mean "probe"?)`,
 		`4:40 E305 the result of job "a" has no "widht" (did you mean "width"?)`,
 		`5:45 E305 the result of handler cut has no "okay" (its keys are ok)`,

@@ -25,32 +25,32 @@ func (d *draft) readInputs(v *value) []Input {
 	return out
 }
 
-// declaration is an input being read, with the place of what it says.
+// declaration is an input being read, with the places of its keys.
 type declaration struct {
 	*Input
 	name *value
 	body *value
-	// mandatory is what required says.
+	// mandatory is the value of required.
 	mandatory bool
 }
 
 func inputPart() part[declaration] {
 	return newPart("input", "A declaration of an input.", []key[declaration]{
-		{"type", "Its type; that of the default, or string.", as(ref("type"), func(in *declaration) *string { return &in.Type }, (*draft).text)},
-		{"default", "Taken when nothing is given.", asTemplate(use{}, func(in *declaration) **expr.Template { return &in.Default })},
+		{"type", "The type; by default that of the default value, or string.", as(ref("type"), func(in *declaration) *string { return &in.Type }, (*draft).text)},
+		{"default", "The value when none is given.", asTemplate(use{}, func(in *declaration) **expr.Template { return &in.Default })},
 		{"required", "Whether it must be given; true without a default.", asBoolean(func(in *declaration) *bool { return &in.mandatory })},
-		{"label", "What people are asked.", asText(func(in *declaration) *string { return &in.Label })},
+		{"label", "The question for people.", asText(func(in *declaration) *string { return &in.Label })},
 		{"description", "Shown to people.", asText(func(in *declaration) *string { return &in.Description })},
 		{"placeholder", "An example for people.", asText(func(in *declaration) *string { return &in.Placeholder })},
-		{"enum", "The only values.", as(schema{"type": "array", "minItems": 1}, func(in *declaration) *[]any { return &in.Enum }, (*draft).enum)},
+		{"enum", "The only valid values.", as(schema{"type": "array", "minItems": 1}, func(in *declaration) *[]any { return &in.Enum }, (*draft).enum)},
 		{"pattern", "A regular expression that texts must match.", asText(func(in *declaration) *string { return &in.Pattern })},
-		{"min", "The least number.", asNumber(func(in *declaration) **float64 { return &in.Min })},
-		{"max", "The greatest number.", asNumber(func(in *declaration) **float64 { return &in.Max })},
-		{"minLength", "The fewest letters or elements.", asLength(func(in *declaration) **int { return &in.MinLen })},
-		{"maxLength", "The most letters or elements.", asLength(func(in *declaration) **int { return &in.MaxLen })},
+		{"min", "The smallest number.", asNumber(func(in *declaration) **float64 { return &in.Min })},
+		{"max", "The largest number.", asNumber(func(in *declaration) **float64 { return &in.Max })},
+		{"minLength", "The smallest number of characters or elements.", asLength(func(in *declaration) **int { return &in.MinLen })},
+		{"maxLength", "The largest number of characters or elements.", asLength(func(in *declaration) **int { return &in.MaxLen })},
 		{"items", "The elements of a list: a type, or a declaration.", as(one(ref("input"), ref("type")), func(in *declaration) **Input { return &in.Items }, func(d *draft, to **Input, _, v *value) { *to = d.readItems(v) })},
 		{"properties", "The keys of a map.", asInputs(func(in *declaration) *[]Input { return &in.Properties })},
-		{"secret", "Not shown where it can be helped.", asBoolean(func(in *declaration) *bool { return &in.Secret })},
+		{"secret", "Hidden from people where possible.", asBoolean(func(in *declaration) *bool { return &in.Secret })},
 	})
 }
 
@@ -89,7 +89,7 @@ func (d *draft) readInput(k, v *value) Input {
 	return in
 }
 
-// readItems reads what the elements of a list are: a declaration, or a type.
+// readItems reads the declaration, or the type, of the elements of a list.
 func (d *draft) readItems(v *value) *Input {
 	switch v.kind {
 	case listValue:
@@ -118,7 +118,7 @@ func (d *draft) checkType(in declaration) bool {
 	return false
 }
 
-// bounded says for which types a bound is looked at.
+// bounded lists the types to which each bound applies.
 func bounded() map[string][]string {
 	texts := []string{"string", "duration", "date", "datetime", "file", "url", "secret", "json"}
 	return map[string][]string{
@@ -128,13 +128,13 @@ func bounded() map[string][]string {
 	}
 }
 
-// checkBounds refuses bounds that would never be looked at, and those that
-// nothing keeps.
+// checkBounds refuses bounds that do not apply to the type and bounds that no
+// value satisfies.
 func (d *draft) checkBounds(in declaration) {
 	types := bounded()
 	for _, key := range []string{"min", "max", "pattern", "minLength", "maxLength", "items", "properties"} {
 		if v := in.body.get(key); v != nil && !slices.Contains(types[key], in.Type) {
-			d.errorAt(v, "E105", fmt.Sprintf("%s means nothing for input %q of type %s", key, in.Name, in.Type), "it goes with "+strings.Join(types[key], ", "))
+			d.errorAt(v, "E105", fmt.Sprintf("%s has no effect on input %q of type %s", key, in.Name, in.Type), "use it with "+strings.Join(types[key], ", "))
 		}
 	}
 	if in.Min != nil && in.Max != nil && *in.Min > *in.Max {
@@ -145,11 +145,11 @@ func (d *draft) checkBounds(in declaration) {
 	}
 }
 
-// checkValues holds the default and the enum against the declaration.
+// checkValues checks the default and the enum against the declaration.
 func (d *draft) checkValues(in declaration) {
 	if in.Pattern != "" {
 		if _, err := regexp.Compile(in.Pattern); err != nil {
-			d.errorAt(in.body.get("pattern"), "E104", fmt.Sprintf("the pattern of input %q is no regular expression: %v", in.Name, err), "")
+			d.errorAt(in.body.get("pattern"), "E104", fmt.Sprintf("the pattern of input %q is not a valid regular expression: %s", in.Name, strings.TrimPrefix(err.Error(), "error parsing regexp: ")), "")
 			in.Pattern = ""
 		}
 	}
@@ -160,7 +160,7 @@ func (d *draft) checkValues(in declaration) {
 			err = in.check(converted)
 		}
 		if err != nil {
-			d.errorAt(at, "E104", fmt.Sprintf("%s of input %q does not fit: %v", what, in.Name, err), "")
+			d.errorAt(at, "E104", fmt.Sprintf("%s of input %q is not valid: %v", what, in.Name, err), "")
 		}
 		return converted
 	}

@@ -2,32 +2,32 @@ package flow
 
 import "maps"
 
-// defaults are what the jobs of a definition take over when they do not say it
-// themselves: those of the definition, over those of the ones that call it.
+// defaults are the values that jobs inherit when they do not set their own: those
+// of the definition, over those of the definitions that call it.
 type defaults struct {
-	// job holds the values as a job would.
+	// job holds the values, as a job does.
 	job parsedJob
-	// set are the keys that a definition says; the others are those of the
-	// installation.
+	// set are the keys that a definition sets. All other values are defaults of
+	// the installation.
 	set map[string]bool
 }
 
-// installed are the defaults of an installation, for definitions that say none.
+// installed returns the defaults of the installation.
 func (l *language) installed(o Options) *defaults {
 	df := &defaults{job: l.job.start}
 	df.job.Retries.Max, df.job.Timeout = o.Retries, o.Timeout
 	return df
 }
 
-// inside returns the defaults for a flow that the definition calls. What they
-// read was checked where it stands.
+// inside returns the defaults for a flow that the definition calls. Their
+// expressions have been checked in the file that sets them.
 func (df *defaults) inside() *defaults {
 	twin := *df
 	twin.job.envAt = nil
 	return &twin
 }
 
-// asDefaults is the map of the keys that jobs take over.
+// asDefaults is the map of the keys that jobs inherit.
 func asDefaults(p *part[parsedJob]) kind[draft] {
 	return kind[draft]{schema: ref("defaults"), read: func(d *draft, _ *draft, k, v *value) {
 		df := &defaults{job: d.defaults.job, set: maps.Clone(d.defaults.set)}
@@ -45,7 +45,7 @@ func asDefaults(p *part[parsedJob]) kind[draft] {
 	}}
 }
 
-// inherit fills in what the job does not say.
+// inherit fills in the values that the job does not set.
 func (d *draft) inherit(j *parsedJob, form forms) {
 	for i := range d.lang.jobs {
 		row := &d.lang.jobs[i]

@@ -14,7 +14,7 @@ type draft struct {
 	flow *Flow
 	root *value
 	jobs []jobDraft
-	// named are the jobs of the definition, by name.
+	// named are the names of the jobs that have been read.
 	named    map[string]bool
 	defaults *defaults
 	hasPrio  bool
@@ -29,18 +29,18 @@ type draft struct {
 	parsing parsedJob
 	uses    []use
 
-	// The values that are read when all other keys are known.
+	// inputs, vars, jobsAt and flowsAt are read after all other keys.
 	inputs, vars, jobsAt, flowsAt *value
 }
 
-// use is a value with expressions, and what may be read in it.
+// use is a value with expressions, and what these may read.
 type use struct {
 	v         *value
-	condition bool
-	items     bool // iterate
-	secrets   bool
-	defaults  bool // it is not the job's own
-	self      bool // self is a signal
+	condition bool // it is one expression without ${}
+	items     bool // it may read iterate
+	secrets   bool // it may read the secrets of the job
+	defaults  bool // it comes from defaults
+	self      bool // it may read self, a signal
 }
 
 // used notes a value with expressions.
@@ -70,21 +70,21 @@ const (
 // what follows.
 func topKeys(l *language) []topKey {
 	return []topKey{
-		{name: "name", doc: "Shown to people; the file's name when it is missing.", kind: asText(func(d *draft) *string { return &d.flow.Name })},
+		{name: "name", doc: "Shown to people; by default the name of the file.", kind: asText(func(d *draft) *string { return &d.flow.Name })},
 		{name: "description", doc: "Shown to people.", kind: asText(func(d *draft) *string { return &d.flow.Description })},
-		{name: "labels", doc: "Texts to search and group runs by.", kind: asTexts(func(d *draft) *map[string]string { return &d.flow.Labels })},
-		{name: "schedule", doc: "Starts runs by the clock.", kind: asSchedules(&l.schedule)},
-		{name: "retention", doc: "How long runs are kept after they ended.", kind: asPart(&l.retention, func(d *draft) **Retention { return &d.flow.Retention })},
-		{name: "inputs", doc: "What the definition wants to know, by name: a constant, or a declaration.", kind: later(declarations(), func(d *draft) **value { return &d.inputs })},
+		{name: "labels", doc: "Labels to search and group runs by.", kind: asTexts(func(d *draft) *map[string]string { return &d.flow.Labels })},
+		{name: "schedule", doc: "Starts runs at fixed times.", kind: asSchedules(&l.schedule)},
+		{name: "retention", doc: "How long runs are kept after they end.", kind: asPart(&l.retention, func(d *draft) **Retention { return &d.flow.Retention })},
+		{name: "inputs", doc: "The inputs by name: a constant, or a declaration.", kind: later(declarations(), func(d *draft) **value { return &d.inputs })},
 		{name: "vars", doc: "Values computed once at the start, from inputs and the vars above.", kind: later(typed("object"), func(d *draft) **value { return &d.vars }), reads: atStart},
-		{name: "defaults", doc: "What jobs below say when they do not say it themselves.", kind: asDefaults(&l.defaults)},
-		{name: "timeout", doc: "The longest time for the whole.", kind: asDuration(func(d *draft) *time.Duration { return &d.flow.Timeout })},
-		{name: "parallelism", doc: "The most tasks with workers at once.", kind: asCount(1, func(d *draft) *int { return &d.flow.Parallelism })},
-		{name: "priority", doc: "Which tickets come first.", kind: asPriority(func(d *draft) *int { return &d.flow.Priority })},
-		{name: "concurrency", doc: "How many runs at once, in a group shared by all.", kind: asPart(&l.concurrency, func(d *draft) **Concurrency { return &d.flow.Concurrency }), reads: atStart},
+		{name: "defaults", doc: "Values for all jobs below that do not set their own, in nested flows too.", kind: asDefaults(&l.defaults)},
+		{name: "timeout", doc: "The time limit of the run or the nested flow.", kind: asDuration(func(d *draft) *time.Duration { return &d.flow.Timeout })},
+		{name: "parallelism", doc: "The most tasks that are with workers at once.", kind: asCount(1, func(d *draft) *int { return &d.flow.Parallelism })},
+		{name: "priority", doc: "The order of tickets: low, normal, high, or 0 to 9.", kind: asPriority(func(d *draft) *int { return &d.flow.Priority })},
+		{name: "concurrency", doc: "The most runs at once, in a group that all runs share.", kind: asPart(&l.concurrency, func(d *draft) **Concurrency { return &d.flow.Concurrency }), reads: atStart},
 		{name: "flows", doc: "The flows that a recipe starts: by name, or a list in which each waits for the one before.", kind: later(one(ref("steps"), listOf(one(ref("jobName"), ref("steps")))), func(d *draft) **value { return &d.flowsAt })},
 		{name: "jobs", doc: "The jobs of a flow, by name.", kind: later(ref("jobs"), func(d *draft) **value { return &d.jobsAt })},
-		{name: "outputs", doc: "The result; the outputs of all jobs when it is missing.", kind: asTemplate(use{}, func(d *draft) **expr.Template { return &d.flow.Outputs }), reads: atEnd},
+		{name: "outputs", doc: "The result; by default the outputs of all jobs.", kind: asTemplate(use{}, func(d *draft) **expr.Template { return &d.flow.Outputs }), reads: atEnd},
 		{name: "onFailure", doc: "Jobs that run after a failure.", kind: asHook(OnFailureHook, "hook")},
 		{name: "onSuccess", doc: "Jobs that run after a success.", kind: asHook(OnSuccessHook, "lateHook")},
 		{name: "onCancel", doc: "Jobs that run after a cancel.", kind: asHook(OnCancelHook, "lateHook")},
@@ -92,7 +92,7 @@ func topKeys(l *language) []topKey {
 	}
 }
 
-// later is a value that is read when all other keys are known.
+// later is a value that is read after all other keys.
 func later(s schema, at func(*draft) **value) kind[draft] {
 	return as(s, at, func(_ *draft, to **value, _, v *value) { *to = v })
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/orchis-run/orchis/internal/expr"
 )
 
-// Severity tells what keeps a definition from running from mere advice.
+// Severity separates errors, which keep a definition from running, from advice.
 type Severity string
 
 // The severities.
@@ -20,7 +20,7 @@ const (
 	SeverityWarning Severity = "warning"
 )
 
-// Diagnostic is one thing to say about a definition.
+// Diagnostic is one error or warning about a definition.
 type Diagnostic struct {
 	Severity Severity `json:"severity"`
 	// Code is stable: tools may match on it.
@@ -32,38 +32,38 @@ type Diagnostic struct {
 	Message string `json:"message"`
 	// Hint says what to write instead.
 	Hint string `json:"hint,omitempty"`
-	// Source is the line in question and Length the number of letters meant.
+	// Source is the line, and Length the number of characters to underline.
 	Source string `json:"source,omitempty"`
 	Length int    `json:"length,omitempty"`
 }
 
-// Codes lists the codes of diagnostics with what they stand for.
+// Codes lists the codes of diagnostics with their meanings.
 func Codes() map[string]string {
 	return map[string]string{
-		"W001": "tabs stand at the beginning of a line",
+		"W001": "a line is indented with tabs",
 		"E001": "a file cannot be read, or a name is not found",
 		"E002": "the text is not YAML",
-		"E003": "a limit on size, depth, aliases or nesting is passed",
+		"E003": "a limit on size, depth, aliases or nesting is exceeded",
 		"E004": "a flow calls itself",
-		"E101": "a key stands there twice",
+		"E101": "a key appears twice",
 		"E102": "a key is unknown",
 		"E104": "a value has the wrong type or form",
 		"E105": "a key is missing, or two keys exclude each other",
 		"E106": "a name is not allowed",
 		"E201": "a job depends on a job that does not exist, on itself, or twice on the same",
 		"E202": "jobs wait for each other",
-		"E203": "an expression is wrong",
+		"E203": "an expression is not valid",
 		"E204": "an expression reads something that does not exist",
-		"E205": "the inputs given to a flow do not fit",
+		"E205": "the inputs of a nested flow are not valid",
 		"E301": "no worker has a handler",
 		"E302": "a handler has no such input",
-		"E303": "a handler wants an input that is not given",
-		"E304": "a handler wants another type of input",
+		"E303": "a required input of a handler is missing",
+		"E304": "an input of a handler has the wrong type",
 		"E305": "a result has no such key",
 	}
 }
 
-// Diagnostics is all there is to say about a definition, in reading order.
+// Diagnostics are the errors and warnings about a definition, in reading order.
 type Diagnostics []Diagnostic
 
 // HasErrors reports whether the definition cannot run.
@@ -130,7 +130,7 @@ func (d Diagnostics) Render(w io.Writer, o RenderOptions) {
 	}
 }
 
-// window cuts a long line down to what is around the column.
+// window cuts a long line down to the part around the column.
 func window(line string, column int) (string, int) {
 	runes := []rune(line)
 	if len(runes) <= 120 {

@@ -21,7 +21,7 @@ func Encode(w io.Writer, v any) error {
 	if err := e.Encode(v); err != nil {
 		return err
 	}
-	var doc yaml.Node // JSON is YAML, but for some letters
+	var doc yaml.Node // JSON is YAML, except for some characters
 	if err := yaml.Unmarshal(unreadable.ReplaceAllFunc(text.Bytes(), func(c []byte) []byte {
 		r, _ := utf8.DecodeRune(c)
 		return fmt.Appendf(nil, `\u%04x`, r)
@@ -37,13 +37,13 @@ func Encode(w io.Writer, v any) error {
 	return out.Close()
 }
 
-// unreadable letters are those that JSON allows and YAML does not.
+// unreadable are the characters that JSON allows and YAML does not.
 var unreadable = regexp.MustCompile(`[\x{7f}-\x{9f}\x{feff}\x{fffe}\x{ffff}]`)
 
-// manyLines are texts that can stand as a block.
+// manyLines are texts that can be written as a block.
 var manyLines = regexp.MustCompile(`^([!-~]([ -~]*[!-~])?\n+)+([!-~]([ -~]*[!-~])?)?$`)
 
-// plain takes away the brackets and quotes of JSON, but for empty collections.
+// plain removes the brackets and quotes of JSON, except for empty collections.
 func plain(n *yaml.Node) {
 	n.Style = 0
 	if n.Kind == yaml.ScalarNode && strings.ContainsAny(n.Value, "\n\u0085\u2028\u2029") {

@@ -10,7 +10,8 @@ import (
 
 var envForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// asEnv is a map of variables. Beside its own a job has those of the defaults.
+// asEnv is a map of variables. A job also inherits the variables of the defaults
+// that it does not set.
 func asEnv() kind[parsedJob] {
 	return kind[parsedJob]{
 		schema: mapOf(ref("scalar")),
@@ -49,7 +50,7 @@ func (d *draft) env(to *map[string]*expr.Template, k, v *value) {
 	*to = make(map[string]*expr.Template, len(v.keys))
 	for i, key := range v.keys {
 		if !envForm.MatchString(key.text) {
-			d.errorAt(key, "E106", fmt.Sprintf("%q is no name for an environment variable", key.text), "")
+			d.errorAt(key, "E106", fmt.Sprintf("%q is not a valid name for an environment variable", key.text), "")
 			continue
 		}
 		if v.items[i].kind != scalarValue {

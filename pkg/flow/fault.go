@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// fault is where a text stops being YAML, found by reading it once more after
-// the library has given up: what it tells of maps in braces, of lists in
-// brackets and of indentation is where these begin.
+// fault is the place where a text stops being YAML. It is found by a second, rough
+// reading after the library has failed, because the library reports only where
+// the enclosing map, list or indentation begins.
 type fault struct {
 	line, column  int
 	message, hint string
@@ -20,13 +20,13 @@ type fault struct {
 type bracket struct {
 	open         rune
 	line, column int
-	// colon says that the entry has a :, value that it has a value since; plain
-	// values may go on in the next line.
+	// colon means that the entry has a colon, value that a value followed it.
+	// Plain values may continue on the next line.
 	colon, value, plain bool
 }
 
-// faultFinder reads a text roughly: what is quoted, commented or in a block of
-// text is passed over.
+// faultFinder reads a text roughly: it skips quoted texts, comments and blocks of
+// text.
 type faultFinder struct {
 	lines  [][]rune
 	line   int
@@ -38,13 +38,13 @@ type faultFinder struct {
 	found  *fault
 }
 
-// level is a depth at which a map or a list goes on.
+// level is an indentation at which a map or a list continues.
 type level struct {
 	indent int
 	list   bool
 }
 
-// faultOf finds the place of an error of the library, or nothing.
+// faultOf finds the place of an error of the library; nil when it finds none.
 func (s *source) faultOf(text string) *fault {
 	switch {
 	case strings.HasPrefix(text, "did not find expected"), text == "found unexpected end of stream":
@@ -60,7 +60,7 @@ func (s *source) faultOf(text string) *fault {
 	return nil
 }
 
-// first is the fault at the first place that is found in a line.
+// first returns the fault at the first place that find returns.
 func (s *source) first(message string, find func(line string) int) *fault {
 	for i, line := range s.lines {
 		if at := find(line); at >= 0 {
@@ -86,7 +86,7 @@ func findFault(lines []string) *fault {
 	return f.found
 }
 
-func (f *faultFinder) tell(line, column int, hint, format string, args ...any) {
+func (f *faultFinder) report(line, column int, hint, format string, args ...any) {
 	if f.found == nil {
 		f.found = &fault{line: line + 1, column: column + 1, message: fmt.Sprintf(format, args...), hint: hint}
 	}
@@ -94,7 +94,7 @@ func (f *faultFinder) tell(line, column int, hint, format string, args ...any) {
 
 func (f *faultFinder) unclosed() {
 	b := f.open[len(f.open)-1]
-	f.tell(b.line, b.column, "", "this %c is not closed", b.open)
+	f.report(b.line, b.column, "", "this %c is not closed", b.open)
 }
 
 func (f *faultFinder) text() []rune { return f.lines[f.line] }
@@ -136,7 +136,7 @@ func (f *faultFinder) readLine() {
 
 func (f *faultFinder) comment() bool { return f.peek(0) == '#' && (f.at == 0 || f.peek(-1) == ' ') }
 
-// nodes reads what a line holds.
+// nodes reads the contents of a line.
 func (f *faultFinder) nodes(indent int) {
 	for f.found == nil && f.at < len(f.text()) {
 		if f.spaces(); f.at >= len(f.text()) || f.comment() {
@@ -158,7 +158,7 @@ func (f *faultFinder) nodes(indent int) {
 			f.indent = indent
 			f.push(c)
 		case c == '}' || c == ']':
-			f.tell(f.line, f.at, "", "this %c closes nothing", c)
+			f.report(f.line, f.at, "", "this %c closes nothing", c)
 		case c == '|' || c == '>':
 			f.block = indent
 			return
@@ -187,7 +187,7 @@ func (f *faultFinder) colon() {
 	}
 }
 
-// quoted passes over a quoted text, however many lines it has.
+// quoted skips a quoted text, which may have many lines.
 func (f *faultFinder) quoted() {
 	quote, line, column := f.peek(0), f.line, f.at
 	f.at++
@@ -202,15 +202,14 @@ func (f *faultFinder) quoted() {
 			}
 		}
 		if f.line+1 >= len(f.lines) {
-			f.tell(line, column, "", "this %c is not closed", quote)
+			f.report(line, column, "", "this %c is not closed", quote)
 			return
 		}
 		f.line, f.at = f.line+1, 0
 	}
 }
 
-// plain passes over a text without quotes and returns where its last word
-// begins.
+// plain skips a text without quotes and returns the start of its last word.
 func (f *faultFinder) plain(inBrackets bool) (last int) {
 	last = f.at
 	for ; f.at < len(f.text()); f.at++ {
@@ -230,14 +229,14 @@ func (f *faultFinder) plain(inBrackets bool) (last int) {
 	return last
 }
 
-// inBrackets reads one thing of a map in braces or a list in brackets.
+// inBrackets reads one token of a map in braces or a list in brackets.
 func (f *faultFinder) inBrackets() {
 	b := &f.open[len(f.open)-1]
 	c := f.peek(0)
 	switch {
 	case c == ',':
 		if !b.value && !b.colon {
-			f.tell(f.line, f.at, "", "there is nothing before this comma")
+			f.report(f.line, f.at, "", "there is nothing before this comma")
 		}
 		b.colon, b.value, b.plain = false, false, false
 		f.at++
@@ -259,7 +258,7 @@ func (f *faultFinder) inBrackets() {
 		start := f.at
 		last := f.plain(true)
 		if f.peek(0) == ':' && b.colon && b.open == '{' && f.at > start {
-			f.tell(f.line, last, "", "a comma is missing before %s", string(f.text()[last:f.at]))
+			f.report(f.line, last, "", "a comma is missing before %s", string(f.text()[last:f.at]))
 			return
 		}
 		if f.at == start {
@@ -269,24 +268,24 @@ func (f *faultFinder) inBrackets() {
 	}
 }
 
-// noComma tells of a value that follows another one.
+// noComma reports a value that follows another one without a comma.
 func (f *faultFinder) noComma(b *bracket, c rune) bool {
 	starts := strings.ContainsRune(`{["'`, c)
 	if !b.value || b.plain && !starts {
 		return false
 	}
 	if c == '{' && f.peek(-1) == '$' {
-		f.tell(f.line, f.at-1, "quote the value that holds ${...}", "this $ begins a text, which cannot hold { without quotes")
+		f.report(f.line, f.at-1, "quote the value that holds ${...}", "a text that begins with $ cannot contain { without quotes")
 		return true
 	}
-	f.tell(f.line, f.at, "", "a comma is missing before this")
+	f.report(f.line, f.at, "", "a comma is missing before this")
 	return true
 }
 
 func (f *faultFinder) closing(c rune) {
 	b := f.open[len(f.open)-1]
 	if want := map[rune]rune{'{': '}', '[': ']'}[b.open]; c != want {
-		f.tell(f.line, f.at, "", "this %c cannot close the %c of line %d, column %d", c, b.open, b.line+1, b.column+1)
+		f.report(f.line, f.at, "", "this %c cannot close the %c of line %d, column %d", c, b.open, b.line+1, b.column+1)
 		return
 	}
 	f.at++
@@ -306,12 +305,12 @@ func (f *faultFinder) place(indent int) {
 	}
 	switch {
 	case len(f.levels) == 0 && popped || len(f.levels) > 0 && top().indent < indent && popped:
-		f.tell(f.line, indent, "", "this line is indented unlike those above it")
+		f.report(f.line, indent, "", "the indentation of this line matches no line above")
 		return
 	case !slices.Contains(f.levels, level{indent, list}):
 		f.levels = append(f.levels, level{indent, list})
 	}
-	for at := f.at; list; { // what stands behind a - begins a level of its own
+	for at := f.at; list; { // the text after a - begins a level of its own
 		for at++; at < len(f.text()) && f.text()[at] == ' '; {
 			at++
 		}

@@ -21,7 +21,7 @@ func into[V any](read func(to *V, k, v *value), to *V) field {
 	return func(k, v *value) { read(to, k, v) }
 }
 
-// otherWords maps words of other tools to ours.
+// otherWords maps keys of other tools to ours.
 func otherWords() map[string]string {
 	return map[string]string{
 		"needs": "dependsOn", "depends_on": "dependsOn", "depends": "dependsOn", "depends_one": "dependsOn", "after": "dependsOn",
@@ -208,7 +208,7 @@ func (s *source) words(to *[]string, k, v *value) {
 	}
 	for _, item := range v.items {
 		if item.kind != scalarValue || item.scalar == nil {
-			s.wrongType(item, "each of "+k.text, "a text")
+			s.wrongType(item, "each entry of "+k.text, "a text")
 			continue
 		}
 		*to = append(*to, item.text)
@@ -238,7 +238,7 @@ func (s *source) queue(to *string, k, v *value) {
 	before := len(*s.out)
 	s.text(to, k, v)
 	if len(*s.out) == before && (!nameForm.MatchString(*to) || len(*to) > 64) {
-		s.errorAt(v, "E106", fmt.Sprintf("%.80q is no name for a queue", *to), "names hold letters, digits, - and _, begin with a letter or _, and have at most 64 letters")
+		s.errorAt(v, "E106", fmt.Sprintf("%.80q is not a valid name for a queue", *to), "use letters, digits, - and _, begin with a letter or _, at most 64 characters")
 	}
 }
 
@@ -290,8 +290,8 @@ func (s *source) expressionErrors(v *value, err error) {
 	s.report(SeverityError, "E203", line, column, e.Len, e.Message, e.Hint)
 }
 
-// place returns where an offset inside a scalar stands in the file; texts over
-// several lines only give their beginning.
+// place returns the place in the file of an offset inside a scalar. For a text of
+// several lines it is the place of its beginning.
 func (v *value) place(offset int) (line, column int) {
 	if strings.Contains(v.text, "\n") || v.kind != scalarValue {
 		return v.line, v.column
@@ -302,12 +302,12 @@ func (v *value) place(offset int) (line, column int) {
 	return v.line, v.column + offset
 }
 
-// handlerForm is that of the names of handlers: of files, too.
+// handlerForm is the form of the names of handlers, which may be names of files.
 var handlerForm = regexp.MustCompile(`^[\p{L}\p{N}_][\p{L}\p{N}_.:-]{0,127}$`)
 
 var nameForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 
-// reserved lists the words that are no names for jobs: they begin paths, or are
+// reserved lists the words that cannot name jobs, because they begin paths or are
 // values.
 func reserved() []string { return append(expr.Roots(), "true", "false", "null") }
 
@@ -315,11 +315,11 @@ func reserved() []string { return append(expr.Roots(), "true", "false", "null") 
 func (s *source) name(k *value, what string) bool {
 	switch {
 	case !nameForm.MatchString(k.text):
-		s.errorAt(k, "E106", fmt.Sprintf("%q is no name for %s", k.text, what), "names hold letters, digits, - and _, and begin with a letter or _")
+		s.errorAt(k, "E106", fmt.Sprintf("%q is not a valid name for %s", k.text, what), "use letters, digits, - and _, and begin with a letter or _")
 	case len(k.text) > 64:
-		s.errorAt(k, "E106", fmt.Sprintf("the name of %s has %d letters, more than 64", what, len(k.text)), "")
+		s.errorAt(k, "E106", fmt.Sprintf("the name of %s has %d characters, more than 64", what, len(k.text)), "")
 	case what == "a job" && slices.Contains(reserved(), k.text):
-		s.errorAt(k, "E106", fmt.Sprintf("%q is a reserved word and no name for a job", k.text), "")
+		s.errorAt(k, "E106", fmt.Sprintf("%q is a reserved word and cannot name a job", k.text), "")
 	default:
 		return true
 	}

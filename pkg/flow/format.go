@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// Format writes a definition in its usual form: keys in their usual order,
-// expressions that are more than a path quoted, two spaces for a tab, no blanks
-// at the ends of lines, at most one empty line. Comments stay with what they
-// stand above, and what is written in { } and [ ] stays as it is. The meaning
-// never changes; a text that is not valid gives its diagnostics.
+// Format writes a definition in its usual form: keys in their usual order, quotes
+// around expressions that are more than a path, two spaces for a tab, no blanks at
+// the ends of lines, at most one empty line. Comments stay with the lines below
+// them, and maps and lists in { } and [ ] stay as they are. The meaning never
+// changes. For a text that is not valid it returns the diagnostics.
 func (l *Loader) Format(file string, text []byte) ([]byte, Diagnostics, error) {
 	before, diags := l.LoadText(file, text)
 	if diags.HasErrors() {
@@ -25,7 +25,7 @@ func (l *Loader) Format(file string, text []byte) ([]byte, Diagnostics, error) {
 	}
 	after, diags := l.LoadText(file, out)
 	if diags.HasErrors() {
-		return nil, nil, fmt.Errorf("format %s: this is a mistake of orchis fmt: %w", file, diags.Err())
+		return nil, nil, fmt.Errorf("format %s: this is a bug in orchis fmt: %w", file, diags.Err())
 	}
 	a, errA := before.Digest()
 	b, errB := after.Digest()
@@ -33,7 +33,7 @@ func (l *Loader) Format(file string, text []byte) ([]byte, Diagnostics, error) {
 		return nil, nil, err
 	}
 	if a != b && !sameButOrder(before, after) {
-		return nil, nil, fmt.Errorf("format %s: the meaning would change, which is a mistake of orchis fmt; the file stays as it is", file)
+		return nil, nil, fmt.Errorf("format %s: the meaning would change, which is a bug in orchis fmt; the file is unchanged", file)
 	}
 	return out, nil, nil
 }
@@ -84,7 +84,7 @@ func (l *Loader) format(file string, text []byte) ([]byte, error) {
 
 var plainPath = regexp.MustCompile(`^\$\{\s*[A-Za-z_][A-Za-z0-9_.-]*\s*\}$`)
 
-// quoteExpressions puts quotes around values that YAML could stumble over.
+// quoteExpressions puts quotes around values that YAML could misread.
 func quoteExpressions(v *value, lines []string) {
 	for _, item := range v.items {
 		quoteExpressions(item, lines)
@@ -100,7 +100,8 @@ func quoteExpressions(v *value, lines []string) {
 	lines[v.line-1] = line[:at] + `"` + v.text + `"` + line[at+len(v.text):]
 }
 
-// byteOffset is where a column (counted in letters, from 1) is in a line.
+// byteOffset converts a column (counted in characters, from 1) to an offset in
+// bytes.
 func byteOffset(line string, column int) int {
 	n := 1
 	for i := range line {
@@ -112,7 +113,7 @@ func byteOffset(line string, column int) int {
 	return -1
 }
 
-// topOf is the first line, from 1, of what belongs to a key: its comments.
+// topOf returns the first line, from 1, that belongs to a key: that of its comments.
 func topOf(lines []string, k *value) int {
 	at := k.line
 	for at > 1 && strings.HasPrefix(strings.TrimSpace(lines[at-2]), "#") && indent(lines[at-2]) == indent(lines[k.line-1]) {
@@ -161,7 +162,7 @@ func reorder(v *value, lines []string, end int, order []string) {
 	}
 }
 
-// tidy removes blanks at the ends of lines and superfluous empty lines.
+// tidy removes blanks at the ends of lines and repeated empty lines.
 func tidy(lines []string) []byte {
 	var b bytes.Buffer
 	empty := true

@@ -11,8 +11,8 @@ const (
 	flowJob                       // it starts a flow
 	approvalJob                   // it waits for an approval
 	signalJob                     // it waits for a signal
-	delayJob                      // it is nothing but a delay
-	recipeStep                    // it stands under the flows of a recipe
+	delayJob                      // it is only a delay
+	recipeStep                    // it is in the flows of a recipe
 
 	anyJob  = handlerJob | flowJob | approvalJob | signalJob | delayJob
 	anyStep = anyJob | recipeStep
@@ -21,8 +21,8 @@ const (
 	workStep = handlerJob | flowJob | recipeStep
 )
 
-// formOf says which form a job has; 0 when it contradicts itself, which is
-// reported. clean says that its keys could be read.
+// formOf returns the form of a job. It returns 0 when the job contradicts itself,
+// and reports that. clean means that all its keys were valid.
 func (d *draft) formOf(j *parsedJob, clean bool) forms {
 	refuse := func(at *value, message, hint string) forms {
 		d.errorAt(at, "E105", message, hint)
@@ -34,15 +34,15 @@ func (d *draft) formOf(j *parsedJob, clean bool) forms {
 	case j.calls != nil && j.Handler != "" && !oldForm:
 		return refuse(j.name, fmt.Sprintf("job %q has both job and flow", j.Name), "keep one of the two")
 	case oldForm && j.calls == nil:
-		return refuse(j.name, fmt.Sprintf("job %q runs a workflow and does not say which", j.Name), "add `workflowPath:`")
+		return refuse(j.name, fmt.Sprintf("job %q runs a workflow and does not name it", j.Name), "add `workflowPath:`")
 	case j.byWay == "workflowPath" && !oldForm:
-		return refuse(j.calls, "workflowPath goes with `job: runWorkflow`", "write `flow:` instead")
+		return refuse(j.calls, "workflowPath requires `job: runWorkflow`", "write `flow:` instead")
 	case j.Approval != nil && j.WaitFor != nil:
-		return refuse(j.name, fmt.Sprintf("job %q has both approval and waitFor", j.Name), "make two jobs of it")
+		return refuse(j.name, fmt.Sprintf("job %q has both approval and waitFor", j.Name), "split it into two jobs")
 	case j.Approval != nil && does:
-		return refuse(j.name, fmt.Sprintf("job %q has both approval and something to do", j.Name), "make two jobs of it")
+		return refuse(j.name, fmt.Sprintf("job %q has both approval and a handler or a flow", j.Name), "split it into two jobs")
 	case j.WaitFor != nil && does:
-		return refuse(j.name, fmt.Sprintf("job %q has both waitFor and something to do", j.Name), "make two jobs of it")
+		return refuse(j.name, fmt.Sprintf("job %q has both waitFor and a handler or a flow", j.Name), "split it into two jobs")
 	case j.Approval != nil:
 		return approvalJob
 	case j.WaitFor != nil:
@@ -54,7 +54,7 @@ func (d *draft) formOf(j *parsedJob, clean bool) forms {
 	case j.has("delay"):
 		return delayJob
 	case clean && j.body.kind == mapValue:
-		return refuse(j.name, fmt.Sprintf("job %q does not say what to do", j.Name), "add `job:` with a handler, or `flow:`")
+		return refuse(j.name, fmt.Sprintf("job %q does not say what to run", j.Name), "add `job:` with a handler, or `flow:`")
 	}
 	return 0
 }
@@ -71,12 +71,13 @@ func (d *draft) checkKeys(j *parsedJob, known *part[parsedJob], form forms) {
 			d.errorAt(k, "E105", fmt.Sprintf("%q has no effect in a job that %s", k.text, form.describe()), d.insteadOf(k.text, form))
 		}
 		if row.with != "" && !j.has(row.with) {
-			d.errorAt(k, "E105", fmt.Sprintf("%q goes with %s, which job %q does not have", k.text, row.with, j.Name), "")
+			d.errorAt(k, "E105", fmt.Sprintf("%q requires %s, which job %q does not have", k.text, row.with, j.Name), "")
 		}
 	}
 }
 
-// insteadOf says where a key has its effect when it has none in a job of a form.
+// insteadOf returns a hint where to set a key that has no effect in a job of this
+// form.
 func (d *draft) insteadOf(key string, form forms) string {
 	_, ofApproval := d.lang.approval.index[key]
 	_, ofSignal := d.lang.waitFor.index[key]

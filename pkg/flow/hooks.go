@@ -2,7 +2,8 @@ package flow
 
 import "fmt"
 
-// hookDraft is a hook being read: of a job, or (job is -1) of the definition.
+// hookDraft is a hook being read. job is the index of the job to which it belongs,
+// -1 for a hook of the definition.
 type hookDraft struct {
 	on   HookOn
 	name *value
@@ -24,7 +25,7 @@ func asJobHook() kind[parsedJob] {
 	}}
 }
 
-// owner is the definition whose inputs and vars the jobs see.
+// owner is the definition whose inputs and vars the jobs can read.
 func (d *draft) owner() *draft {
 	if d.outer != nil {
 		return d.outer
@@ -32,7 +33,7 @@ func (d *draft) owner() *draft {
 	return d
 }
 
-// hooks reads the hooks of a definition, which are flows of their own that see
+// hooks reads the hooks of a definition. They are flows of their own that can read
 // its inputs, vars and jobs.
 func (ld *loading) hooks(d *draft, key string) {
 	byKind := map[HookOn]Hook{}
@@ -44,7 +45,7 @@ func (ld *loading) hooks(d *draft, key string) {
 		name := string(h.on)
 		if h.job >= 0 {
 			if d.outer != nil {
-				d.errorAt(h.name, "E105", "a job of a hook has no hook of its own", "use dependsOn: {<job>: failed} inside the hook")
+				d.errorAt(h.name, "E105", "a job of a hook cannot have a hook of its own", "use dependsOn: {<job>: failed} inside the hook")
 				continue
 			}
 			if h.job >= len(d.flow.Jobs) {
@@ -80,15 +81,15 @@ func (ld *loading) readHook(d *draft, h hookDraft, hook *Hook) {
 			continue
 		}
 		if d.named[k.text] {
-			d.errorAt(k, "E101", fmt.Sprintf("the flow has a job %q too, and jobs of a hook see both", k.text), "give one of them another name")
+			d.errorAt(k, "E101", fmt.Sprintf("the flow also has a job %q, and jobs of a hook can read both", k.text), "give one of them another name")
 			continue
 		}
 		if v.kind == scalarValue && v.scalar != nil {
-			hint := "a hook holds jobs by their names, as in `" + string(h.on) + ": {tell: {job: http}}`"
+			hint := "a hook is a map of jobs, as in `" + string(h.on) + ": {tell: {job: http}}`"
 			if k.text == "recover" {
-				hint = "recover goes with onFailure"
+				hint = "only onFailure has recover"
 			}
-			d.errorAt(k, "E104", fmt.Sprintf("%q of %s is no job", k.text, h.on), hint)
+			d.errorAt(k, "E104", fmt.Sprintf("%q of %s is not a job", k.text, h.on), hint)
 			continue
 		}
 		if in.name(k, "a job") {

@@ -32,9 +32,9 @@ func (e InputError) Error() string {
 	return s
 }
 
-// ResolveInputs completes the given inputs with defaults and constants, turns
-// them into the declared types and checks them. Texts are converted, as flags
-// and redis-cli give nothing else. now is what now() gives in defaults.
+// ResolveInputs completes the given inputs with defaults and constants, converts
+// them to the declared types and checks them. It converts texts too, since flags
+// and redis-cli pass only texts. now is the value of now() in defaults.
 func (f *Flow) ResolveInputs(given map[string]any, now time.Time) (map[string]any, []InputError) {
 	out := make(map[string]any, len(f.Inputs))
 	var problems []InputError
@@ -56,7 +56,7 @@ func (f *Flow) ResolveInputs(given map[string]any, now time.Time) (map[string]an
 		in := &f.Inputs[i]
 		v, there := given[in.Name]
 		if there && in.Constant {
-			problems = append(problems, InputError{Name: in.Name, Message: "it is a constant and cannot be given"})
+			problems = append(problems, InputError{Name: in.Name, Message: "it is a constant and cannot be set"})
 			continue
 		}
 		v, err := in.resolve(v, there, scope)
@@ -73,7 +73,7 @@ func (in *Input) resolve(v any, there bool, scope *inputScope) (any, error) {
 	if !there || v == nil || v == "" && in.Default != nil && !in.Emptiable {
 		if in.Default == nil {
 			if in.Required {
-				return nil, errors.New("it is required and not given")
+				return nil, errors.New("it is required and missing")
 			}
 			return nil, nil
 		}
@@ -100,7 +100,7 @@ func (in *Input) resolve(v any, there bool, scope *inputScope) (any, error) {
 func (in *Input) convert(v any) (any, error) {
 	text, isText := v.(string)
 	text = strings.TrimSpace(text)
-	wrong := func() (any, error) { return nil, fmt.Errorf("want %s, got %s", article(in.Type), show(v)) }
+	wrong := func() (any, error) { return nil, fmt.Errorf("expected %s, got %s", article(in.Type), show(v)) }
 	switch in.Type {
 	case "string", "file", "secret", "url", "date", "datetime", "duration":
 		return in.convertText(v)
@@ -168,7 +168,7 @@ func (in *Input) convertStructure(v any) (any, error) {
 	m, isMap := v.(map[string]any)
 	switch {
 	case in.Type == "list" && !isList, in.Type == "map" && !isMap:
-		return nil, fmt.Errorf("want %s, got %s", article(in.Type), show(v))
+		return nil, fmt.Errorf("expected %s, got %s", article(in.Type), show(v))
 	case isList && in.Items != nil:
 		out := make([]any, len(list))
 		for i, item := range list {
@@ -200,7 +200,7 @@ func (in *Input) convertText(v any) (any, error) {
 		case int, float64, bool:
 			text = show(v)
 		default:
-			return nil, fmt.Errorf("want %s, got %s", article(in.Type), show(v))
+			return nil, fmt.Errorf("expected %s, got %s", article(in.Type), show(v))
 		}
 	}
 	var err error
@@ -210,7 +210,7 @@ func (in *Input) convertText(v any) (any, error) {
 	case "url":
 		u, bad := url.Parse(text)
 		if bad != nil || u.Scheme == "" && !strings.HasPrefix(text, "/") && !strings.HasPrefix(text, ".") {
-			err = fmt.Errorf("want a URL, got %s", show(v))
+			err = fmt.Errorf("expected a URL, got %s", show(v))
 		}
 	case "date":
 		_, err = time.Parse(time.DateOnly, text)
@@ -224,7 +224,7 @@ func (in *Input) convertText(v any) (any, error) {
 				err = errors.New("it is negative")
 			}
 		case bool:
-			err = errors.New("it is no number")
+			err = errors.New("it is not a number")
 		default:
 			if _, err = ParseDelay(n); err == nil {
 				return v, nil
@@ -233,16 +233,16 @@ func (in *Input) convertText(v any) (any, error) {
 	}
 	if err != nil {
 		want := map[string]string{"date": "a date such as 2026-11-24", "datetime": "a time such as 2026-11-24T05:00:00Z", "duration": "a duration such as 90s or 1h30m", "url": "a URL such as https://example.org/a.mp4", "file": "a path, an artifact or a URL with http or https"}
-		return nil, fmt.Errorf("want %s, got %s", want[in.Type], show(v))
+		return nil, fmt.Errorf("expected %s, got %s", want[in.Type], show(v))
 	}
 	return text, nil
 }
 
-// schemeForm is what schemes look like that are in use; a path may hold ://, too.
+// schemeForm is the form of URL schemes in use. A path may also contain ://.
 var schemeForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+]{1,15}$`)
 
-// fileOf reads what stands for a file. A URL becomes a file that is fetched by
-// who needs it; nothing is fetched here.
+// fileOf reads the value of a file input. A URL becomes a file that is fetched
+// later by the worker that needs it; nothing is fetched here.
 func fileOf(text string) (string, error) {
 	scheme, rest, found := strings.Cut(text, "://")
 	if !found || !schemeForm.MatchString(scheme) {
@@ -251,7 +251,7 @@ func fileOf(text string) (string, error) {
 	switch scheme = strings.ToLower(scheme); scheme {
 	case "http", "https":
 		if u, err := url.Parse(text); err != nil || u.Host == "" {
-			return "", errors.New("it names no server")
+			return "", errors.New("it has no host")
 		}
 		return run.FileAt(scheme + "://" + rest), nil
 	case "artifact", "file", "artifact+http", "artifact+https":
@@ -260,7 +260,7 @@ func fileOf(text string) (string, error) {
 	return "", errors.New("unknown scheme")
 }
 
-// check holds a converted value against enum, pattern and bounds.
+// check checks a converted value against enum, pattern and bounds.
 func (in *Input) check(v any) error {
 	if len(in.Enum) > 0 && !slices.ContainsFunc(in.Enum, func(e any) bool { return show(e) == show(v) }) {
 		var all []string
@@ -272,7 +272,7 @@ func (in *Input) check(v any) error {
 	size := -1
 	if text, ok := v.(string); ok && in.Type == "file" {
 		if address, ok := run.FileURL(text); ok {
-			v = address // what was given
+			v = address // as it was given
 		}
 	}
 	switch v := v.(type) {
@@ -316,7 +316,7 @@ func article(t string) string {
 	return "a " + t
 }
 
-// show writes a value for a message, cut short.
+// show writes a value for a message and cuts long ones.
 func show(v any) string {
 	raw, err := expr.Encode(v)
 	s := string(raw)
@@ -332,16 +332,16 @@ func show(v any) string {
 // parseDuration reads 90s, 1h30m, 2d12h, 2w or 1y; a year has 365 days.
 func parseDuration(s string) (time.Duration, error) { return expr.ParseDuration(s) }
 
-// inputScope is what the defaults of inputs can see: the inputs above them.
+// inputScope is what the defaults of inputs can read: the inputs above them.
 type inputScope struct {
 	inputs map[string]any
 	now    time.Time
 }
 
-// Root gives the inputs resolved so far.
+// Root returns the inputs resolved so far.
 func (s *inputScope) Root(name string) (any, bool) { return s.inputs, name == "inputs" }
 
-// Job knows no job: none has run yet.
+// Job returns none: no job has run yet.
 func (s *inputScope) Job(string) (expr.Job, bool) { return expr.Job{}, false }
 
 // Status is false for all functions.

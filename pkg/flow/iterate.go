@@ -31,18 +31,18 @@ func rangePart() part[Range] {
 	p := newPart("range", "The numbers of a range, both ends included.", []key[Range]{
 		{"from", "The first number.", asTemplate(use{}, func(r *Range) **expr.Template { return &r.From })},
 		{"to", "The last number.", asTemplate(use{}, func(r *Range) **expr.Template { return &r.To })},
-		{"step", "The distance; 1.", asTemplate(use{}, func(r *Range) **expr.Template { return &r.Step })},
+		{"step", "The step; by default 1.", asTemplate(use{}, func(r *Range) **expr.Template { return &r.Step })},
 	})
 	p.required = []string{"from", "to"}
 	p.check = func(d *draft, r *Range, _, v *value) {
 		if r.From == nil || r.To == nil {
-			d.errorAt(v, "E105", "iterate wants both from and to", "as in `{from: 0, to: 9}`")
+			d.errorAt(v, "E105", "iterate requires both from and to", "as in `{from: 0, to: 9}`")
 		}
 	}
 	return p
 }
 
-// isRange tells {from, to, step} from a map of items.
+// isRange reports whether a map is {from, to, step} and not a map of items.
 func isRange(v *value) bool {
 	for _, k := range v.keys {
 		if k.text != "from" && k.text != "to" && k.text != "step" {

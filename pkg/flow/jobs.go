@@ -9,27 +9,28 @@ import (
 	"github.com/orchis-run/orchis/internal/expr"
 )
 
-// parsedJob is a job being read: the job, and what the checks of its definition
-// need beside it.
+// parsedJob is a job being read: the job of the model, and the draft that the
+// checks of its definition need.
 type parsedJob struct {
 	Job
 	jobDraft
 }
 
+// jobDraft is the places of a job and its keys, for diagnostics.
 type jobDraft struct {
 	name *value
 	body *value
 	deps map[string]*value
 	// calls is the name or the path of the nested flow; byWay is the key that
-	// gives it, flow or workflowPath.
+	// holds it, flow or workflowPath.
 	calls *value
 	byWay string
 	uses  []use
-	// envAt is where the env stands that defaults hold.
+	// envAt is the place of env in defaults; nil in jobs.
 	envAt *value
 }
 
-// has reports whether the job says a key.
+// has reports whether the job has a key.
 func (jd *jobDraft) has(key string) bool { return jd.body.get(key) != nil }
 
 func (d *draft) readJobs(v *value) {
@@ -70,7 +71,7 @@ func (d *draft) readFlows(v *value) {
 		if item.kind == mapValue && len(item.keys) == 1 {
 			k, body = item.keys[0], item.items[0]
 		} else if item.kind != scalarValue || item.scalar == nil {
-			d.errorAt(item, "E104", "each of flows must be a name, or a name with its settings", "as in `- extract` or `- extract: {inputs: ...}`")
+			d.errorAt(item, "E104", "each entry of flows must be a name, or a name with its settings", "as in `- extract` or `- extract: {inputs: ...}`")
 			continue
 		}
 		if d.name(k, "a job") {
@@ -80,8 +81,7 @@ func (d *draft) readFlows(v *value) {
 	}
 }
 
-// readJob reads a job. previous is the job that it waits for when it does not
-// say.
+// readJob reads a job. Without dependsOn it waits for the job previous, if any.
 func (d *draft) readJob(k, v *value, inRecipe bool, previous string) {
 	if d.named[k.text] {
 		d.errorAt(k, "E101", fmt.Sprintf("there are two flows named %q", k.text), "rename one of them and give it `flow:`")
@@ -121,7 +121,7 @@ func (d *draft) readJob(k, v *value, inRecipe bool, previous string) {
 	d.jobs = append(d.jobs, j.jobDraft)
 }
 
-// dependsOn notes where it stands that the job waits for another.
+// dependsOn records the place of a dependency.
 func (jd *jobDraft) dependsOn(name string, at *value) {
 	if jd.deps == nil {
 		jd.deps = map[string]*value{}
@@ -140,7 +140,7 @@ func (d *draft) handler(to *string, k, v *value) {
 		d.errorAt(v, "E104", "job must name a handler", "")
 	}
 	if *to != "" && !handlerForm.MatchString(*to) {
-		d.errorAt(v, "E106", fmt.Sprintf("%.80q is no name for a handler", *to), "names hold letters, digits and . _ : -, begin with a letter, a digit or _, and have at most 128 letters")
+		d.errorAt(v, "E106", fmt.Sprintf("%.80q is not a valid name for a handler", *to), "use letters, digits and . _ : -, begin with a letter, a digit or _, at most 128 characters")
 	}
 }
 
@@ -167,7 +167,7 @@ func asDependsOn() kind[parsedJob] {
 func (d *draft) readDependsOn(j *parsedJob, k, v *value) {
 	add := func(at *value, name string, on DepOn) {
 		if _, twice := j.deps[name]; twice {
-			d.errorAt(at, "E201", fmt.Sprintf("job %q depends twice on %q", j.Name, name), "remove one of the two")
+			d.errorAt(at, "E201", fmt.Sprintf("job %q depends on %q twice", j.Name, name), "remove one of the two")
 			return
 		}
 		j.dependsOn(name, at)
@@ -180,7 +180,7 @@ func (d *draft) readDependsOn(j *parsedJob, k, v *value) {
 				add(item, s, OnReady)
 				continue
 			}
-			d.wrongType(item, "each of dependsOn", "the name of a job")
+			d.wrongType(item, "each entry of dependsOn", "the name of a job")
 		}
 	case mapValue:
 		for i, key := range v.keys {
@@ -224,7 +224,8 @@ func (d *draft) readContract(v *value) []Input {
 	return out
 }
 
-// references returns what the expressions of a value read, with their places.
+// references returns the references of the expressions in a value, with their
+// places.
 func references(u use) []place {
 	var out []place
 	var walk func(v *value)
@@ -251,7 +252,7 @@ func references(u use) []place {
 	return out
 }
 
-// place is a reference and the scalar it stands in.
+// place is a reference and the scalar that contains it.
 type place struct {
 	expr.Ref
 	v *value

@@ -6,17 +6,17 @@ import (
 	"github.com/orchis-run/orchis/internal/expr"
 )
 
-// kind is what the value of a key may be: its JSON Schema, and how the parser
-// reads it into a T. The functions below make the usual kinds; each of them
-// takes a function that finds the field of T.
+// kind describes the value of a key: its JSON Schema, and how the parser reads it
+// into a T. The functions below make the usual kinds. The argument at finds the
+// field of T that holds the value.
 type kind[T any] struct {
 	schema schema
 	read   func(d *draft, to *T, k, v *value)
-	// copy takes the value over from another T. Keys that jobs inherit have it.
+	// copy takes the value from another T. Keys that jobs inherit need it.
 	copy func(to, from *T)
 }
 
-// as is the kind of a value that one function reads into one field.
+// as makes a kind from a schema and a function that reads into one field.
 func as[T, V any](s schema, at func(*T) *V, read func(d *draft, to *V, k, v *value)) kind[T] {
 	return kind[T]{
 		schema: s,
@@ -63,12 +63,12 @@ func asNumber[T any](at func(*T) **float64) kind[T] { return as(typed("number"),
 // asLength is a whole number of at least 0 that may be absent.
 func asLength[T any](at func(*T) **int) kind[T] { return as(least(0), at, (*draft).length) }
 
-// asCount is a whole number of at least so many.
+// asCount is a whole number of at least atLeast.
 func asCount[T any](atLeast int, at func(*T) *int) kind[T] {
 	return as(least(atLeast), at, func(d *draft, to *int, k, v *value) { d.count(to, atLeast, k, v) })
 }
 
-// asReal is a number between two others.
+// asReal is a number in a range, both ends included.
 func asReal[T any](from, upTo float64, at func(*T) *float64) kind[T] {
 	s := schema{"type": "number", "minimum": from, "maximum": upTo}
 	return as(s, at, func(d *draft, to *float64, k, v *value) { d.real(to, from, upTo, k, v) })

@@ -5,17 +5,19 @@ import (
 	"strings"
 )
 
-// language is every key of the language, by the part of a definition in which
-// the key stands. The parser, the JSON Schemas, the formatter, the defaults and
-// the checks of a job's keys are loops over these tables, so a new key is one
-// row of a table, a field of the model, and a line in docs/recipes.md.
+// language holds a table of keys for each part of a definition. The parser, the
+// JSON Schemas, the formatter, the defaults and the checks of a job's keys are
+// loops over these tables. A new key is one row of a table, a field of the model,
+// and a line in docs/recipes.md.
 //
-// A language never changes after newLanguage, and loaders share it.
+// Invariant: a language does not change after newLanguage, so that loaders of many
+// goroutines may share it.
 type language struct {
 	definition part[draft]
 	top        []topKey // the rows of definition
-	// job has the rows of jobs, in the same order; step those that may stand
-	// under the flows of a recipe, and defaults those that jobs can inherit.
+	// job, step and defaults are made from the rows of jobs, in their order: job has
+	// all of them, step those that flows of a recipe may have, and defaults those
+	// that jobs can inherit.
 	job, step, defaults part[parsedJob]
 	jobs                []jobKey
 
@@ -45,7 +47,7 @@ func newLanguage() *language {
 	return l
 }
 
-// setJobKeys makes the parts that the table of a job's keys describes.
+// setJobKeys sets the table of a job's keys and the parts made from it.
 func (l *language) setJobKeys(rows []jobKey) {
 	l.jobs = rows
 	var job, step, defaults []key[parsedJob]
@@ -69,7 +71,7 @@ func (l *language) setJobKeys(rows []jobKey) {
 	l.defaults = newPart("defaults", "", defaults)
 }
 
-// setTopKeys makes the part that the table of a definition's keys describes.
+// setTopKeys sets the table of a definition's keys and the part made from it.
 func (l *language) setTopKeys(rows []topKey) {
 	l.top = rows
 	var keys []key[draft]
@@ -96,20 +98,20 @@ type key[T any] struct {
 	kind kind[T]
 }
 
-// part is a map in a definition whose keys are known. The order of the keys is
-// the one in which the formatter writes them.
+// part is a map in a definition with a fixed set of keys. The formatter writes the
+// keys in the order of the table.
 type part[T any] struct {
 	name string
 	doc  string
 	keys []key[T]
 	// index finds the keys by name.
 	index map[string]int
-	// extensions says that keys beginning with x- are allowed and ignored.
+	// extensions allows keys that begin with x-, which are ignored.
 	extensions bool
-	// start is the value before any key is read.
+	// start is the value before any key is read: the defaults.
 	start T
-	// required lists the keys without which the schema refuses the part; check
-	// reports what is missing or wrong in a value whose keys could all be read.
+	// required lists the keys that the schema requires. check is called when all
+	// keys were valid, and reports missing ones and contradictions.
 	required []string
 	check    func(d *draft, to *T, k, v *value)
 }
@@ -142,7 +144,7 @@ func (p *part[T]) read(d *draft, v *value, what string, to *T) {
 	}
 }
 
-// fill reads the value of the key k into a T that begins as p.start.
+// fill resets to to p.start and reads into it the value v of the key k.
 func (p *part[T]) fill(d *draft, to *T, k, v *value) {
 	before := len(*d.out)
 	*to = p.start
@@ -161,7 +163,7 @@ func (p *part[T]) names() []string {
 	return names
 }
 
-// without returns the part with one key less.
+// without returns a copy of the part that lacks one key.
 func (p *part[T]) without(name string) *part[T] {
 	keys := slices.DeleteFunc(slices.Clone(p.keys), func(k key[T]) bool { return k.name == name })
 	less := newPart(p.name, p.doc, keys)
@@ -169,7 +171,7 @@ func (p *part[T]) without(name string) *part[T] {
 	return &less
 }
 
-// partInfo describes a part without saying what its keys fill in.
+// partInfo describes a part independently of the type that its keys fill in.
 type partInfo struct {
 	name, doc string
 	keys      []keyInfo

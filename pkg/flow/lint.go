@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Lint gives advice about a definition that is valid: what is probably not
-// meant, or will hurt later. A definition silences some of it by its codes:
+// Lint returns advice about a valid definition: likely mistakes, and settings that
+// cause trouble later. A definition silences advice by its code, as in
 // `x-lint-ignore: [L003]`.
 func (l *Loader) Lint(name string) Diagnostics {
 	key, text, err := l.find(name)
@@ -61,21 +61,21 @@ func lintIgnored(v *value) []string {
 	return codes
 }
 
-// Advice lists the codes of Lint with what they stand for.
+// Advice lists the codes of Lint with their meanings.
 func Advice() map[string]string {
 	return map[string]string{
 		"L001": "there is no description",
 		"L002": "an input or a var is never read",
-		"L003": "a dependency is implied by another one",
-		"L004": "a program or a call has no timeout of its own",
-		"L005": "a failure that is tolerated is never looked at",
+		"L003": "a dependency is implied by another",
+		"L004": "a program or a request has no timeout",
+		"L005": "a tolerated failure is never checked",
 		"L006": "a value looks like a secret",
-		"L007": "what changes something elsewhere is tried again",
-		"L008": "a job waits for somebody without a timeout",
+		"L007": "a request that changes something is retried",
+		"L008": "an approval or a wait has no timeout",
 	}
 }
 
-// linter looks for what is worth advice.
+// linter collects advice about one definition.
 type linter struct {
 	*draft
 	text string
@@ -87,7 +87,7 @@ func (l *linter) advise(at *value, code, message, hint string) {
 
 func (l *linter) definition(v *value) {
 	if l.flow.Description == "" {
-		l.advise(v, "L001", "there is no description", "say in a line what it is for: people find it in lists")
+		l.advise(v, "L001", "there is no description", "describe in one line what it is for; lists show it")
 	}
 	for _, part := range []string{"inputs", "vars"} {
 		for i, k := range v.keys {
@@ -103,7 +103,7 @@ func (l *linter) definition(v *value) {
 	}
 }
 
-// reads reports whether any expression may read a name; ${inputs} reads all.
+// reads reports whether an expression may read a name; ${inputs} reads all names.
 func (l *linter) reads(part, name string) bool {
 	for rest := l.text; ; {
 		at := strings.Index(rest, part)
@@ -125,28 +125,28 @@ func (l *linter) job(i int) {
 	for _, d := range j.Deps {
 		if at := jd.deps[d.Job]; at != nil && d.On == OnReady {
 			if by := l.implied(j, d.Job); by != "" {
-				l.advise(at, "L003", fmt.Sprintf("job %q waits for %s anyway, by %s", j.Name, d.Job, by), "remove it from dependsOn")
+				l.advise(at, "L003", fmt.Sprintf("job %q already waits for %s through %s", j.Name, d.Job, by), "remove it from dependsOn")
 			}
 		}
 	}
 	if (j.Handler == "exec" || j.Handler == "http" || j.Handler == "download") && !jd.has("timeout") && !l.defaults.set["timeout"] {
-		l.advise(jd.name, "L004", fmt.Sprintf("job %q has no timeout of its own: 30 minutes count", j.Name), "add `timeout:`")
+		l.advise(jd.name, "L004", fmt.Sprintf("job %q has no timeout, so the default of 30 minutes applies", j.Name), "add `timeout:`")
 	}
 	if j.ContinueOnError && !strings.Contains(l.text, "jobs."+j.Name+".") {
-		l.advise(jd.name, "L005", fmt.Sprintf("job %q may fail, and nobody looks whether it did", j.Name), fmt.Sprintf("read jobs.%s.status where it matters", j.Name))
+		l.advise(jd.name, "L005", fmt.Sprintf("job %q may fail and nothing checks whether it did", j.Name), fmt.Sprintf("read jobs.%s.status where it matters", j.Name))
 	}
 	if j.Approval != nil && j.Approval.Timeout == 0 || j.WaitFor != nil && j.WaitFor.Timeout == 0 {
-		l.advise(jd.name, "L008", fmt.Sprintf("job %q may wait for ever", j.Name), "add `timeout:`")
+		l.advise(jd.name, "L008", fmt.Sprintf("job %q may wait forever", j.Name), "add `timeout:`")
 	}
 	if in, ok := j.Inputs.Source().(map[string]any); ok && j.Handler == "http" && j.Retries.Max > 0 {
 		if m, _ := in["method"].(string); (m == "POST" || m == "PATCH") && !strings.Contains(fmt.Sprint(in["headers"]), "dempotency") {
-			l.advise(jd.name, "L007", fmt.Sprintf("job %q sends a %s again after an error", j.Name, m), "send the header Idempotency-Key, or set `retries: 0`")
+			l.advise(jd.name, "L007", fmt.Sprintf("job %q retries a %s request", j.Name, m), "send the header Idempotency-Key, or set `retries: 0`")
 		}
 	}
 	l.secretsIn(jd.body)
 }
 
-// implied is the job by which another dependency makes one superfluous.
+// implied returns the dependency through which the job already waits for name.
 func (l *linter) implied(j *Job, name string) string {
 	byName := map[string]*Job{}
 	for i := range l.flow.Jobs {
@@ -170,14 +170,14 @@ func (l *linter) implied(j *Job, name string) string {
 	return ""
 }
 
-// secretsIn looks for values that should not stand in a file.
+// secretsIn looks for values that look like secrets.
 func (l *linter) secretsIn(v *value) {
 	for i, item := range v.items {
 		if v.kind == mapValue && item.kind == scalarValue {
 			key := strings.ToLower(v.keys[i].text)
 			for _, word := range []string{"password", "passwd", "secret", "token", "api_key", "apikey", "authorization"} {
 				if s, ok := item.scalar.(string); ok && strings.Contains(key, word) && len(s) >= 8 && !strings.Contains(s, "${") {
-					l.advise(item, "L006", fmt.Sprintf("the value of %q looks like a secret", v.keys[i].text), "name it under `secrets:` and write ${secrets.NAME}")
+					l.advise(item, "L006", fmt.Sprintf("the value of %q looks like a secret", v.keys[i].text), "declare it under `secrets:` and write ${secrets.NAME}")
 					break
 				}
 			}

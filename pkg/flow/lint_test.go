@@ -43,15 +43,15 @@ jobs:
 		return got
 	}
 	want := []string{
-		`1:1: warning L001: there is no description (say in a line what it is for: people find it in lists)`,
+		`1:1: warning L001: there is no description (describe in one line what it is for; lists show it)`,
 		`1:33: warning L002: inputs.unused is never read (remove it, or use it)`,
 		`2:30: warning L002: vars.b is never read (remove it, or use it)`,
-		`4:58: warning L006: the value of "password" looks like a secret (name it under ` + "`secrets:`" + ` and write ${secrets.NAME})`,
-		`5:3: warning L004: job "two" has no timeout of its own: 30 minutes count (add ` + "`timeout:`)",
-		`5:3: warning L005: job "two" may fail, and nobody looks whether it did (read jobs.two.status where it matters)`,
-		`6:36: warning L003: job "three" waits for one anyway, by two (remove it from dependsOn)`,
-		`7:3: warning L007: job "four" sends a POST again after an error (send the header Idempotency-Key, or set ` + "`retries: 0`)",
-		`8:3: warning L008: job "five" may wait for ever (add ` + "`timeout:`)",
+		`4:58: warning L006: the value of "password" looks like a secret (declare it under ` + "`secrets:`" + ` and write ${secrets.NAME})`,
+		`5:3: warning L004: job "two" has no timeout, so the default of 30 minutes applies (add ` + "`timeout:`)",
+		`5:3: warning L005: job "two" may fail and nothing checks whether it did (read jobs.two.status where it matters)`,
+		`6:36: warning L003: job "three" already waits for one through two (remove it from dependsOn)`,
+		`7:3: warning L007: job "four" retries a POST request (send the header Idempotency-Key, or set ` + "`retries: 0`)",
+		`8:3: warning L008: job "five" may wait forever (add ` + "`timeout:`)",
 	}
 	if diff := cmp.Diff(want, lint(text)); diff != "" {
 		t.Errorf("advice (-want +got):\n%s", diff)

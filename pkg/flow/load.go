@@ -12,17 +12,17 @@ import (
 	"time"
 )
 
-// Options says where definitions are and what they may be. Zero limits mean
-// the defaults given here.
+// Options are the place of a project, the defaults of its jobs, and limits. A zero
+// limit means the default given here.
 type Options struct {
 	// Root is the project's folder, which holds recipes/, flows/ and jobs/.
 	Root string
-	// Retries is the number of retries of jobs that do not say; Timeout their
+	// Retries is the default number of retries of jobs, Timeout their default
 	// timeout (30 minutes).
 	Retries int
 	Timeout time.Duration
-	// Env is what jobs may read as env beside their own. It stands in Redis with
-	// the runs: nothing for secrets.
+	// Env holds variables that all jobs may read as env. They are stored in Redis
+	// with the runs, so they must not hold secrets.
 	Env map[string]string
 	// MaxBytes of a file (1 MiB), MaxAliases (1,000), MaxDepth of values (64),
 	// MaxTasks of a flow (100,000), MaxNesting of flows (10).
@@ -49,13 +49,13 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Loader reads definitions of a project. It may be used by many at once.
+// Loader reads definitions of a project. It is safe for concurrent use.
 type Loader struct {
 	o    Options
 	lang *language
 	root *os.Root
 	abs  string
-	// contracts are held against jobs, see With.
+	// contracts are those against which jobs are checked, see With.
 	contracts Contracts
 }
 
@@ -79,8 +79,8 @@ func NewLoader(o Options) (*Loader, error) {
 // Close closes the project's folder.
 func (l *Loader) Close() error { return l.root.Close() }
 
-// Load reads a recipe or flow by its name, or by the path of its file as a
-// person types it, together with every flow it calls.
+// Load reads a recipe or flow, together with every flow it calls. name is its name
+// or the path of its file, relative to the current directory.
 func (l *Loader) Load(name string) (*Bundle, Diagnostics) {
 	ld := &loading{l: l, bundle: &Bundle{Flows: map[string]*Flow{}}}
 	key, text, err := l.find(name)
@@ -92,7 +92,7 @@ func (l *Loader) Load(name string) (*Bundle, Diagnostics) {
 }
 
 // LoadLocal reads a recipe or flow by its name, or by its path relative to the
-// project. Unlike Load it never looks at anything outside the project.
+// project. Unlike Load it never reads a file outside the project.
 func (l *Loader) LoadLocal(name string) (*Bundle, Diagnostics) {
 	ld := &loading{l: l, bundle: &Bundle{Flows: map[string]*Flow{}}}
 	refuse := func(message string) (*Bundle, Diagnostics) {
@@ -103,7 +103,7 @@ func (l *Loader) LoadLocal(name string) (*Bundle, Diagnostics) {
 	}
 	key := path.Clean(name)
 	if !filepath.IsLocal(key) {
-		return refuse("the path leads out of the project")
+		return refuse("the path is outside the project")
 	}
 	text, err := l.read(key)
 	if err != nil {
@@ -112,8 +112,8 @@ func (l *Loader) LoadLocal(name string) (*Bundle, Diagnostics) {
 	return ld.finish(key, text)
 }
 
-// Size is the number of bytes of the file that a name stands for; 0 when there
-// is none.
+// Size returns the number of bytes of the definition with a name; 0 when there is
+// no such file.
 func (l *Loader) Size(name string) int64 {
 	files := []string{name}
 	if !strings.ContainsAny(name, `/\`) && path.Ext(name) != ".yaml" && path.Ext(name) != ".yml" {
@@ -127,17 +127,17 @@ func (l *Loader) Size(name string) int64 {
 	return 0
 }
 
-// LoadText reads a definition that stands in no file; name is used for it in
-// messages. Flows it calls are looked up in the project.
+// LoadText reads a definition from a text; name is used for it in messages. Flows
+// that it calls are looked up in the project.
 func (l *Loader) LoadText(name string, text []byte) (*Bundle, Diagnostics) {
 	ld := &loading{l: l, bundle: &Bundle{Flows: map[string]*Flow{}}}
 	return ld.finish(name, text)
 }
 
-// find reads the file a name stands for.
+// find reads the file of a definition by name or path.
 func (l *Loader) find(name string) (key string, text []byte, err error) {
 	if strings.ContainsRune(name, 0) || name == "" {
-		return "", nil, errors.New("this is no name")
+		return "", nil, errors.New("this is not a name")
 	}
 	if !strings.ContainsAny(name, `/\`) && path.Ext(name) != ".yaml" && path.Ext(name) != ".yml" {
 		for _, folder := range []string{"recipes", "flows"} {
@@ -202,7 +202,7 @@ func (l *Loader) readAll(f *os.File) ([]byte, error) {
 	return text, nil
 }
 
-// readable drops the call from a file error, which people need not know.
+// readable removes the system call and the path from a file error.
 func readable(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
@@ -223,7 +223,7 @@ func (l *Loader) suggest(name string) string {
 	return hintOf(strings.TrimSuffix(path.Base(name), path.Ext(name)), names, "recipes and flows")
 }
 
-// Summary tells of one definition of the project.
+// Summary describes one definition of the project.
 type Summary struct {
 	Kind        Kind    `json:"kind"`
 	Name        string  `json:"name"`
@@ -231,7 +231,7 @@ type Summary struct {
 	Description string  `json:"description,omitempty"`
 	Inputs      []Input `json:"inputs,omitempty"`
 	Valid       bool    `json:"valid"`
-	// Schedules start runs of it by the clock.
+	// Schedules start its runs at fixed times.
 	Schedules []Schedule `json:"schedules,omitempty"`
 }
 

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// loading is one definition being put together.
+// loading is a bundle being loaded.
 type loading struct {
 	l      *Loader
 	bundle *Bundle
@@ -15,11 +15,11 @@ type loading struct {
 	stack  []string
 }
 
-// above is what a flow takes over from the definition that calls it.
+// above is what a flow inherits from the definition that calls it.
 type above struct {
 	defaults *defaults
 	priority int
-	key      string // "" when nothing is taken over
+	key      string // "" when nothing is inherited
 }
 
 func (ld *loading) finish(key string, text []byte) (*Bundle, Diagnostics) {
@@ -35,8 +35,8 @@ func (ld *loading) finish(key string, text []byte) (*Bundle, Diagnostics) {
 
 var envRead = regexp.MustCompile(`\benv\.([A-Za-z_][A-Za-z0-9_]*)`)
 
-// takeEnv freezes what the definition reads of the installation's environment.
-// A name that is computed could be any, so all are taken then.
+// takeEnv copies the variables of the installation that the definition reads into
+// the bundle. When a name is computed it copies all of them.
 func (ld *loading) takeEnv() {
 	if len(ld.l.o.Env) == 0 {
 		return
@@ -102,7 +102,7 @@ func (ld *loading) calls(d *draft, key string) {
 	}
 }
 
-// priorities fills in the priority of the flow and of jobs that do not say.
+// priorities fills in the priority of the flow and of jobs that do not set one.
 func (ld *loading) priorities(d *draft, up above) {
 	f := d.flow
 	if f.Priority < 0 {

@@ -6,14 +6,15 @@ import (
 	"github.com/orchis-run/orchis/internal/expr"
 )
 
-// Kind tells recipes from flows.
+// Kind is the kind of a definition.
 type Kind string
 
 // The kinds of definitions.
 const (
 	KindRecipe Kind = "recipe" // has flows; what people submit
 	KindFlow   Kind = "flow"   // has jobs
-	// KindContract is a file of jobs/ that says what a handler takes and gives.
+	// KindContract is a file of jobs/ that declares the inputs and outputs of a
+	// handler.
 	KindContract Kind = "contract"
 	KindHook     Kind = "hook" // the jobs of a hook, part of a recipe or flow
 )
@@ -22,17 +23,17 @@ const (
 // with every flow it calls, all defaults filled in. Its JSON form is stored
 // with the runs that use it, so that a deploy never changes a running run.
 type Bundle struct {
-	// Root is the key in Flows of the definition that was asked for.
+	// Root is the key in Flows of the definition that was loaded.
 	Root string `json:"root"`
 	// Flows holds every definition by its path relative to the project
 	// ("flows/fade-in.yaml"), or "<inline>" for text that has no file.
 	Flows map[string]*Flow `json:"flows"`
-	// Env is what jobs read as env beside their own: what the installation has
-	// of the names that occur in the definition.
+	// Env holds the variables of the installation that the definition reads. Jobs
+	// read them as env, below their own.
 	Env map[string]string `json:"env,omitempty"`
 }
 
-// RootFlow returns the definition that was asked for.
+// RootFlow returns the definition that was loaded.
 func (b *Bundle) RootFlow() *Flow { return b.Flows[b.Root] }
 
 // Flow is a parsed, valid recipe or flow. In a recipe each job starts a flow.
@@ -42,11 +43,11 @@ type Flow struct {
 	Name        string            `json:"name"`
 	Description string            `json:"description,omitempty"`
 	Labels      map[string]string `json:"labels,omitempty"`
-	// Inputs and Vars stand in the order in which the file gives them.
+	// Inputs and Vars are in the order of the file.
 	Inputs []Input `json:"inputs,omitempty"`
 	Vars   []Var   `json:"vars,omitempty"`
-	// OpenInputs marks a flow that reads inputs but declares none, as flows of
-	// the first Orchis may: it takes whatever it is given, as it is.
+	// OpenInputs marks a flow that reads inputs but declares none, as flows of the
+	// first Orchis may. It accepts all inputs unchecked.
 	OpenInputs bool  `json:"openInputs,omitempty"`
 	Jobs       []Job `json:"jobs"`
 	// Outputs is the result; nil means a map of the outputs of all jobs.
@@ -56,27 +57,27 @@ type Flow struct {
 	// Parallelism is the most tasks of this flow, nested ones included, that
 	// are with workers at once; 0 is no limit.
 	Parallelism int `json:"parallelism,omitempty"`
-	// Priority is 0 (lowest) to 9; PriorityNormal when the file says nothing.
+	// Priority is 0 (lowest) to 9; PriorityNormal by default.
 	Priority int `json:"priority"`
-	// Concurrency bounds how many runs of this definition (as the root), or
-	// nested flows of it, are under way at once.
+	// Concurrency limits how many runs of this definition, or nested flows of it,
+	// are active at once.
 	Concurrency *Concurrency `json:"concurrency,omitempty"`
 	Schedules   []Schedule   `json:"schedules,omitempty"`
-	// Retention says how long runs are kept after they ended; nil leaves it to
+	// Retention is how long runs are kept after they end; nil means the setting of
 	// the orchestrators.
 	Retention *Retention `json:"retention,omitempty"`
 	// Hooks are in the order in which they run.
 	Hooks []Hook `json:"hooks,omitempty"`
 }
 
-// Retention is how long runs that succeeded, and others, are kept; 0 leaves it
-// to the orchestrators.
+// Retention is how long succeeded runs, and all others, are kept; 0 means the
+// setting of the orchestrators.
 type Retention struct {
 	Success time.Duration `json:"success,omitempty"`
 	Failure time.Duration `json:"failure,omitempty"`
 }
 
-// Concurrency is a group with so many slots, shared by all runs and workers.
+// Concurrency is a group with Limit slots, which all runs and workers share.
 type Concurrency struct {
 	Group *expr.Template `json:"group"`
 	Limit int            `json:"limit"`
@@ -85,8 +86,8 @@ type Concurrency struct {
 	OnLimit string `json:"onLimit"`
 }
 
-// RateLimit is a bucket of Limit tokens that fills in Per, shared by all
-// workers; each attempt takes one.
+// RateLimit is a bucket of Limit tokens that refills in Per and that all workers
+// share. Each attempt takes one token.
 type RateLimit struct {
 	Key   *expr.Template `json:"key"`
 	Limit int            `json:"limit"`
@@ -99,11 +100,11 @@ type Hook struct {
 	// Flow is the key in Bundle.Flows of the hook's jobs. They see the inputs,
 	// the vars and the jobs of the flow to which the hook belongs.
 	Flow string `json:"flow"`
-	// Recover makes good what failed when the jobs of the hook succeed.
+	// Recover turns the failure into a success when the jobs of the hook succeed.
 	Recover bool `json:"recover,omitempty"`
 }
 
-// HookOn says after which end a hook runs.
+// HookOn is the outcome after which a hook runs.
 type HookOn string
 
 // The hooks, as they are named in files.
@@ -119,15 +120,15 @@ func HookKinds() []HookOn {
 	return []HookOn{OnFailureHook, OnSuccessHook, OnCancelHook, FinallyHook}
 }
 
-// Approval is a job that waits for somebody to say yes or no.
+// Approval is a job that waits until a person approves or rejects.
 type Approval struct {
 	Message *expr.Template `json:"message,omitempty"`
-	// By lists who may answer; anybody when empty.
+	// By lists who may answer; anyone when empty.
 	By []string `json:"by,omitempty"`
-	// Inputs are asked for with a yes; they become outputs of the job.
+	// Inputs are given with an approval; they become outputs of the job.
 	Inputs []Input `json:"inputs,omitempty"`
-	// Timeout is how long the job waits (0: for ever), Approve what is taken
-	// for the answer then.
+	// Timeout is how long the job waits (0: forever), and Approve the answer when
+	// it is over.
 	Timeout time.Duration `json:"timeout,omitempty"`
 	Approve bool          `json:"approve,omitempty"`
 }
@@ -135,10 +136,11 @@ type Approval struct {
 // WaitFor is a job that waits for a signal.
 type WaitFor struct {
 	Signal *expr.Template `json:"signal"`
-	// Match tells whether a signal of that name is the one; self is the signal.
+	// Match decides whether the job takes a signal of that name; self is the
+	// signal.
 	Match *expr.Condition `json:"match,omitempty"`
-	// Timeout is how long the job waits (0: for ever). Then Default is its
-	// result; without one it fails.
+	// Timeout is how long the job waits (0: forever). Then Default is its result;
+	// without Default the job fails.
 	Timeout time.Duration  `json:"timeout,omitempty"`
 	Default *expr.Template `json:"default,omitempty"`
 }
@@ -162,14 +164,14 @@ type Input struct {
 	Name        string `json:"name"`
 	Label       string `json:"label,omitempty"`
 	Description string `json:"description,omitempty"`
-	// Type is one of the words of InputTypes.
+	// Type is one of InputTypes.
 	Type string `json:"type"`
-	// Constant inputs have a fixed value (Default) that cannot be given.
+	// Constant inputs have a fixed value (Default) that callers cannot set.
 	Constant bool           `json:"constant,omitempty"`
 	Default  *expr.Template `json:"default,omitempty"`
 	Required bool           `json:"required,omitempty"`
-	// Emptiable inputs are texts that may be empty although they have a default:
-	// required is false in so many words.
+	// Emptiable inputs are texts with a default that may be empty: the file says
+	// `required: false`.
 	Emptiable bool     `json:"emptiable,omitempty"`
 	Enum      []any    `json:"enum,omitempty"`
 	Pattern   string   `json:"pattern,omitempty"`
@@ -197,33 +199,33 @@ type Job struct {
 	Name        string            `json:"name"`
 	Description string            `json:"description,omitempty"`
 	Labels      map[string]string `json:"labels,omitempty"`
-	// Handler names the code that does the job; empty when Flow is set.
+	// Handler names the code that runs the job; empty when Flow is set.
 	Handler string `json:"job,omitempty"`
 	// Flow is the key in Bundle.Flows of the nested flow.
 	Flow        string       `json:"flow,omitempty"`
 	Concurrency *Concurrency `json:"concurrency,omitempty"`
 	RateLimit   *RateLimit   `json:"rateLimit,omitempty"`
-	// Approval and WaitFor are in place of Handler and Flow. Delay (a duration)
-	// and Until (a time) may be so, or put off the start of any job.
+	// Approval and WaitFor take the place of Handler and Flow. Delay (a duration)
+	// and Until (a time) delay the start of any job, or are the job themselves.
 	Approval *Approval      `json:"approval,omitempty"`
 	WaitFor  *WaitFor       `json:"waitFor,omitempty"`
 	Delay    *expr.Template `json:"delay,omitempty"`
 	Until    *expr.Template `json:"until,omitempty"`
-	// Cache lets other runs use the results; nil does not.
+	// Cache lets other runs reuse the results; nil means off.
 	Cache *Cache `json:"cache,omitempty"`
-	// KeepArtifacts is how long files that the job makes are kept after the run
-	// ended; 0 is as long as the run.
+	// KeepArtifacts is how long the job's files are kept after the run ends; 0 means
+	// as long as the run.
 	KeepArtifacts time.Duration `json:"keepArtifacts,omitempty"`
-	// OnFailure runs after the last attempt failed, before jobs that depend on
-	// this one are judged.
+	// OnFailure runs after the last attempt failed, before dependent jobs are
+	// decided.
 	OnFailure *Hook `json:"onFailure,omitempty"`
 	// Deps are the jobs this one waits for, declared and derived.
 	Deps []Dep `json:"deps,omitempty"`
-	// Inputs is nil when the job has none; they resolve just before dispatch.
+	// Inputs are evaluated just before dispatch; nil when the job has none.
 	Inputs *expr.Template  `json:"inputs,omitempty"`
 	If     *expr.Condition `json:"if,omitempty"`
-	// Iterate gives the elements, one task each; nil when not iterated. Its
-	// value is a list, a map (items are {key, value}) or Range.
+	// Iterate is a list or a map (items are {key, value}) with one task for each
+	// element. Range takes its place; both are nil when the job is not iterated.
 	Iterate     *expr.Template `json:"iterate,omitempty"`
 	Range       *Range         `json:"range,omitempty"`
 	IteratePick string         `json:"iteratePick,omitempty"`
@@ -244,9 +246,9 @@ type Job struct {
 	Queue            string                    `json:"queue"`
 	Priority         int                       `json:"priority"`
 	Env              map[string]*expr.Template `json:"env,omitempty"`
-	// Secrets names those that Inputs and Env may mention.
+	// Secrets lists the names of the secrets that Inputs and Env may use.
 	Secrets []string `json:"secrets,omitempty"`
-	// Outputs, when given, is a contract the result must keep: name -> type.
+	// Outputs, when not empty, declares the names and types the result must have.
 	Outputs []Input `json:"outputs,omitempty"`
 }
 
@@ -265,10 +267,10 @@ type Dep struct {
 	Implied bool `json:"implied,omitempty"`
 }
 
-// DepOn is the outcome a job wants of one it depends on.
+// DepOn is the outcome that a job requires of one it depends on.
 type DepOn string
 
-// What an edge may ask for.
+// The outcomes that an edge can require.
 const (
 	OnReady     DepOn = ""          // neither failed nor blocked
 	OnSucceeded DepOn = "succeeded" // succeeded, or failed and tolerated
@@ -287,12 +289,12 @@ type Retries struct {
 	Factor   float64       `json:"factor"`
 	// Jitter spreads each delay by up to this share of it, 0 to 1.
 	Jitter float64 `json:"jitter"`
-	// On, when not empty, lists the only error codes worth a retry; NotOn
-	// lists codes never worth one.
+	// On, when not empty, lists the only error codes that are retried; NotOn lists
+	// codes that are never retried.
 	On    []string `json:"on,omitempty"`
 	NotOn []string `json:"notOn,omitempty"`
 	// Within is the time after the first start in which a retry may begin.
 	Within time.Duration `json:"within,omitempty"`
-	// OnLost is the number of times the worker may go away.
+	// OnLost is the number of times the worker may be lost.
 	OnLost int `json:"onLost"`
 }

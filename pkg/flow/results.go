@@ -6,19 +6,19 @@ import (
 	"github.com/orchis-run/orchis/internal/expr"
 )
 
-// transformed is what is known of the result of a transform: it is what its
-// inputs come to.
+// transformed returns the known shape of the result of a transform, which is the
+// value of its inputs.
 func transformed(j *Job, jd *jobDraft) *Shape {
 	if j.Inputs == nil {
 		if keyOf(jd, "inputs") != jd.name {
-			return nil // they could not be read
+			return nil // they were not valid
 		}
 		return &Shape{} // it is null
 	}
 	return shapeOfTemplate(j.Inputs)
 }
 
-// shapeOfFlow is what is known of the result of a flow: what it declares, or
+// shapeOfFlow returns the known shape of the result of a flow: of its outputs, or of
 // the results of its jobs.
 func shapeOfFlow(f *Flow) *Shape {
 	if f.Outputs != nil {
@@ -33,8 +33,8 @@ func shapeOfFlow(f *Flow) *Shape {
 
 func shapeOfTemplate(t *expr.Template) *Shape { return shapeOfValue(t.Source()) }
 
-// shapeOfValue is what is known of a value before its expressions are
-// evaluated.
+// shapeOfValue returns the shape of a value as far as it is known before its
+// expressions are evaluated.
 func shapeOfValue(v any) *Shape {
 	switch v := v.(type) {
 	case map[string]any:
@@ -58,7 +58,7 @@ func shapeOfValue(v any) *Shape {
 	return nil
 }
 
-// flowResults adds what is known of the results of the flows that jobs start.
+// flowResults adds the known shapes of the results of the flows that jobs start.
 func (ld *loading) flowResults(d *draft, outputs map[string]*Shape) {
 	for i := range d.flow.Jobs {
 		j := &d.flow.Jobs[i]

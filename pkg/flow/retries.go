@@ -2,20 +2,20 @@ package flow
 
 import "time"
 
-// retriesPart is the rule for retries. Without max the number of retries is
-// open, -1, until it is known who does the job.
+// retriesPart is the rule for retries. Without max the number of retries is -1
+// until the form of the job is known.
 func retriesPart() part[Retries] {
 	p := newPart("retries", "A rule for retries.", []key[Retries]{
-		{"max", "Tries after the first.", asCount(0, func(r *Retries) *int { return &r.Max })},
-		{"backoff", "How the pauses grow.", asChoice(func(r *Retries) *string { return &r.Backoff }, "exponential", "linear", "fixed")},
-		{"delay", "The first pause.", asDuration(func(r *Retries) *time.Duration { return &r.Delay })},
-		{"maxDelay", "The longest pause.", asDuration(func(r *Retries) *time.Duration { return &r.MaxDelay })},
-		{"factor", "By how much a pause grows.", asReal(1, 100, func(r *Retries) *float64 { return &r.Factor })},
-		{"jitter", "The share by which pauses are spread.", asReal(0, 1, func(r *Retries) *float64 { return &r.Jitter })},
-		{"on", "The only error codes worth a retry.", asWords(func(r *Retries) *[]string { return &r.On })},
-		{"notOn", "Error codes never worth one.", asWords(func(r *Retries) *[]string { return &r.NotOn })},
+		{"max", "The number of retries.", asCount(0, func(r *Retries) *int { return &r.Max })},
+		{"backoff", "How the delay grows.", asChoice(func(r *Retries) *string { return &r.Backoff }, "exponential", "linear", "fixed")},
+		{"delay", "The first delay.", asDuration(func(r *Retries) *time.Duration { return &r.Delay })},
+		{"maxDelay", "The longest delay.", asDuration(func(r *Retries) *time.Duration { return &r.MaxDelay })},
+		{"factor", "The factor by which the delay grows.", asReal(1, 100, func(r *Retries) *float64 { return &r.Factor })},
+		{"jitter", "The share of the delay that is random.", asReal(0, 1, func(r *Retries) *float64 { return &r.Jitter })},
+		{"on", "The only error codes that are retried.", asWords(func(r *Retries) *[]string { return &r.On })},
+		{"notOn", "Error codes that are never retried.", asWords(func(r *Retries) *[]string { return &r.NotOn })},
 		{"within", "The time after the first start in which a retry may begin.", asDuration(func(r *Retries) *time.Duration { return &r.Within })},
-		{"onLost", "How often the worker may go away.", asCount(0, func(r *Retries) *int { return &r.OnLost })},
+		{"onLost", "How many times the worker may be lost.", asCount(0, func(r *Retries) *int { return &r.OnLost })},
 	})
 	p.start = defaultRetries(-1)
 	p.check = func(d *draft, r *Retries, _, v *value) {

@@ -9,17 +9,18 @@ import (
 	"github.com/robfig/cron/v3"
 )
 
-// Schedule starts runs of a definition by the clock.
+// Schedule starts runs of a definition at fixed times.
 type Schedule struct {
-	// Name tells it from the others of the definition; its number by default.
+	// Name distinguishes it from the other schedules of the definition; by default
+	// its index in the list.
 	Name string `json:"name"`
 	// Cron has five fields, or is @hourly, @daily, @weekly, @monthly, @yearly.
 	Cron     string `json:"cron"`
 	Timezone string `json:"timezone"`
-	// Overlap is what happens while the run before is under way: skip, queue,
+	// Overlap is what happens while the previous run has not ended: skip, queue,
 	// allow or cancelOldest.
 	Overlap string `json:"overlap"`
-	// Catchup is how late a start that was missed is made up for.
+	// Catchup is how late a missed start may still happen.
 	Catchup  time.Duration  `json:"catchup,omitempty"`
 	Inputs   map[string]any `json:"inputs,omitempty"`
 	Disabled bool           `json:"disabled,omitempty"`
@@ -30,10 +31,10 @@ var cronForm = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | 
 // Next returns the first time after t at which the schedule is due; zero when
 // there is none within five years.
 //
-// A schedule with fixed hours goes by the clock on the wall: an hour that a
-// change to summer time leaves out is made up for at the same distance from
-// midnight, and one that comes twice counts once. One for every hour, or every
-// few of them, goes by the time that has passed.
+// A schedule with fixed hours follows local time. A time that the change to summer
+// time skips happens at the same distance from midnight, and a time that occurs
+// twice counts once. A schedule for every hour, or every few hours, follows elapsed
+// time.
 func (s *Schedule) Next(t time.Time) time.Time {
 	rule, err := cronForm.Parse(s.Cron)
 	if err != nil {
@@ -67,8 +68,8 @@ func (s *Schedule) everyHour() bool {
 	return strings.Contains(fields[1], "*")
 }
 
-// onTheWall is when the clocks of a zone show a time: the first time they do,
-// or, when they never do, as long after midnight as they would have.
+// onTheWall returns the first instant at which the local time of a zone is wall. If
+// there is none, it returns the instant at the same distance from midnight.
 func onTheWall(wall time.Time, zone *time.Location) time.Time {
 	_, before := wall.Add(-26 * time.Hour).In(zone).Zone()
 	early := wall.Add(-time.Duration(before) * time.Second)
@@ -85,7 +86,7 @@ func onTheWall(wall time.Time, zone *time.Location) time.Time {
 	return best.In(zone)
 }
 
-// shows reports whether the clocks of a zone show a time at an instant.
+// shows reports whether the local time of a zone at an instant is wall.
 func shows(at, wall time.Time, zone *time.Location) bool {
 	at = at.In(zone)
 	return at.Hour() == wall.Hour() && at.Minute() == wall.Minute() && at.Day() == wall.Day()
@@ -116,19 +117,19 @@ func asSchedules(p *part[Schedule]) kind[draft] {
 
 func schedulePart() part[Schedule] {
 	p := newPart("schedule", "", []key[Schedule]{
-		{"name", "Tells it from the other schedules.", as(ref("name"), func(s *Schedule) *string { return &s.Name }, (*draft).scheduleName)},
+		{"name", "The name that distinguishes it from other schedules.", as(ref("name"), func(s *Schedule) *string { return &s.Name }, (*draft).scheduleName)},
 		{"cron", "Minute, hour, day of month, month, day of week; or @daily and the like.", as(typed("string"), func(s *Schedule) *string { return &s.Cron }, (*draft).cron)},
-		{"timezone", "The zone whose clocks count; UTC.", as(typed("string"), func(s *Schedule) *string { return &s.Timezone }, (*draft).timezone)},
-		{"overlap", "What happens while the run before is under way.", asChoice(func(s *Schedule) *string { return &s.Overlap }, "skip", "queue", "allow", "cancelOldest")},
-		{"catchup", "How late a missed start is made up for.", asDuration(func(s *Schedule) *time.Duration { return &s.Catchup })},
+		{"timezone", "The time zone; by default UTC.", as(typed("string"), func(s *Schedule) *string { return &s.Timezone }, (*draft).timezone)},
+		{"overlap", "What happens while the previous run has not ended.", asChoice(func(s *Schedule) *string { return &s.Overlap }, "skip", "queue", "allow", "cancelOldest")},
+		{"catchup", "How late a missed start may still happen.", asDuration(func(s *Schedule) *time.Duration { return &s.Catchup })},
 		{"inputs", "The inputs of its runs.", as(typed("object"), func(s *Schedule) *map[string]any { return &s.Inputs }, (*draft).plainMap)},
-		{"enabled", "Whether it starts anything.", as(typed("boolean"), func(s *Schedule) *bool { return &s.Disabled }, (*draft).enabled)},
+		{"enabled", "Whether it starts runs.", as(typed("boolean"), func(s *Schedule) *bool { return &s.Disabled }, (*draft).enabled)},
 	})
 	p.required = []string{"cron"}
 	p.start = Schedule{Timezone: "UTC", Overlap: "skip"}
 	p.check = func(d *draft, s *Schedule, _, v *value) {
 		if s.Cron == "" {
-			d.errorAt(v, "E105", "the schedule does not say when", "add `cron:`")
+			d.errorAt(v, "E105", "the schedule requires cron", "add `cron:`")
 		}
 	}
 	return p
@@ -137,14 +138,14 @@ func schedulePart() part[Schedule] {
 func (d *draft) scheduleName(to *string, k, v *value) {
 	d.text(to, k, v)
 	if !nameForm.MatchString(*to) {
-		d.errorAt(v, "E106", fmt.Sprintf("%q is no name for a schedule", *to), "")
+		d.errorAt(v, "E106", fmt.Sprintf("%q is not a valid name for a schedule", *to), "")
 	}
 }
 
 func (d *draft) cron(to *string, k, v *value) {
 	d.text(to, k, v)
 	if _, err := cronForm.Parse(*to); err != nil {
-		d.errorAt(v, "E104", fmt.Sprintf("%q is no schedule: %v", *to, err), `write minute, hour, day of month, month and day of week, as in "15 2 * * *"`)
+		d.errorAt(v, "E104", fmt.Sprintf("%q is not a schedule: %v", *to, err), `write minute, hour, day of month, month and day of week, as in "15 2 * * *"`)
 	}
 }
 
@@ -164,14 +165,14 @@ func (d *draft) plainMap(to *map[string]any, k, v *value) {
 	*to = given
 }
 
-// enabled reads whether something is not disabled.
+// enabled reads the opposite of disabled.
 func (d *draft) enabled(disabled *bool, k, v *value) {
 	on := !*disabled
 	d.boolean(&on, k, v)
 	*disabled = !on
 }
 
-// checkSchedules holds the inputs of schedules against what is declared.
+// checkSchedules checks the inputs of schedules against the declared inputs.
 func (d *draft) checkSchedules() {
 	if d.inputs == nil {
 		return

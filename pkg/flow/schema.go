@@ -29,8 +29,8 @@ func words(list ...string) schema {
 }
 func anything() schema { return schema{} }
 
-// declarations is the schema of a map of inputs, results that of a map of what a
-// result must have.
+// declarations is the schema of a map of inputs, and results that of a map of the
+// declared outputs.
 func declarations() schema { return mapOf(one(ref("input"), ref("constant"))) }
 func results() schema      { return mapOf(one(ref("type"), ref("input"))) }
 
@@ -53,8 +53,8 @@ func (p partInfo) schema() schema {
 }
 
 // Schema returns the JSON Schema (draft 2020-12) of recipes, flows or
-// contracts, for editors. What it cannot say, such as dependencies and
-// expressions, only reading the definition finds.
+// contracts, for editors. It cannot express dependencies and expressions; the
+// loader checks those.
 func Schema(kind Kind) ([]byte, error) { return newLanguage().schema(kind) }
 
 func (l *language) schema(kind Kind) ([]byte, error) {
@@ -78,8 +78,7 @@ func (l *language) schema(kind Kind) ([]byte, error) {
 	return append(text, '\n'), err
 }
 
-// schemaDefs are the schemas to which others refer: those of the parts, and
-// those of values.
+// schemaDefs returns the schemas to which others refer: of parts and of values.
 func (l *language) schemaDefs() schema {
 	defs := valueSchemas()
 	for _, p := range l.parts() {

@@ -173,7 +173,7 @@ func change(whole any, path []any, do func(m map[string]any, key string)) any {
 
 // beyond is what no schema can say: whether a default fits a declaration, and
 // what stands inside a text.
-var beyond = regexp.MustCompile(`^(the default of input|a value of the enum of|the pattern of input|the max|maxDelay is shorter|until must be a time|there is no time zone|".*" is no schedule:)` +
+var beyond = regexp.MustCompile(`^(the default of input|a value of the enum of|the pattern of input|the max|maxDelay is shorter|until must be a time|there is no time zone|".*" is not a schedule:)` +
 	`|is an output of every approval`)
 
 // TestTheSchemaAgreesWithTheParser: it refuses nothing that the parser takes,

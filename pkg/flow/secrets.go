@@ -17,30 +17,30 @@ func asSecrets() kind[parsedJob] {
 		}
 		for i, name := range *to {
 			if !expr.IsSecretName(name) {
-				d.errorAt(v.items[i], "E106", fmt.Sprintf("%q is no name for a secret", name), "names hold letters, digits and _, begin with a letter or _, and are at most 64 long")
+				d.errorAt(v.items[i], "E106", fmt.Sprintf("%q is not a valid name for a secret", name), "use letters, digits and _, begin with a letter or _, at most 64 characters")
 			}
 		}
 	})
 }
 
-// checkSecret reports a secret that stands where no worker would put it in, or
-// that the job does not name among its secrets.
+// checkSecret reports a secret in a place where no worker fills it in, or one that
+// the job does not declare.
 func (d *draft) checkSecret(ref place, j *Job, u use) {
 	name := ref.Path[1]
 	switch {
-	case u.defaults: // reported where they are read
+	case u.defaults: // reported in defaults
 	case !u.secrets:
 		d.refError(ref, "secrets can be read only in the inputs and the env of a job", "")
 	case j.Handler == "":
-		d.refError(ref, "a flow cannot be given a secret", "name it in the job that needs it: secrets: ["+name+"]")
+		d.refError(ref, "a secret cannot be passed to a flow", "declare it in the job that uses it: secrets: ["+name+"]")
 	case j.Handler == "transform":
-		d.refError(ref, "transform is done by the orchestrator, which knows no secrets", "")
+		d.refError(ref, "transform runs in the orchestrator, which has no secrets", "")
 	case !slices.Contains(j.Secrets, name):
 		hint := fmt.Sprintf("add `secrets: [%s]` to the job", name)
 		if near := didYouMean(name, j.Secrets); near != "" {
 			hint = near
 		}
-		d.refError(ref, fmt.Sprintf("job %q does not name the secret %q", j.Name, name), hint)
+		d.refError(ref, fmt.Sprintf("job %q does not declare the secret %q", j.Name, name), hint)
 	}
 }
 
@@ -48,7 +48,7 @@ func (d *draft) checkSecret(ref place, j *Job, u use) {
 func (d *draft) noSecrets(v *value) {
 	for _, ref := range references(use{v: v}) {
 		if ref.Path[0] == "secrets" {
-			d.refError(ref, "defaults cannot hold secrets", "put it in the env of the jobs that need it")
+			d.refError(ref, "defaults cannot contain secrets", "put it in the env of the jobs that use it")
 		}
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/orchis-run/orchis/internal/expr"
 )
 
-// noPaste refuses expressions in text that a shell will read: a value with a
-// quote or a semicolon in it would become a command.
+// noPaste refuses expressions in a text that a shell will read: a value that
+// contains a quote or a semicolon could become a command.
 func (d *draft) noPaste(j *Job, body *value) {
 	if j.Handler != "exec" {
 		return
@@ -29,10 +29,10 @@ func (d *draft) noPaste(j *Job, body *value) {
 	}
 	t, err := expr.ParseTemplate(line.text)
 	if err != nil {
-		return // told where it is compiled
+		return // reported when it was parsed
 	}
 	if _, constant := t.Constant(); !constant {
-		d.errorAt(line, "E203", "values are never put into a line that a shell reads", `write the command as a list of words, [cp, "${inputs.from}", out], or give the value by env and read "$NAME" in the line`)
+		d.errorAt(line, "E203", "expressions are not allowed in a line that a shell reads", `write the command as a list of words, [cp, "${inputs.from}", out], or pass the value in env and read "$NAME" in the line`)
 	}
 }
 

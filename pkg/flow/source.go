@@ -15,10 +15,10 @@ type source struct {
 	out   *Diagnostics
 }
 
-// maxDiagnostics is how many are told; more would not be read.
+// maxDiagnostics is the largest number of diagnostics of a definition.
 const maxDiagnostics = 100
 
-// full reports whether enough was told, an error among it.
+// full reports whether there are enough diagnostics, with an error among them.
 func (s *source) full() bool { return len(*s.out) >= maxDiagnostics && s.out.HasErrors() }
 
 func (s *source) report(sev Severity, code string, line, column, length int, message, hint string) {
@@ -47,8 +47,8 @@ func (s *source) errorAt(v *value, code, message, hint string) {
 
 var yamlPlace = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
-// expandTabs makes two spaces of each tab at the beginning of a line, where
-// YAML knows none.
+// expandTabs replaces each tab at the beginning of a line, which YAML forbids, by
+// two spaces.
 func (s *source) expandTabs(text []byte) []byte {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	s.lines = strings.Split(strings.ReplaceAll(string(text), "\r\n", "\n"), "\n")
@@ -87,7 +87,7 @@ func flowDepth(text []byte) int {
 	return deepest
 }
 
-// syntax reports an error of the library in our words.
+// syntax translates an error of the YAML library and reports it.
 func (s *source) syntax(err error) {
 	text := err.Error()
 	line := 1

@@ -16,15 +16,15 @@ type TestFile struct {
 	Cases      []TestCase
 }
 
-// TestCase is a run to be tried with faked handlers and a clock of its own.
+// TestCase is a run with faked handlers and a clock of its own.
 type TestCase struct {
 	Name   string
 	Line   int
 	Inputs map[string]any
-	// Env is what jobs read as env beside their own.
+	// Env holds variables that all jobs may read as env.
 	Env map[string]string
-	// Fakes by handler, or by the path of a task, which comes first. The n-th
-	// attempt takes the n-th; the last one stays.
+	// Fakes are the fakes by handler, or by the path of a task, which has
+	// precedence. The n-th attempt takes the n-th fake, later ones the last.
 	Fakes map[string][]Fake
 	// Real lists handlers that are not faked.
 	Real   []string
@@ -40,12 +40,12 @@ type Fake struct {
 	Fails         bool
 	Code, Message string
 	Permanent     bool
-	// Lost says that the worker dies. Takes is how long the attempt takes.
+	// Lost means that the worker dies. Takes is how long the attempt takes.
 	Lost  bool
 	Takes time.Duration
 }
 
-// TestEvent is what somebody does while the run is under way.
+// TestEvent is an action of a user while the run is active.
 type TestEvent struct {
 	At time.Duration
 	// Do is cancel, pause, resume, approve, reject or signal.
@@ -57,16 +57,16 @@ type TestEvent struct {
 // Expectation is how the run should end. Empty fields expect nothing.
 type Expectation struct {
 	State string
-	// Error is a piece of the run's error.
+	// Error is a part of the run's error text.
 	Error      string
 	Outputs    any
 	HasOutputs bool
 	// Includes are keys that the outputs must have with these values.
 	Includes map[string]any
 	Jobs     map[string]JobExpectation
-	// Order lists tasks in the order in which they must begin.
+	// Order lists tasks in the order in which they must start.
 	Order []string
-	// Never lists tasks that must not begin.
+	// Never lists tasks that must not start.
 	Never    []string
 	Duration *time.Duration
 }
@@ -181,7 +181,7 @@ func (s *testSource) fake(v *value) Fake {
 	return f
 }
 
-// events reads what somebody does, by the time at which.
+// events reads a map of times and actions.
 func (s *testSource) events(to *[]TestEvent) field {
 	return func(k, v *value) {
 		if v.kind != mapValue {
@@ -194,7 +194,7 @@ func (s *testSource) events(to *[]TestEvent) field {
 				at, err = ParseDelay(when.text)
 			}
 			if err != nil {
-				s.errorAt(when, "E104", fmt.Sprintf("%q is no time after the start", when.text), "write a duration such as 10m")
+				s.errorAt(when, "E104", fmt.Sprintf("%q is not a time after the start", when.text), "write a duration such as 10m")
 				continue
 			}
 			items := []*value{v.items[i]}

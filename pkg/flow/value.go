@@ -8,7 +8,7 @@ const (
 	mapValue
 )
 
-// value is one YAML value. A map holds keys and items side by side.
+// value is one YAML value. A map holds its keys and items at the same indexes.
 type value struct {
 	kind         valueKind
 	line, column int
@@ -19,7 +19,7 @@ type value struct {
 	items        []*value
 }
 
-// plain turns a value into what JSON knows.
+// plain converts a value to the types of JSON.
 func (v *value) plain() any {
 	switch v.kind {
 	case listValue:

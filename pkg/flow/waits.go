@@ -42,7 +42,7 @@ func delayPart() part[parsedJob] {
 	p.required = []string{"until"}
 	p.check = func(d *draft, j *parsedJob, _, v *value) {
 		if j.Until == nil {
-			d.errorAt(v, "E105", "delay wants a duration or until", "as in `delay: 15m` or `delay: {until: \"2026-12-24T18:00:00Z\"}`")
+			d.errorAt(v, "E105", "delay requires a duration or until", "as in `delay: 15m` or `delay: {until: \"2026-12-24T18:00:00Z\"}`")
 		} else if c, fixed := j.Until.Constant(); fixed {
 			if _, err := ParseTime(c); err != nil {
 				d.wrongType(v.items[0], "until", "a time such as 2026-12-24T18:00:00Z")
@@ -68,37 +68,37 @@ func ParseDelay(v any) (time.Duration, error) {
 		if d, err := parseDuration(v); err == nil && d >= 0 {
 			return d, nil
 		}
-		return 0, fmt.Errorf("%q is no duration such as 90s or 1h30m", v)
+		return 0, fmt.Errorf("%q is not a duration such as 90s or 1h30m", v)
 	}
-	return 0, fmt.Errorf("%s is no duration such as 90s or 1h30m", expr.KindOf(v))
+	return 0, fmt.Errorf("%s is not a duration such as 90s or 1h30m", expr.KindOf(v))
 }
 
 // ParseTime reads a time or a date; without a zone it is UTC.
 func ParseTime(v any) (time.Time, error) {
 	text, ok := v.(string)
 	if !ok {
-		return time.Time{}, fmt.Errorf("%s is no time such as 2026-12-24T18:00:00Z", expr.KindOf(v))
+		return time.Time{}, fmt.Errorf("%s is not a time such as 2026-12-24T18:00:00Z", expr.KindOf(v))
 	}
 	for _, form := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly} {
 		if t, err := time.Parse(form, text); err == nil {
 			return t, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("%q is no time such as 2026-12-24T18:00:00Z", text)
+	return time.Time{}, fmt.Errorf("%q is not a time such as 2026-12-24T18:00:00Z", text)
 }
 
 func approvalPart() part[Approval] {
 	p := newPart("approval", "", []key[Approval]{
-		{"message", "What is to be decided.", asTemplate(use{items: true}, func(a *Approval) **expr.Template { return &a.Message })},
-		{"by", "Who may answer; anybody when it is missing.", asNames(func(a *Approval) *[]string { return &a.By })},
-		{"inputs", "What is asked for with a yes.", asInputs(func(a *Approval) *[]Input { return &a.Inputs })},
+		{"message", "The question to decide.", asTemplate(use{items: true}, func(a *Approval) **expr.Template { return &a.Message })},
+		{"by", "Who may answer; by default anyone.", asNames(func(a *Approval) *[]string { return &a.By })},
+		{"inputs", "The inputs that an approval gives.", asInputs(func(a *Approval) *[]Input { return &a.Inputs })},
 		{"timeout", "How long it waits.", asDuration(func(a *Approval) *time.Duration { return &a.Timeout })},
-		{"onTimeout", "What is taken for the answer then.", as(words("approve", "reject"), func(a *Approval) *bool { return &a.Approve }, (*draft).verdict)},
+		{"onTimeout", "The answer when the timeout is over.", as(words("approve", "reject"), func(a *Approval) *bool { return &a.Approve }, (*draft).verdict)},
 	})
 	p.check = func(d *draft, a *Approval, k, _ *value) {
 		for i := range a.Inputs {
 			if slices.Contains([]string{"approved", "by", "at", "comment"}, a.Inputs[i].Name) {
-				d.errorAt(k, "E106", fmt.Sprintf("%q is an output of every approval and no name for an input of one", a.Inputs[i].Name), "")
+				d.errorAt(k, "E106", fmt.Sprintf("%q is an output of every approval and cannot name an input", a.Inputs[i].Name), "")
 			}
 		}
 	}
@@ -115,14 +115,14 @@ func (d *draft) verdict(approve *bool, k, v *value) {
 func waitForPart() part[WaitFor] {
 	p := newPart("waitFor", "", []key[WaitFor]{
 		{"signal", "The name of the signal.", asTemplate(use{items: true}, func(w *WaitFor) **expr.Template { return &w.Signal })},
-		{"match", "An expression in which self is the signal; others are left alone.", asCondition(use{items: true, self: true}, func(w *WaitFor) **expr.Condition { return &w.Match })},
+		{"match", "An expression in which self is the signal; other signals are left for other jobs.", asCondition(use{items: true, self: true}, func(w *WaitFor) **expr.Condition { return &w.Match })},
 		{"timeout", "How long it waits.", asDuration(func(w *WaitFor) *time.Duration { return &w.Timeout })},
-		{"default", "The result when none came in time.", asTemplate(use{items: true}, func(w *WaitFor) **expr.Template { return &w.Default })},
+		{"default", "The result when no signal arrives in time.", asTemplate(use{items: true}, func(w *WaitFor) **expr.Template { return &w.Default })},
 	})
 	p.required = []string{"signal"}
 	p.check = func(d *draft, w *WaitFor, k, _ *value) {
 		if w.Signal == nil {
-			d.errorAt(k, "E105", "waitFor does not say for which signal", "add `signal:`")
+			d.errorAt(k, "E105", "waitFor requires a signal", "add `signal:`")
 		}
 	}
 	return p

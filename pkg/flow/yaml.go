@@ -13,10 +13,11 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// This file and encode.go alone know the YAML library. It turns text into
-// values that know their places, within limits.
+// This file and encode.go are the only ones that use the YAML library. It parses
+// text into values with their places, within limits.
 
-// parse reads the one document of a text; nil means that it could not.
+// parse reads the only document of a text. It returns nil, and reports why, when it
+// cannot.
 func (s *source) parse(text []byte, o Options) *value {
 	if len(text) > o.MaxBytes {
 		s.report(SeverityError, "E003", 0, 0, 0, fmt.Sprintf("the definition has %d bytes, more than the limit of %d", len(text), o.MaxBytes), "")
@@ -94,7 +95,7 @@ func (c *converter) convert(n *yaml.Node, depth int) *value {
 	switch tag := n.ShortTag(); {
 	case n.Kind == yaml.AliasNode, slices.Contains(tags(), tag):
 	default:
-		return c.fail(n, "E104", fmt.Sprintf("the tag %s is not understood", tag))
+		return c.fail(n, "E104", fmt.Sprintf("the tag %s is not supported", tag))
 	}
 	v := &value{line: n.Line, column: n.Column}
 	switch n.Kind {
@@ -116,13 +117,13 @@ func (c *converter) convert(n *yaml.Node, depth int) *value {
 	case yaml.ScalarNode:
 		c.scalar(n, v)
 	default:
-		return c.fail(n, "E002", "this value is not understood")
+		return c.fail(n, "E002", "this value is not supported")
 	}
 	return v
 }
 
-// mapping reads a map. Keys stand there once; merged ones (<<) give way to
-// those of the map itself.
+// mapping reads a map. A key may occur only once; the keys of the map itself
+// override merged ones (<<).
 func (c *converter) mapping(n *yaml.Node, v *value, depth int) {
 	seen := keysOf(len(n.Content) / 2)
 	var merged []*value
@@ -144,7 +145,7 @@ func (c *converter) mapping(n *yaml.Node, v *value, depth int) {
 		}
 		key := &value{line: k.Line, column: k.Column, text: k.Value, scalar: k.Value, quoted: k.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0}
 		if first := seen.find(v, k.Value); first != nil {
-			c.src.errorAt(key, "E101", fmt.Sprintf("the key %q stands here twice, first in line %d", k.Value, first.line), "remove one of the two")
+			c.src.errorAt(key, "E101", fmt.Sprintf("the key %q appears twice, first in line %d", k.Value, first.line), "remove one of the two")
 			continue
 		}
 		seen.note(key)
@@ -166,7 +167,8 @@ func (c *converter) mapping(n *yaml.Node, v *value, depth int) {
 	}
 }
 
-// keySet finds the keys of a map; those of a small one are looked through.
+// keySet finds the keys of a map. It is nil for a small map, whose keys are
+// searched.
 type keySet map[string]*value
 
 func keysOf(count int) keySet {

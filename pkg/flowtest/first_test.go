@@ -44,7 +44,7 @@ func TestWhatTheFirstOrchisDidNotSee(t *testing.T) {
 			{"jobs: {a: {job: x, depends_one: []}}\n", `unknown key "depends_one" in job "a" (did you mean "dependsOn"?)`},
 		},
 		"B15 code in values": {{"jobs: {a: {job: exec, inputs: {command: 'echo ${inputs.x}'}}}\n", "E203"}},
-		"B18 paths":          {{"jobs: {a: {flow: ../../../etc/passwd.yaml}}\n", "the path leads out of the project"}, {"jobs: {a: {flow: fade-inn, inputs: {url: x}}}\n", `did you mean "fade-in"?`}},
+		"B18 paths":          {{"jobs: {a: {flow: ../../../etc/passwd.yaml}}\n", "the path is outside the project"}, {"jobs: {a: {flow: fade-inn, inputs: {url: x}}}\n", `did you mean "fade-in"?`}},
 	}
 	for name, all := range tests {
 		for _, test := range all {

@@ -102,7 +102,7 @@ func TestBadTestFilesSayWhere(t *testing.T) {
 		"flow: x\n":                       "1:1: error E105: there are no cases",
 		"flow: x\ncases:\n  - {nam: a}\n": `3:6: error E102: unknown key "nam" in the case (did you mean "name"?)`,
 		"flow: x\ncases:\n  - expect: {sate: a}\n":  `3:14: error E102: unknown key "sate" in expect (did you mean "state"?)`,
-		"flow: x\ncases:\n  - at: {soon: cancel}\n": `3:10: error E104: "soon" is no time after the start`,
+		"flow: x\ncases:\n  - at: {soon: cancel}\n": `3:10: error E104: "soon" is not a time after the start`,
 	} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "t.yaml")
