@@ -1,11 +1,9 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"hash/fnv"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,146 +15,87 @@ import (
 
 // logReader shows the lines of a run's tasks.
 type logReader struct {
-	a      *app
-	c      *client.Client
-	id     string
-	only   string
-	o      logsOptions
-	since  int64
-	after  map[string]string // by task: the entry that was read last
-	last   map[string]client.Line
-	newest map[string]int // attempts, where only the newest counts
-	width  int
+	a     *app
+	id    string
+	only  string
+	o     logsOptions
+	since int64
+	lines *client.LineReader
+	last  map[string]client.Line
+	width int
 }
 
+// logs shows the lines of a run, or of one task. With --follow it goes on until
+// the run has ended: it looks at the run's state before each read, so that the
+// read after the end finds all that was written.
 func (a *app) logs(ctx context.Context, c *client.Client, id, only string, o logsOptions) error {
-	l := &logReader{a: a, c: c, id: id, only: only, o: o, after: map[string]string{}, last: map[string]client.Line{}, newest: map[string]int{}}
+	l := &logReader{a: a, id: id, only: only, o: o, last: map[string]client.Line{}}
 	var err error
 	if l.since, err = sinceOf(o.since, time.Now()); err != nil {
 		return err
 	}
-	if err := l.known(ctx); err != nil {
+	if l.lines, err = c.ReadLines(ctx, id, client.LineOptions{Wants: l.wants, Tail: o.lines}); err != nil {
 		return err
 	}
-	for first := true; ; first = false {
+	if err := l.known(ctx, c); err != nil {
+		return err
+	}
+	for {
 		r, err := c.Run(ctx, id)
 		if err != nil {
 			return stopped(ctx, err)
 		}
-		n, err := l.read(ctx, first, o.follow && !r.State.Final())
+		block := time.Duration(0)
+		if o.follow && !r.State.Final() {
+			block = 500 * time.Millisecond // so that tasks which start to write are noticed
+		}
+		lines, err := l.lines.Next(ctx, block)
+		if shown := l.print(lines); shown != nil {
+			return shown
+		}
 		if err != nil {
 			return stopped(ctx, err)
 		}
-		if n == 0 && (!o.follow || r.State.Final()) {
+		if len(lines) == 0 && block == 0 {
 			return nil
 		}
 	}
 }
 
-// known checks that the run has the task that is asked for.
-func (l *logReader) known(ctx context.Context) error {
-	tasks, err := l.c.Tasks(ctx, l.id)
-	if err != nil {
-		return err
+// known checks that the run has the task that was named.
+func (l *logReader) known(ctx context.Context, c *client.Client) error {
+	if l.only == "" || l.lines.Has() {
+		return nil
 	}
-	found := l.only == ""
-	for _, t := range tasks {
-		l.newest[t.ID] = t.Attempt
-		found = found || l.wants(t.ID)
-	}
-	if b, err := l.c.Definition(ctx, l.id); err == nil && !found {
+	if b, err := c.Definition(ctx, l.id); err == nil {
 		job, _, _ := strings.Cut(l.only, "/")
 		for _, j := range b.RootFlow().Jobs {
-			found = found || j.Name == job
+			if j.Name == job {
+				return nil
+			}
 		}
 	}
-	if !found {
-		return &exit{exitNotFound, fmt.Errorf("run %s has no task %q", l.id, l.only)}
-	}
-	return nil
+	return &exit{exitNotFound, fmt.Errorf("run %s has no task %q", l.id, l.only)}
 }
 
-// wants reports whether the lines of a task are asked for: it is the one that
-// was named, an item of it, or below it.
+// wants reports whether the lines of a task are shown: it is the task that was
+// named, an item of it, or below it.
 func (l *logReader) wants(task string) bool {
 	rest, is := strings.CutPrefix(task, l.only)
 	return is && (l.only == "" || rest == "" || rest[0] == '[' || rest[0] == '/')
 }
 
-// read shows new lines and returns how many came; it waits for them if asked to.
-func (l *logReader) read(ctx context.Context, first, wait bool) (int, error) {
-	wrote, err := l.c.Wrote(ctx, l.id)
-	if err != nil {
-		return 0, err
+// print shows lines. The column of tasks is as wide as the longest name so far.
+func (l *logReader) print(lines []client.Line) error {
+	for _, line := range lines {
+		l.width = max(l.width, min(24, lipgloss.Width(line.Task)))
 	}
-	for _, task := range wrote {
-		if _, known := l.after[task]; known || !l.wants(task) {
-			continue
-		}
-		l.after[task] = ""
-		l.width = max(l.width, min(24, lipgloss.Width(task)))
-	}
-	var lines []client.Line
-	if first && l.o.lines > 0 {
-		for task := range l.after {
-			some, err := l.c.LastLines(ctx, l.id, task, l.o.lines)
-			if err != nil {
-				return 0, err
-			}
-			lines = append(lines, some...)
-		}
-	} else {
-		block := time.Duration(0)
-		if wait {
-			block = 500 * time.Millisecond // so that tasks which begin to write are seen
-		}
-		if len(l.after) == 0 {
-			return 0, pause(ctx, block)
-		}
-		got, err := l.c.MoreLines(ctx, l.id, l.after, block)
-		if err != nil {
-			return 0, err
-		}
-		for _, some := range got {
-			lines = append(lines, some...)
-		}
-	}
-	slices.SortStableFunc(lines, func(x, y client.Line) int {
-		return cmp.Or(cmp.Compare(x.At, y.At), cmp.Compare(x.Task, y.Task))
-	})
 	for _, line := range lines {
 		if err := l.show(line); err != nil {
-			return 0, err
+			return err
 		}
 	}
-	for _, line := range lines {
-		if newer(line.ID, l.after[line.Task]) {
-			l.after[line.Task] = line.ID
-		}
-	}
-	return len(lines), nil
-}
-
-// newer compares the ids of entries.
-func newer(id, than string) bool {
-	part := func(s string) (string, string) { ms, n, _ := strings.Cut(s, "-"); return ms, n }
-	a, b := part(id)
-	x, y := part(than)
-	return cmp.Or(cmp.Compare(len(a), len(x)), cmp.Compare(a, x), cmp.Compare(len(b), len(y)), cmp.Compare(b, y)) > 0
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return nil
 }
 
 // show prints a line, if it is one of those that are asked for.
@@ -165,7 +104,7 @@ func (l *logReader) show(line client.Line) error {
 	l.last[line.Task] = line
 	attempt := l.o.attempt
 	if attempt < 0 {
-		attempt = l.newest[line.Task]
+		attempt = l.lines.Attempt(line.Task)
 	}
 	if attempt > 0 && line.Attempt != attempt || line.At < l.since {
 		return nil

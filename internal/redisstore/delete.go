@@ -17,8 +17,8 @@ const deleteAtOnce = 100
 type doomed struct {
 	id                    string
 	digest, recipe, state string
-	wrote                 []string // the tasks that have lines
-	// plain says that there is no more to it: no large values, no artifacts.
+	tasks                 []string // that may have log lines
+	// plain says that the run has few tasks, no large values and no artifacts.
 	plain bool
 }
 
@@ -39,20 +39,19 @@ func (s *Store) DeleteRuns(ctx context.Context, p int, ids []string) error {
 	return nil
 }
 
-// lookAt reads what there is to delete, all of it by one round trip.
+// lookAt finds out what there is to delete, in two round trips.
 func (s *Store) lookAt(ctx context.Context, p int, ids []string) ([]doomed, error) {
 	type replies struct {
-		facts            *redis.SliceCmd
-		wrote            *redis.ScanCmd
-		blobs, artifacts *redis.IntCmd
+		facts       *redis.SliceCmd
+		tasks, more *redis.IntCmd
 	}
 	pipe := s.client.Pipeline()
 	asked := make([]replies, len(ids))
 	for i, id := range ids {
 		asked[i] = replies{
 			facts: pipe.HMGet(ctx, s.run(p, id), "definition", "recipe", "state"),
-			wrote: pipe.SScan(ctx, s.runWrote(p, id), 0, "", tasksPage),
-			blobs: pipe.Exists(ctx, s.runBlobs(p, id)), artifacts: pipe.Exists(ctx, s.runArtifacts(p, id)),
+			tasks: pipe.HLen(ctx, s.runTasks(p, id)),
+			more:  pipe.Exists(ctx, s.runBlobs(p, id), s.runArtifacts(p, id), s.runForgotten(p, id)),
 		}
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
@@ -65,11 +64,33 @@ func (s *Store) lookAt(ctx context.Context, p int, ids []string) ([]doomed, erro
 		d.digest, _ = facts[0].(string)
 		d.recipe, _ = facts[1].(string)
 		d.state, _ = facts[2].(string)
-		wrote, more := asked[i].wrote.Val()
-		d.wrote, d.plain = wrote, more == 0 && asked[i].blobs.Val()+asked[i].artifacts.Val() == 0
+		d.plain = asked[i].more.Val() == 0 && asked[i].tasks.Val() <= tasksPage
 		all[i] = d
 	}
-	return all, nil
+	return all, s.nameTasks(ctx, p, all)
+}
+
+// nameTasks reads the names of the tasks of plain runs.
+func (s *Store) nameTasks(ctx context.Context, p int, all []doomed) error {
+	pipe := s.client.Pipeline()
+	names := make([]*redis.StringSliceCmd, len(all))
+	for i := range all {
+		if all[i].plain {
+			names[i] = pipe.HKeys(ctx, s.runTasks(p, all[i].id))
+		}
+	}
+	if pipe.Len() == 0 {
+		return nil
+	}
+	if _, err := pipe.Exec(ctx); err != nil {
+		return err
+	}
+	for i := range all {
+		if all[i].plain {
+			all[i].tasks = names[i].Val() // mutant: lines-deleted-with-run (skip)
+		}
+	}
+	return nil
 }
 
 // deleteAll deletes runs: what they lead to, and then the runs.
@@ -83,7 +104,7 @@ func (s *Store) deleteAll(ctx context.Context, p int, all []doomed) error {
 				return fmt.Errorf("run %s: %w", d.id, err)
 			}
 		}
-		for _, task := range d.wrote {
+		for _, task := range d.tasks {
 			lines = append(lines, s.runLines(p, d.id, task))
 		}
 		if d.digest != "" {
@@ -101,11 +122,11 @@ func (s *Store) deleteAll(ctx context.Context, p int, all []doomed) error {
 	return s.deleteRecords(ctx, p, all)
 }
 
-// release lets go of what a run that is not plain refers to, and reads all of
-// the tasks that have lines.
+// release releases what a run that is not plain refers to, and reads the names of
+// its tasks.
 func (s *Store) release(ctx context.Context, p int, d *doomed) error {
-	wrote, err := s.set(ctx, s.runWrote(p, d.id))
-	d.wrote = wrote
+	tasks, err := s.taskNames(ctx, p, d.id)
+	d.tasks = tasks
 	return errors.Join(err, s.releaseBlobs(ctx, p, d.id), s.releaseArtifacts(ctx, p, d.id))
 }
 

@@ -125,8 +125,9 @@ func (s *Store) runChanges(p int, id string) string { return s.run(p, id) + ":ch
 // runLines is a stream: the lines a task wrote. It expires after a week.
 func (s *Store) runLines(p int, id, task string) string { return s.run(p, id) + ":lines:" + task }
 
-// runWrote is a set: the tasks that have lines.
-func (s *Store) runWrote(p int, id string) string { return s.run(p, id) + ":wrote" }
+// runForgotten is a set: the tasks whose records were deleted because their flow
+// was retried. Their log lines stay.
+func (s *Store) runForgotten(p int, id string) string { return s.run(p, id) + ":forgotten" }
 
 // runSeeds is a hash: task -> what may be taken over from an earlier run. It
 // expires after 30 days.

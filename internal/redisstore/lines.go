@@ -17,6 +17,9 @@ import (
 const (
 	maxLines = 50_000 // of one task, whatever its attempts keep
 	linesTTL = 7 * 24 * time.Hour
+	// linesPage is how many streams of lines one command, or one pipeline, reads
+	// where each may reply with a line of 16 KiB.
+	linesPage = 250
 )
 
 // AppendLines adds lines that an attempt at a task wrote, deletes those entries
@@ -37,8 +40,6 @@ func (s *Store) AppendLines(ctx context.Context, runID, task string, lines []wir
 		added[i] = pipe.XAdd(ctx, &redis.XAddArgs{Stream: key, MaxLen: maxLines, Approx: true, Values: values})
 	}
 	pipe.Expire(ctx, key, linesTTL)
-	pipe.SAdd(ctx, s.runWrote(p, runID), task)
-	pipe.Expire(ctx, s.runWrote(p, runID), 2*linesTTL)
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("write log lines of run %s: %w", runID, err)
 	}
@@ -83,9 +84,33 @@ func parseLines(task string, got []redis.XMessage) []wire.Line {
 	return out
 }
 
+// TailLines returns the newest lines of several tasks, of each the oldest of
+// them first. It sends one command for each task, many at a time: first find out
+// with MoreLines which tasks have lines.
+func (s *Store) TailLines(ctx context.Context, runID string, tasks []string, count int) ([]wire.Line, error) {
+	p := s.PartitionOf(runID)
+	var out []wire.Line
+	for some := range slices.Chunk(tasks, linesPage) {
+		pipe := s.client.Pipeline()
+		replies := make([]*redis.XMessageSliceCmd, len(some))
+		for i, task := range some {
+			replies[i] = pipe.XRevRangeN(ctx, s.runLines(p, runID, task), "+", "-", int64(count))
+		}
+		if _, err := pipe.Exec(ctx); err != nil {
+			return nil, fmt.Errorf("read log lines of run %s: %w", runID, err)
+		}
+		for i, task := range some {
+			got := replies[i].Val()
+			slices.Reverse(got)
+			out = append(out, parseLines(task, got)...)
+		}
+	}
+	return out, nil
+}
+
 // MoreLines returns, of several tasks, the lines after an entry of each ("" is
-// the beginning), waiting for block when there are none. It reads all of them in
-// one go.
+// the beginning), waiting for block when there are none; at most count of each
+// task. It sends one command; tasks without lines cost little.
 func (s *Store) MoreLines(ctx context.Context, runID string, after map[string]string, count int, block time.Duration) (map[string][]wire.Line, error) {
 	if len(after) == 0 {
 		return nil, nil
@@ -121,12 +146,61 @@ func (s *Store) MoreLines(ctx context.Context, runID string, after map[string]st
 	return out, nil
 }
 
-// Wrote returns the tasks of a run that have log lines.
-func (s *Store) Wrote(ctx context.Context, runID string) ([]string, error) {
-	tasks, err := s.client.SMembers(ctx, s.runWrote(s.PartitionOf(runID), runID)).Result()
+// ForgottenTasks returns the tasks of a run whose records were deleted because
+// their flow was retried. Such a task may have lines, and may have a record again.
+func (s *Store) ForgottenTasks(ctx context.Context, runID string) ([]string, error) {
+	tasks, err := s.set(ctx, s.runForgotten(s.PartitionOf(runID), runID))
 	if err != nil {
-		return nil, fmt.Errorf("read which tasks of run %s have lines: %w", runID, err)
+		return nil, fmt.Errorf("read which tasks of run %s were forgotten: %w", runID, err)
 	}
-	slices.Sort(tasks)
 	return tasks, nil
+}
+
+// taskNames returns the tasks of a run that have a record, or had one. Only these
+// can have lines: a task gets its record with its first ticket.
+func (s *Store) taskNames(ctx context.Context, p int, id string) ([]string, error) {
+	names, err := s.set(ctx, s.runForgotten(p, id))
+	if err != nil {
+		return nil, err
+	}
+	known := make(map[string]bool, len(names))
+	for _, name := range names {
+		known[name] = true
+	}
+	for cursor := uint64(0); ; {
+		part, next, err := s.client.HScan(ctx, s.runTasks(p, id), cursor, "", namesPage).Result()
+		if err != nil {
+			return nil, err
+		}
+		for i := 0; i < len(part); i += 2 {
+			if !known[part[i]] {
+				known[part[i]] = true
+				names = append(names, part[i])
+			}
+		}
+		if next == 0 {
+			return names, nil
+		}
+		cursor = next
+	}
+}
+
+// written returns the keys of the line streams of a run that have entries.
+func (s *Store) written(ctx context.Context, id string, tasks []string) ([]string, error) {
+	p := s.PartitionOf(id)
+	var keys []string
+	for some := range slices.Chunk(tasks, linesPage) {
+		after := make(map[string]string, len(some))
+		for _, task := range some {
+			after[task] = ""
+		}
+		got, err := s.MoreLines(ctx, id, after, 1, 0)
+		if err != nil {
+			return nil, err
+		}
+		for task := range got {
+			keys = append(keys, s.runLines(p, id, task))
+		}
+	}
+	return keys, nil
 }

@@ -70,26 +70,23 @@ func (s *Store) endedBefore(ctx context.Context, p int, before time.Time, limit 
 	return ids, nil
 }
 
-// ownKeys are those that every run may have; those of what its tasks wrote
-// come beside them.
+// ownKeys are the keys that every run may have. Those of its tasks' log lines come
+// beside them.
 func (s *Store) ownKeys(p int, id string) []string {
 	return []string{
-		s.run(p, id), s.runTasks(p, id), s.runOutputs(p, id), s.runChanges(p, id), s.runWrote(p, id), s.runBlobs(p, id),
+		s.run(p, id), s.runTasks(p, id), s.runOutputs(p, id), s.runChanges(p, id), s.runForgotten(p, id), s.runBlobs(p, id),
 		s.runSeeds(p, id), s.runArtifacts(p, id),
 	}
 }
 
 // keysOfRun lists the keys that belong to a run alone.
 func (s *Store) keysOfRun(ctx context.Context, p int, id string) ([]string, error) {
-	wrote, err := s.set(ctx, s.runWrote(p, id))
+	tasks, err := s.taskNames(ctx, p, id)
 	if err != nil {
 		return nil, err
 	}
-	keys := s.ownKeys(p, id)
-	for _, task := range wrote {
-		keys = append(keys, s.runLines(p, id, task))
-	}
-	return keys, nil
+	lines, err := s.written(ctx, id, tasks)
+	return append(s.ownKeys(p, id), lines...), err
 }
 
 // measurePage is how many runs are looked at by one command.

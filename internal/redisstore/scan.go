@@ -13,6 +13,7 @@ const (
 	tasksPage   = 1000
 	outputsPage = 250 // up to 64 KiB each
 	logPage     = 100 // entries of up to a thousand changes
+	namesPage   = 400 // records of which only the names are of use
 )
 
 // pairs puts the fields of a part of a hash into a map.

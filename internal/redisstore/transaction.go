@@ -183,6 +183,11 @@ func (t *transaction) erase(c *wire.Commit, key string) {
 			}
 			t.do(args...)
 		}
+		args := []any{"SADD", t.runForgotten(t.p, c.Run)} // mutant: forgotten-tasks-keep-lines (replace "SADD" by "SREM")
+		for _, task := range c.Forget {
+			args = append(args, task)
+		}
+		t.do(args...)
 	}
 	for _, r := range c.Revokes {
 		stream := t.tickets(t.p, r.Stream)

@@ -240,7 +240,7 @@ func (s *site) drawer(ctx context.Context, p *runPage, m *model, path string) (*
 		d.Signal = w.Key
 	}
 	d.Items = segments(m.items[path])
-	if d.Task.Lines {
+	if d.Task.Attempt > 0 {
 		d.Lines, err = c.LastLines(ctx, p.Run.ID, path, mostLines)
 	}
 	return d, err

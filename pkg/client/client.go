@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/orchis-run/orchis/internal/explain"
+	"github.com/orchis-run/orchis/internal/loglines"
 	"github.com/orchis-run/orchis/internal/redisstore"
 	"github.com/orchis-run/orchis/internal/trail"
 	"github.com/orchis-run/orchis/internal/wire"
@@ -252,16 +253,36 @@ func (c *Client) LastLines(ctx context.Context, runID, task string, count int) (
 	return c.store.LastLines(ctx, runID, task, count)
 }
 
-// MoreLines returns, of several tasks, the lines after an entry of each ("" is
-// the beginning), waiting up to block when there are none.
-func (c *Client) MoreLines(ctx context.Context, runID string, after map[string]string, block time.Duration) (map[string][]Line, error) {
-	return c.store.MoreLines(ctx, runID, after, 1000, block)
+// LineOptions choose lines of a run.
+type LineOptions struct {
+	// Wants reports whether the lines of a task are read; nil is all.
+	Wants func(task string) bool
+	// Tail, when positive, begins with that many newest lines of each task.
+	Tail int
 }
 
-// Wrote returns the tasks of a run that have log lines.
-func (c *Client) Wrote(ctx context.Context, runID string) ([]string, error) {
-	return c.store.Wrote(ctx, runID)
+// LineReader reads the log lines of all tasks of a run, or of some. It is not
+// safe for concurrent use.
+type LineReader struct{ r *loglines.Reader }
+
+// ReadLines returns a reader of a run's log lines.
+func (c *Client) ReadLines(ctx context.Context, runID string, o LineOptions) (*LineReader, error) {
+	r, err := loglines.Open(ctx, c.store, runID, loglines.Options{Wants: o.Wants, Tail: o.Tail})
+	return &LineReader{r}, err
 }
+
+// Next returns lines that no call before has returned: those of each task in
+// order, and all that come together by time. It waits up to block when there are
+// none. Without block, no lines mean that all stored lines have been read.
+func (l *LineReader) Next(ctx context.Context, block time.Duration) ([]Line, error) {
+	return l.r.Next(ctx, block)
+}
+
+// Has reports whether the run has a task whose lines are read.
+func (l *LineReader) Has() bool { return l.r.Has() }
+
+// Attempt returns the number of a task's newest attempt, from 1.
+func (l *LineReader) Attempt(task string) int { return l.r.Attempt(task) }
 
 // Worker is an entry of the registry of workers.
 type Worker = wire.Worker

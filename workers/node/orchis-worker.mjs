@@ -18,6 +18,8 @@ export function handle(name, fn, description = "", version = "") { handlers.set(
 
 const LANES = [":high", "", ":low"];
 const INLINE = 64 * 1024;
+const MAX_LOG = 1 << 20, LINE_COSTS = 32; // bytes that are kept of an attempt's lines; what a line costs besides its text
+const LINES_TTL = 7 * 24 * 3600;
 
 /** An error with a code for retry rules. Permanent ones are not tried again. */
 export class Failure extends Error {
@@ -163,6 +165,7 @@ class Job {
     this.signal = this.stop.signal;
     this.heard = performance.now();
     this.told = -Infinity;
+    Object.assign(this, { lines: 0, kept: 0, sent: [] }); // lines so far, and those that are kept
     this.base = stream.slice(0, stream.indexOf("tickets:"));
   }
 
@@ -181,11 +184,25 @@ class Job {
   }
 
   async log(...words) {
-    this.lines = true;
-    const key = `${this.base}run:${this.run}:lines:${this.task}`;
-    await this.worker.redis.pipeline([
-      ["XADD", key, "MAXLEN", "~", 5000, "*", "attempt", this.attempt, "source", "log", "text", words.join(" "), "at", Date.now()],
-      ["EXPIRE", key, 604800]]).catch(() => {});
+    const key = `${this.base}run:${this.run}:lines:${this.task}`, text = words.join(" ");
+    const size = Buffer.byteLength(text) + LINE_COSTS, drop = this.room(size), mine = { size };
+    this.sent.push(mine);
+    this.kept += size;
+    const [entry] = await this.worker.redis.pipeline([
+      ["XADD", key, "MAXLEN", "~", 50000, "*", "attempt", this.attempt, "source", "log", "text", text, "at", Date.now(), "n", ++this.lines],
+      ["EXPIRE", key, LINES_TTL], ...(drop.length ? [["XDEL", key, ...drop]] : [])]).catch(() => []); // a lost line shows by its number
+    mine.entry = entry;
+  }
+
+  /** The oldest entries of lines, which must go so that the new one is kept. */
+  room(size) {
+    const drop = [];
+    while (this.sent.length && this.kept + size > MAX_LOG) {
+      const old = this.sent.shift();
+      this.kept -= old.size;
+      if (old.entry) drop.push(old.entry);
+    }
+    return drop;
   }
 }
 

@@ -29,6 +29,8 @@ from urllib.parse import unquote, urlparse
 HANDLERS, VERSIONS = {}, {}
 LANES = (":high", "", ":low")
 INLINE = 64 * 1024
+MAX_LOG, LINE_COSTS = 1 << 20, 32  # bytes that are kept of an attempt's lines; what a line costs besides its text
+LINES_TTL = 7 * 24 * 3600
 
 
 def handler(name, version=""):
@@ -150,7 +152,8 @@ class Job:
         self.env = ticket.get("env") or {}
         self.trace = ticket.get("trace", "")
         self._stop, self.why = threading.Event(), ""
-        self.heard, self.started, self.told, self.lines, self._said = time.monotonic(), 0, False, False, 0.0
+        self.heard, self.started, self.told, self._said = time.monotonic(), 0, False, 0.0
+        self.lines, self._kept, self._sent, self._writing = 0, 0, [], threading.Lock()  # lines so far, and those that are kept
 
     @property
     def stopped(self):
@@ -180,8 +183,18 @@ class Job:
             self._worker.tell(self, "progress", progress=percent, note=note)
 
     def log(self, *words):
-        self.lines = True
-        self._worker.line(self, " ".join(str(w) for w in words))
+        with self._writing:
+            self.lines += 1
+            self._worker.line(self, " ".join(str(w) for w in words))
+
+    def room(self, size):
+        """The oldest entries of lines, which must go so that the new one is kept."""
+        drop = []
+        while self._sent and self._kept + size > MAX_LOG:
+            entry, gone = self._sent.pop(0)
+            self._kept -= gone
+            drop.append(entry)
+        return drop
 
 
 class Worker:
@@ -447,12 +460,16 @@ class Worker:
 
     def line(self, job, text):
         key = job._stream.split("tickets:", 1)[0] + f"run:{job.run}:lines:{job.task}"
+        size = len(text.encode()) + LINE_COSTS
+        drop = job.room(size)
         try:
             with self.said:
-                self.say.pipeline([("XADD", key, "MAXLEN", "~", 5000, "*", "attempt", job.attempt, "source", "log", "text", text, "at", now_ms()),
-                                   ("EXPIRE", key, 604800)])
+                entry = self.say.pipeline([("XADD", key, "MAXLEN", "~", 50000, "*", "attempt", job.attempt, "source", "log", "text", text, "at", now_ms(), "n", job.lines),
+                                           ("EXPIRE", key, LINES_TTL), *([("XDEL", key, *drop)] if drop else [])])[0]
         except (Gone, ReplyError):
-            pass
+            return  # the line is lost, which its number shows
+        job._sent.append((entry.decode(), size))
+        job._kept += size
 
     # -- upkeep -------------------------------------------------------------
 
