@@ -84,7 +84,7 @@ func (r *Run) asked(u *unit) (Ticket, *run.Error) {
 	}
 	seen := []any{v}
 	if def.WaitFor != nil && def.WaitFor.Match != nil { // it may read what the flow was given
-		seen = append(seen, nonNil(u.node.scope.inputs), nonNil(u.node.scope.vars))
+		seen = append(seen, u.node.scope.inputs.Value(), nonNil(u.node.scope.vars))
 	}
 	if t.Env, err = expr.Encode(seen); err != nil {
 		return t, expressionError(err)

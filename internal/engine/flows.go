@@ -32,14 +32,15 @@ func (r *Run) start() bool {
 	return true
 }
 
-// inputs reads the run's inputs from its record.
-func (r *Run) inputs() map[string]any {
-	m, ok := decode(r.rec.Inputs).(map[string]any)
-	if !ok {
-		return map[string]any{}
+// inputs returns the run's inputs, as they are in its record.
+func (r *Run) inputs() *expr.Result {
+	if len(r.rec.Inputs) == 0 {
+		return noInputs()
 	}
-	return m
+	return expr.NewResult(r.rec.Inputs)
 }
+
+func noInputs() *expr.Result { return expr.NewResult([]byte("{}")) }
 
 // begin looks at every job of a scope that waits for no other.
 func (r *Run) begin(s *scope) {
@@ -102,7 +103,7 @@ func (r *Run) newFlow(u *unit) (*scope, *run.Error) {
 
 // flowInputs evaluates what a job gives to the flow it starts, and has the
 // flow's declarations fill in the rest.
-func (r *Run) flowInputs(u *unit) (map[string]any, *run.Error) {
+func (r *Run) flowInputs(u *unit) (*expr.Result, *run.Error) {
 	value, err := u.node.step.def.Inputs.Eval(r.view(u))
 	if err != nil {
 		return nil, expressionError(wrap("inputs", err))
@@ -122,7 +123,7 @@ func (r *Run) flowInputs(u *unit) (map[string]any, *run.Error) {
 		}
 		return nil, err
 	}
-	return resolved, nil
+	return expr.NewValueResult(resolved), nil
 }
 
 // flowLimit is the longest time one attempt at the unit's flow may take.

@@ -1,6 +1,9 @@
 package engine
 
-import "github.com/orchis-run/orchis/pkg/run"
+import (
+	"github.com/orchis-run/orchis/internal/expr"
+	"github.com/orchis-run/orchis/pkg/run"
+)
 
 // phase is how far a scope is. A scope only ever moves forward, and may skip
 // phases: opening → open → stopping → aborting → closed.
@@ -33,7 +36,7 @@ type scope struct {
 	parent *unit  // nil for the root
 	// inputs and vars are what expressions see. Invariant: set unless the phase
 	// is opening, or aborting straight after it.
-	inputs map[string]any
+	inputs *expr.Result
 	vars   map[string]any
 	nodes  []node
 	// phase moves forward only: see enter. Invariants: closed implies open == 0;
@@ -78,7 +81,7 @@ func newScope(pl *plan, prefix string, parent *unit) *scope {
 }
 
 // fill evaluates the vars of a scope and opens it.
-func (r *Run) fill(s *scope, inputs map[string]any) error {
+func (r *Run) fill(s *scope, inputs *expr.Result) error {
 	s.inputs = inputs
 	s.vars = make(map[string]any, len(s.plan.def.Vars))
 	view := &view{run: r, scope: s}

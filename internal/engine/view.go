@@ -27,7 +27,10 @@ var _ expr.Scope = (*view)(nil)
 func (v *view) Root(name string) (any, bool) {
 	switch name {
 	case "inputs":
-		return nonNil(v.scope.inputs), true
+		if v.scope.inputs == nil {
+			return noInputs(), true
+		}
+		return v.scope.inputs, true
 	case "vars":
 		return nonNil(v.scope.vars), true
 	case "env":

@@ -139,6 +139,9 @@ func (n *pathNode) eval(m *machine) (any, error) {
 		if !ok {
 			return nil, m.missing(n.name+" does not exist here", "")
 		}
+		if r, is := v.(*Result); is {
+			return m.lookup(r, n.name, keys)
+		}
 		return m.walk(v, n.name, keys)
 	}
 	j, ok := m.scope.Job(n.name)
@@ -183,10 +186,15 @@ func (m *machine) outputs(name string, j Job, keys []any) (any, error) {
 	if j.Outputs == nil {
 		return nil, m.missing(fmt.Sprintf("job %s has no outputs, it is %s", name, j.Status), "give a default: ?? null")
 	}
-	if v, ok := j.Outputs.Lookup(keys...); ok {
+	return m.lookup(j.Outputs, name, keys)
+}
+
+// lookup is walk for a result.
+func (m *machine) lookup(r *Result, where string, keys []any) (any, error) {
+	if v, ok := r.Lookup(keys...); ok {
 		return v, nil
 	}
-	return m.walk(j.Outputs.Value(), name, keys)
+	return m.walk(r.Value(), where, keys)
 }
 
 // walk follows keys and indexes into a value.

@@ -11,7 +11,8 @@ import "time"
 // what the expression mentions, so building one costs nothing.
 type Scope interface {
 	// Root returns the value of a reserved root: inputs, vars, env, run,
-	// iterate or self. The second result is false where it does not exist.
+	// iterate or self; of inputs it may be a *Result. The second result is false
+	// where it does not exist.
 	Root(name string) (any, bool)
 	// Job returns what is known of a job of the same flow, false if the flow
 	// has no such job.

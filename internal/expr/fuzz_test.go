@@ -100,7 +100,7 @@ func checkJSON(t *testing.T, text []byte) {
 
 // FuzzAppend compares a template written as JSON at once with its value encoded.
 func FuzzAppend(f *testing.F) {
-	for _, c := range []string{"${r.a}", "${r.a[0].b ?? 7}", "${r}", "a ${r.a} b", "${r.length}", "${jobs.r.outputs['a'] == null ? r : r.a}", "${r[0]}", "${(r)['b']}", "${r.a.b}", "${jobs.r.status}", "${map(r, x, x)}"} {
+	for _, c := range []string{"${r.a}", "${r.a[0].b ?? 7}", "${r}", "a ${r.a} b", "${r.length}", "${jobs.r.outputs['a'] == null ? r : r.a}", "${r[0]}", "${(r)['b']}", "${r.a.b}", "${jobs.r.status}", "${map(r, x, x)}", "${inputs.a}", "${inputs}", "${inputs.a[0] ?? inputs.b}"} {
 		for _, text := range []string{`{"a":[{"b":1.50}],"b":"x"}`, `[1,[2,"\u00e9"],{"a":{}}]`, `{"a":{"b":null},"a":{"b":-0.0}}`, `"text"`, `null`, oddResult} {
 			f.Add(c, []byte(text))
 		}
@@ -110,7 +110,8 @@ func FuzzAppend(f *testing.F) {
 
 func checkAppend(t *testing.T, in string, text []byte) {
 	t.Helper()
-	if _, err := Decode(text); err != nil {
+	value, err := Decode(text)
+	if err != nil {
 		return
 	}
 	tpl, err := ParseTemplate(in)
@@ -118,13 +119,17 @@ func checkAppend(t *testing.T, in string, text []byte) {
 		return
 	}
 	w := testWorld()
-	w.jobs["r"] = Job{Status: "succeeded", Outputs: NewResult(text)}
+	w.jobs["r"], w.roots["inputs"] = Job{Status: "succeeded", Outputs: NewResult(text)}, NewResult(text)
 	got, gotErr := tpl.Append(nil, w)
-	w.jobs["r"] = Job{Status: "succeeded", Outputs: NewResult(text)}
+	w.jobs["r"], w.roots["inputs"] = Job{Status: "succeeded", Outputs: NewValueResult(value)}, value
 	v, err := tpl.Eval(w)
 	var want []byte
 	if err == nil {
 		want, err = Encode(v)
+	}
+	w.roots["inputs"] = NewValueResult(value)
+	if made, err := tpl.Append(nil, w); err == nil && !bytes.Equal(made, want) {
+		t.Fatalf("%q of the value of %s is %s, want %s", in, text, made, want)
 	}
 	if fmt.Sprint(err) != fmt.Sprint(gotErr) {
 		t.Fatalf("%q of %s fails with %v, want %v", in, text, gotErr, err)

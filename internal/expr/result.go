@@ -23,9 +23,9 @@ type Result struct {
 	items   [][]byte
 	// parts are the large ones of them that were asked for.
 	parts map[string]*Result
-	// value is the decoded text.
-	value   any
-	decoded bool
+	// value is the decoded text. If it was made there is no text.
+	value         any
+	decoded, made bool
 }
 
 // small is the size in bytes up to which a text is decoded whole and searched
@@ -40,6 +40,9 @@ func NewResult(text []byte) *Result { return &Result{text: text} }
 func NewListResult(items [][]byte) *Result {
 	return &Result{items: items, list: true, indexed: true}
 }
+
+// NewValueResult returns a result whose value is there already.
+func NewValueResult(v any) *Result { return &Result{value: v, decoded: true, made: true} }
 
 // Value returns the decoded result, nil if it is not JSON.
 func (r *Result) Value() any {
@@ -70,7 +73,7 @@ func decodeOrNil(text []byte) any {
 	return v
 }
 
-// Append appends the result as JSON.
+// Append appends the result as JSON, unless it was made of a value.
 func (r *Result) Append(b []byte) []byte {
 	if !r.list {
 		return append(b, r.text...)
@@ -111,8 +114,17 @@ func (r *Result) Lookup(keys ...any) (any, bool) {
 	return v, true
 }
 
-// AppendAt appends what is at the end of a path, as JSON.
+// AppendAt appends what is at the end of a path, as JSON. It fails when there is
+// nothing, or a number that JSON cannot say.
 func (r *Result) AppendAt(b []byte, keys ...any) ([]byte, bool) {
+	if r.made {
+		if v, ok := r.Lookup(keys...); ok {
+			if longer, ok := appendJSON(b, v, 0); ok {
+				return longer, true
+			}
+		}
+		return b, false
+	}
 	if len(keys) == 0 {
 		return r.Append(b), true
 	}
@@ -123,6 +135,9 @@ func (r *Result) AppendAt(b []byte, keys ...any) ([]byte, bool) {
 // Raw returns the text of what is at the end of a path of at least one key. It
 // is a part of the result's text.
 func (r *Result) Raw(keys ...any) (text []byte, ok bool) {
+	if r.made {
+		return nil, false
+	}
 	for len(keys) > 0 && (r.list || len(r.text) > small) {
 		if r, ok = r.part(keys[0]); !ok {
 			return nil, false
@@ -254,12 +269,19 @@ func pass(n node, m *machine, b []byte) ([]byte, bool) {
 func (n *groupNode) pass(m *machine, b []byte) ([]byte, bool) { return pass(n.of, m, b) }
 
 func (n *pathNode) pass(m *machine, b []byte) ([]byte, bool) {
-	name, keys := n.name, n.keys
-	if n.bound || IsRoot(name) && name != "jobs" && name != "flows" {
+	name := n.name
+	if n.bound || IsRoot(name) && name != "jobs" && name != "flows" && name != "inputs" {
 		return b, false
 	}
-	values, err := evalAll(m, keys)
+	values, err := evalAll(m, n.keys)
 	if err != nil {
+		return b, false
+	}
+	if name == "inputs" {
+		v, _ := m.scope.Root(name)
+		if inputs, is := v.(*Result); is {
+			return inputs.AppendAt(b, values...)
+		}
 		return b, false
 	}
 	if IsRoot(name) {

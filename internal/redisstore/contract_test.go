@@ -195,7 +195,7 @@ func TestASubmissionIsAnswered(t *testing.T) {
 			t.Fatalf("submissions are %+v", subs)
 		}
 		a := must[wire.Answer](t)(s.Answer(ctx, bad))
-		if a.State != wire.Rejected || a.Error != "the field inputs is not a JSON object: unexpected end of JSON input" {
+		if a.State != wire.Rejected || a.Error != "the field inputs is not a JSON object: it ends too early" {
 			t.Errorf("answer is %+v", a)
 		}
 		if _, err := s.Answer(ctx, good); !errors.Is(err, wire.ErrNotFound) {

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/orchis-run/orchis/internal/jsontext"
 )
 
 // Stream entries are flat lists of a field's name and its value. Empty values
@@ -63,7 +65,7 @@ func ParseControl(entry string, values map[string]any) (Control, error) {
 		By: r.text("by"), Reason: or("reason", "comment"), Signal: r.text("signal"),
 	}
 	if data := or("data", "inputs"); data != "" {
-		if c.Data = json.RawMessage(data); !json.Valid(c.Data) {
+		if c.Data = json.RawMessage(data); !jsontext.Valid(c.Data) {
 			return c, fmt.Errorf("%w: the field data is not JSON", ErrMalformed)
 		}
 	}
@@ -143,9 +145,8 @@ func ParseSubmission(entry string, values map[string]any) (Submission, error) {
 		return s, fmt.Errorf("the inputs have %d bytes, more than the limit of %d", len(r.text("inputs")), MaxInputs)
 	}
 	if text := r.text("inputs"); text != "" {
-		var m map[string]json.RawMessage
-		if err := json.Unmarshal([]byte(text), &m); err != nil {
-			return s, fmt.Errorf("the field inputs is not a JSON object: %w", err)
+		if problem := notObject(text); problem != "" {
+			return s, fmt.Errorf("the field inputs is not a JSON object: %s", problem)
 		}
 		s.Inputs = json.RawMessage(text)
 	}
@@ -155,6 +156,24 @@ func ParseSubmission(entry string, values map[string]any) (Submission, error) {
 		}
 	}
 	return s, nil
+}
+
+// notObject returns why a text is not a JSON object; empty when it is one.
+func notObject(text string) string {
+	from := jsontext.SkipSpace(text, 0)
+	end, ok := jsontext.Skip(text, from)
+	if ok && jsontext.SkipSpace(text, end) < len(text) {
+		end, ok = jsontext.SkipSpace(text, end), false
+	}
+	switch {
+	case !ok && end == len(text):
+		return "it ends too early"
+	case !ok:
+		return fmt.Sprintf("it is not JSON from byte %d on", end+1)
+	case text[from] != '{':
+		return "it is another kind of value"
+	}
+	return ""
 }
 
 // parseKeyFor reads how long the key of a submission counts.

@@ -194,19 +194,18 @@ func ParseEvents(id string, values map[string]any) (events []Event, bad []BadEve
 	entry := &Entry{ID: id, Deliveries: 1}
 	s, n := scan(text), 0
 	s.array(func() {
-		one := s.rawText()
-		if n++; s.err != nil {
-			return
-		}
+		n++
 		e := Event{Entry: entry, Worker: worker}
-		if err := e.parse(one); err != nil {
+		end, err := e.parse(text, s.at)
+		if err != nil {
 			bad = append(bad, BadEvent{Run: e.Run, Task: e.Task, Err: err})
+			s.skip()
 			return
 		}
 		if events == nil {
-			events = make([]Event, 0, 1+len(text)/(len(one)+1))
+			events = make([]Event, 0, 1+len(text)/(end-s.at+1))
 		}
-		events = append(events, e)
+		events, s.at = append(events, e), end
 	})
 	s.end()
 	switch {
@@ -224,10 +223,12 @@ func ParseEvents(id string, values map[string]any) (events []Event, bad []BadEve
 	return events, bad, nil
 }
 
-func (e *Event) parse(text string) error {
-	s := scan(text)
+// parse reads the event that starts at an offset of the text and returns the
+// offset of its end.
+func (e *Event) parse(text string, at int) (end int, err error) {
+	s := &scanner{text: text, at: at}
 	s.object(func(key string) { e.member(s, key) })
-	s.end()
+	end = s.at
 	switch {
 	case e.Type == "":
 		s.fail("the event has no %q", "type")
@@ -244,7 +245,7 @@ func (e *Event) parse(text string) error {
 			*text = strings.Clone(*text)
 		}
 	}
-	return s.err
+	return end, s.err
 }
 
 func (e *Event) member(s *scanner, key string) {

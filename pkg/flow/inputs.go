@@ -11,8 +11,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/orchis-run/orchis/internal/expr"
+	"github.com/orchis-run/orchis/internal/jsontext"
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
@@ -153,7 +155,7 @@ func (in *Input) convert(v any) (any, error) {
 	return in.convertStructure(v)
 }
 
-func looksLikeJSON(s string) bool { _, err := expr.Decode([]byte(s)); return err == nil }
+func looksLikeJSON(s string) bool { return jsontext.Valid(s) }
 
 func splitList(s string) []any {
 	var out []any
@@ -270,6 +272,7 @@ func (in *Input) check(v any) error {
 		return fmt.Errorf("%s is not one of %s", show(v), strings.Join(all, ", "))
 	}
 	size := -1
+	sized := in.MinLen != nil || in.MaxLen != nil
 	if text, ok := v.(string); ok && in.Type == "file" {
 		if address, ok := run.FileURL(text); ok {
 			v = address // as it was given
@@ -277,7 +280,9 @@ func (in *Input) check(v any) error {
 	}
 	switch v := v.(type) {
 	case string:
-		size = len([]rune(v))
+		if sized {
+			size = utf8.RuneCountInString(v)
+		}
 		if in.Pattern != "" {
 			if ok, err := regexp.MatchString(in.Pattern, v); err != nil || !ok {
 				return fmt.Errorf("%s does not match %s", show(v), in.Pattern)
