@@ -9,12 +9,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"runtime"
 	"runtime/pprof"
 	"strconv"
 	"syscall"
 	"time"
 
+	"github.com/orchis-run/orchis/internal/gcpace"
 	"github.com/orchis-run/orchis/pkg/job"
 	"github.com/orchis-run/orchis/pkg/worker"
 )
@@ -27,8 +27,7 @@ func main() {
 }
 
 func run() (err error) {
-	untouched := make([]byte, 48<<20) // as in cmd/worker, for the collector
-	defer runtime.KeepAlive(untouched)
+	defer gcpace.Start()() // as in cmd/worker
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	slots, err := strconv.Atoi(os.Getenv("ORCHIS_SLOTS"))

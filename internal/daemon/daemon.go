@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -26,6 +25,7 @@ import (
 	"github.com/orchis-run/orchis/internal/engine"
 	"github.com/orchis-run/orchis/internal/executable"
 	"github.com/orchis-run/orchis/internal/expr"
+	"github.com/orchis-run/orchis/internal/gcpace"
 	"github.com/orchis-run/orchis/internal/handlers"
 	"github.com/orchis-run/orchis/internal/orchestrator"
 	"github.com/orchis-run/orchis/internal/redisstore"
@@ -208,16 +208,9 @@ func Main(role string, args []string) int {
 		_, _ = fmt.Fprintln(os.Stderr, err)
 		return exitUsage
 	}
-	untouched := make([]byte, ballast)
-	defer runtime.KeepAlive(untouched)
+	defer gcpace.Start()()
 	return serve(role, s, address, log)
 }
-
-// ballast is memory that is never touched, so no memory at all. But it counts as
-// in use, so that the collector begins only when there is as much garbage; with
-// little in use it began dozens of times a second under load, which took a sixth
-// of the time.
-const ballast = 48 << 20
 
 func serve(role string, s config.Settings, address string, log *zap.Logger) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
