@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -58,10 +57,14 @@ func (a *app) contracts(ctx context.Context, l *flow.Loader, workers bool, file 
 
 // live is what the workers that are alive can do.
 func live(ctx context.Context, c *client.Client) (map[string]flow.Contract, error) {
-	all, err := c.Workers(ctx)
 	out := map[string]flow.Contract{}
+	now, err := c.Now(ctx)
+	if err != nil {
+		return out, err
+	}
+	all, err := c.Workers(ctx)
 	for _, w := range all {
-		if time.Since(time.UnixMilli(w.Seen)) > 15*time.Second {
+		if !w.Alive(now) {
 			continue
 		}
 		for _, h := range w.Handlers {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -145,13 +144,17 @@ func (a *app) workersCommand() *cobra.Command {
 		if err != nil || a.structured() {
 			return firstError(err, func() error { return a.json(all) })
 		}
+		now, err := c.Now(ctx)
+		if err != nil {
+			return err
+		}
 		var rows [][]string
 		for _, w := range all {
 			state := "ready"
 			if w.Draining {
 				state = "draining"
 			}
-			if time.Since(time.UnixMilli(w.Seen)) > 15*time.Second {
+			if !w.Alive(now) {
 				state = "silent since " + a.clock(w.Seen)
 			}
 			rows = append(rows, []string{w.Name, w.Host, fmt.Sprintf("%d/%d", w.Busy, w.Slots), strings.Join(w.Queues, ","), strconv.Itoa(len(w.Handlers)), state, w.Version, strconv.Itoa(w.PID), a.clock(w.Started)})

@@ -12,7 +12,7 @@ type WaitKind string
 // What a task that is not final can wait for.
 const (
 	ForJobs         WaitKind = "jobs"         // those in On
-	ForPlace        WaitKind = "place"        // under the parallelism of the flow In
+	ForPlace        WaitKind = "place"        // under the parallelism of the flow In; without In, under Limits.InFlight
 	ForItems        WaitKind = "items"        // other items of its iteration
 	ForWorker       WaitKind = "worker"       // to take its ticket
 	ForResult       WaitKind = "result"       // of the worker that is at it
@@ -103,10 +103,12 @@ func (r *Run) scopeWaits(s *scope, out []Wait) []Wait {
 			}
 		}
 		if rest > 0 {
-			out = append(out, Wait{
+			w := Wait{
 				Task: n.unit.path() + "[...]", State: run.TaskPending, Kind: ForItems, Tasks: rest,
 				Limit: windowOf(n.step.def, r.limits),
-			})
+			}
+			r.full(&n.unit, &w)
+			out = append(out, w)
 		}
 	}
 	return out
@@ -180,6 +182,9 @@ func (r *Run) full(u *unit, w *Wait) bool {
 	for s := u.node.scope; s != nil; s = s.above() {
 		if limit := r.placesOf(s); limit > 0 && s.active >= limit {
 			w.Kind, w.Limit, w.In = ForPlace, limit, s.plan.def.Name
+			if s.parent == nil && limit == r.limits.InFlight {
+				w.In = "" // the limit of the installation
+			}
 			return true
 		}
 	}

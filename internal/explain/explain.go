@@ -3,7 +3,6 @@ package explain
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/orchis-run/orchis/internal/engine"
 	"github.com/orchis-run/orchis/internal/redisstore"
+	"github.com/orchis-run/orchis/internal/resume"
 	"github.com/orchis-run/orchis/internal/wire"
 	"github.com/orchis-run/orchis/pkg/flow"
 	"github.com/orchis-run/orchis/pkg/run"
@@ -24,10 +24,6 @@ type Reason struct {
 	// Text is the answer in words.
 	Text string `json:"text"`
 }
-
-// silent is how long a worker may not have renewed its entry and still count
-// as alive.
-const silent = 15 * time.Second
 
 // facts is what stands outside of the run.
 type facts struct {
@@ -46,23 +42,18 @@ func Run(ctx context.Context, store *redisstore.Store, id, task string) ([]Reaso
 	if err != nil {
 		return nil, err
 	}
-	rec, err := run.Parse(id, store.PartitionOf(id), stored.Run)
+	snap, err := resume.Snapshot(id, store.PartitionOf(id), stored)
 	if err != nil {
 		return nil, err
 	}
-	tasks := make(map[string]run.Task, len(stored.Tasks))
-	for path, text := range stored.Tasks {
-		if tasks[path], err = run.ParseTask(path, text); err != nil {
-			return nil, err
-		}
-	}
+	rec, tasks := snap.Run, snap.Tasks
 	if t, there := tasks[task]; there && t.State.Final() {
 		return []Reason{ended(&t)}, nil
 	}
 	if rec.State.Final() {
 		return finished(&rec, tasks, task), nil
 	}
-	waits, err := waits(ctx, store, rec, tasks, stored.Outputs)
+	waits, err := waits(ctx, store, snap)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +99,8 @@ func rank(k engine.WaitKind) int {
 	}, k)
 }
 
-func waits(ctx context.Context, store *redisstore.Store, rec run.Run, tasks map[string]run.Task, outputs map[string]string) ([]engine.Wait, error) {
+func waits(ctx context.Context, store *redisstore.Store, snap engine.Snapshot) ([]engine.Wait, error) {
+	rec := &snap.Run
 	raw, err := store.Definition(ctx, rec.Partition, rec.Definition)
 	if err != nil {
 		return nil, err
@@ -117,13 +109,13 @@ func waits(ctx context.Context, store *redisstore.Store, rec run.Run, tasks map[
 	if err != nil {
 		return nil, err
 	}
-	program, err := engine.Compile(bundle, engine.Limits{})
+	limits, err := resume.Limits(ctx, store)
 	if err != nil {
 		return nil, err
 	}
-	snap := engine.Snapshot{Run: rec, Tasks: tasks, Outputs: make(map[string]json.RawMessage, len(outputs))}
-	for path, text := range outputs {
-		snap.Outputs[path] = json.RawMessage(text)
+	program, err := engine.Compile(bundle, limits)
+	if err != nil {
+		return nil, err
 	}
 	r, err := engine.Restore(program, snap)
 	if err != nil {
@@ -161,7 +153,14 @@ func (f *facts) text(w *engine.Wait) string {
 	case engine.ForJobs:
 		return "waits for " + strings.Join(w.On, ", ")
 	case engine.ForPlace:
-		return fmt.Sprintf("waits for a free place: the parallelism of %s is %d", w.In, w.Limit) + last
+		why := fmt.Sprintf("the parallelism of %s is %d", w.In, w.Limit)
+		if w.In == "" {
+			why = fmt.Sprintf("the run has its %d tickets in flight (ORCHIS_RUN_WINDOW)", w.Limit)
+		}
+		if w.Tasks > 1 {
+			return fmt.Sprintf("%d items have not been started: %s", w.Tasks, why)
+		}
+		return "waits for a free place: " + why + last
 	case engine.ForItems:
 		return fmt.Sprintf("%d items have not been started: at most %d are under way at once", w.Tasks, w.Limit)
 	case engine.ForWorker:
@@ -231,7 +230,7 @@ func (f *facts) queue(w *engine.Wait) string {
 	for i := range f.workers {
 		x := &f.workers[i]
 		has := slices.ContainsFunc(x.Handlers, func(h wire.HandlerInfo) bool { return h.Name == w.Handler })
-		if f.now.Sub(time.UnixMilli(x.Seen)) > silent {
+		if !x.Alive(f.now) {
 			if has && (seen == nil || x.Seen > seen.Seen) {
 				seen = x
 			}
@@ -274,7 +273,7 @@ func (f *facts) atWork(w *engine.Wait) string {
 	switch {
 	case at < 0:
 		text += "; this worker is not registered: when its lease is over the task goes to another"
-	case f.now.Sub(time.UnixMilli(f.workers[at].Seen)) > silent:
+	case !f.workers[at].Alive(f.now):
 		text += "; this worker was last seen " + f.ago(f.workers[at].Seen) + " ago: when its lease is over the task goes to another"
 	}
 	return text

@@ -3,11 +3,13 @@ package explain_test
 import (
 	"context"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/orchis-run/orchis/internal/engine"
 	"github.com/orchis-run/orchis/internal/explain"
 	"github.com/orchis-run/orchis/internal/orchestrator"
 	"github.com/orchis-run/orchis/internal/redisstore"
@@ -37,7 +39,7 @@ func TestEveryTaskHasAnAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = store.Close() })
-		stop := start(t, srv, store)
+		stop := start(t, srv, store, engine.Limits{})
 		entry, err := store.Submit(t.Context(), wire.Submission{Definition: definition, ID: "r"})
 		if err != nil {
 			t.Fatal(err)
@@ -83,11 +85,50 @@ func TestEveryTaskHasAnAnswer(t *testing.T) {
 	})
 }
 
+// TestWhy_KnowsTheLimitsOfTheInstallation: a run waits for the limit that the
+// orchestrators have, not for the usual one.
+func TestWhy_KnowsTheLimitsOfTheInstallation(t *testing.T) {
+	t.Parallel()
+	srv := redistest.Embedded(t)
+	store, err := redisstore.Open(t.Context(), redisstore.Config{URL: srv.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	start(t, srv, store, engine.Limits{InFlight: 2})
+	if _, err := store.Submit(t.Context(), wire.Submission{Definition: "jobs: {a: {job: wait, iterate: {from: 1, to: 6}}}", ID: "r"}); err != nil {
+		t.Fatal(err)
+	}
+	var got []explain.Reason
+	redistest.Until(t, "two items are with the worker", func() bool {
+		got, err = explain.Run(t.Context(), store, "r", "")
+		n := 0
+		for _, r := range got {
+			if r.Kind == engine.ForResult {
+				n++
+			}
+		}
+		return err == nil && n == 2
+	})
+	waits := 0
+	for _, r := range got {
+		if r.Kind == engine.ForPlace {
+			waits += r.Tasks
+			if want := "the run has its 2 tickets in flight (ORCHIS_RUN_WINDOW)"; !strings.HasSuffix(r.Text, ": "+want) {
+				t.Errorf("task %s: %s", r.Task, r.Text)
+			}
+		}
+	}
+	if waits != 4 {
+		t.Errorf("%d of 4 items wait for the run's tickets: %+v", waits, got)
+	}
+}
+
 // start starts an orchestrator, which stop ends, and a worker.
-func start(t *testing.T, srv redistest.Server, store *redisstore.Store) (stop func()) {
+func start(t *testing.T, srv redistest.Server, store *redisstore.Store, limits engine.Limits) (stop func()) {
 	t.Helper()
 	o, err := orchestrator.New(store, orchestrator.Config{
-		Definitions: flow.Options{Root: t.TempDir()}, WaitForHandlers: true, Poll: 20 * time.Millisecond,
+		Definitions: flow.Options{Root: t.TempDir()}, WaitForHandlers: true, Poll: 20 * time.Millisecond, Limits: limits,
 	}, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -87,7 +88,16 @@ func (o *Orchestrator) wishOfQueue(ctx context.Context, c *wire.Control, now int
 	var err error
 	switch c.Op {
 	case "pause":
-		err = o.store.PauseQueue(ctx, c.Queue, wire.Paused{By: c.By, Reason: c.Reason, At: now})
+		known, err := o.queueKnown(ctx, c.Queue)
+		if err != nil {
+			return err
+		}
+		if !known {
+			return o.refuse(ctx, c, fmt.Sprintf("no worker serves the queue %q, and no ticket was ever in it", c.Queue))
+		}
+		if err := o.store.PauseQueue(ctx, c.Queue, wire.Paused{By: c.By, Reason: c.Reason, At: now}); err != nil {
+			return err
+		}
 	case "resume":
 		err = o.store.ResumeQueue(ctx, c.Queue)
 	default:
@@ -100,8 +110,29 @@ func (o *Orchestrator) wishOfQueue(ctx context.Context, c *wire.Control, now int
 	return o.store.AnswerControl(ctx, c.Entry, wire.Answer{State: wire.Accepted}, wire.AnswerTTL)
 }
 
+// queueKnown reports whether a worker serves a queue, or a ticket was ever in it.
+func (o *Orchestrator) queueKnown(ctx context.Context, queue string) (bool, error) {
+	workers, err := o.store.Workers(ctx)
+	if err != nil {
+		return false, err
+	}
+	if slices.ContainsFunc(workers, func(w wire.Worker) bool { return slices.Contains(w.Queues, queue) }) {
+		return true, nil
+	}
+	for p := range o.store.Partitions() {
+		streams, err := o.store.Streams(ctx, p)
+		if err != nil {
+			return false, err
+		}
+		if slices.ContainsFunc(streams, func(s wire.Stream) bool { return s.Queue == queue }) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 func (o *Orchestrator) refuse(ctx context.Context, c *wire.Control, reason string) error {
-	o.log.Warn("a wish is refused", zap.String("op", c.Op), fact.Run(c.Run), zap.String("reason", reason))
+	o.log.Warn("control request refused", zap.String("op", c.Op), fact.Run(c.Run), zap.String("reason", reason))
 	return o.store.AnswerControl(ctx, c.Entry, wire.Answer{State: wire.Rejected, Run: c.Run, Error: reason}, wire.AnswerTTL)
 }
 

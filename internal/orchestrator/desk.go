@@ -66,7 +66,7 @@ func (d *desk) workers(ctx context.Context) ([]wire.Worker, error) {
 		return nil, err
 	}
 	for i := range all {
-		if lives(&all[i], d.o.now()) {
+		if all[i].Alive(d.o.now()) {
 			d.live = append(d.live, all[i])
 		}
 	}

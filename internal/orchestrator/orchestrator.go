@@ -5,6 +5,7 @@ package orchestrator
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -165,6 +166,7 @@ func (o *Orchestrator) Ready(context.Context) []string {
 func (o *Orchestrator) Run(ctx context.Context) error {
 	defer func() { _ = o.loader.Close() }()
 	o.setClock(ctx)
+	o.putLimits(ctx)
 	o.log.Info("orchestrator is ready", zap.Int("partitions", o.store.Partitions()))
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { o.register(ctx); return nil })
@@ -201,6 +203,18 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// putLimits stores the limits of the installation, for those who explain what a
+// run waits for.
+func (o *Orchestrator) putLimits(ctx context.Context) {
+	raw, err := json.Marshal(o.cfg.Limits)
+	if err == nil {
+		err = o.store.PutLimits(ctx, raw)
+	}
+	if err != nil {
+		o.log.Warn("the limits could not be stored: orchis why assumes the usual ones", zap.Error(err))
+	}
 }
 
 // setClock measures how far the clock of Redis is from ours.

@@ -17,8 +17,6 @@ import (
 )
 
 const (
-	// pausedSchedule begins the names of schedules among what is paused.
-	pausedSchedule = "schedule:"
 	// punctual is how late a start may be without counting as missed.
 	punctual = time.Minute
 	// rescan is how often the definitions are looked at for schedules.
@@ -59,7 +57,7 @@ func (o *Orchestrator) schedule(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	paused, err := o.store.PausedQueues(ctx)
+	paused, err := o.store.PausedSchedules(ctx)
 	if err != nil {
 		return err
 	}
@@ -67,7 +65,7 @@ func (o *Orchestrator) schedule(ctx context.Context) error {
 	for _, e := range o.times.list {
 		s, there := known[e.key]
 		s.Paused = nil
-		if p, is := paused[pausedSchedule+e.key]; is {
+		if p, is := paused[e.key]; is {
 			s.Paused = &p
 		}
 		delete(known, e.key)
@@ -233,11 +231,11 @@ func (o *Orchestrator) wishOfSchedule(ctx context.Context, c *wire.Control, now 
 	if err != nil {
 		return err
 	}
-	paused, err := o.store.PausedQueues(ctx)
+	paused, err := o.store.PausedSchedules(ctx)
 	if err != nil {
 		return err
 	}
-	p, isPaused := paused[pausedSchedule+c.Schedule]
+	p, isPaused := paused[c.Schedule]
 	if _, there := known[c.Schedule]; !there {
 		return o.refuse(ctx, c, fmt.Sprintf("there is no schedule %q", c.Schedule))
 	}
@@ -246,11 +244,11 @@ func (o *Orchestrator) wishOfSchedule(ctx context.Context, c *wire.Control, now 
 	case c.Op == "pause" && isPaused:
 		return o.refuse(ctx, c, "the schedule is paused already, by "+p.By)
 	case c.Op == "pause":
-		err = o.store.PauseQueue(ctx, pausedSchedule+c.Schedule, wire.Paused{By: c.By, Reason: c.Reason, At: now})
+		err = o.store.PauseSchedule(ctx, c.Schedule, wire.Paused{By: c.By, Reason: c.Reason, At: now})
 	case c.Op == "resume" && !isPaused:
 		return o.refuse(ctx, c, "the schedule is not paused")
 	case c.Op == "resume":
-		err = o.store.ResumeQueue(ctx, pausedSchedule+c.Schedule)
+		err = o.store.ResumeSchedule(ctx, c.Schedule)
 	case c.Op == "trigger":
 		if answer.Run, err = o.trigger(ctx, c); answer.Run == "" {
 			return err

@@ -117,9 +117,12 @@ func (v *view) SendControl(_ context.Context, c wire.Control) (string, error) {
 	return v.wishes.add(c), nil
 }
 
-func (v *view) PausedQueues(context.Context) (map[string]wire.Paused, error) { return nil, nil }
-func (v *view) PauseQueue(context.Context, string, wire.Paused) error        { return nil }
-func (v *view) ResumeQueue(context.Context, string) error                    { return nil }
+func (v *view) PausedSchedules(context.Context) (map[string]wire.Paused, error) { return nil, nil }
+func (v *view) PauseSchedule(context.Context, string, wire.Paused) error        { return nil }
+func (v *view) ResumeSchedule(context.Context, string) error                    { return nil }
+func (v *view) PutLimits(context.Context, []byte) error                         { return nil }
+func (v *view) PauseQueue(context.Context, string, wire.Paused) error           { return nil }
+func (v *view) ResumeQueue(context.Context, string) error                       { return nil }
 func (v *view) AnswerControl(context.Context, string, wire.Answer, time.Duration) error {
 	return nil
 }

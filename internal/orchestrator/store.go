@@ -85,7 +85,6 @@ type inbox interface {
 	AnswerControl(ctx context.Context, entry string, a wire.Answer, ttl time.Duration) error
 	PauseQueue(ctx context.Context, queue string, p wire.Paused) error
 	ResumeQueue(ctx context.Context, queue string) error
-	PausedQueues(ctx context.Context) (map[string]wire.Paused, error)
 	ReadControl(ctx context.Context, consumer string, count int, block, idle time.Duration) ([]wire.Control, error)
 	AckControl(ctx context.Context, entries []string) error
 	ReadEvents(ctx context.Context, p int, consumer string, count int, block time.Duration) ([]wire.Event, error)
@@ -114,6 +113,9 @@ type scheduleStore interface {
 	Schedules(ctx context.Context) (map[string]wire.Schedule, error)
 	PutSchedule(ctx context.Context, s wire.Schedule) error
 	RemoveSchedule(ctx context.Context, key string) error
+	PauseSchedule(ctx context.Context, key string, p wire.Paused) error
+	ResumeSchedule(ctx context.Context, key string) error
+	PausedSchedules(ctx context.Context) (map[string]wire.Paused, error)
 	Submit(ctx context.Context, sub wire.Submission) (string, error)
 	SendControl(ctx context.Context, c wire.Control) (string, error)
 }
@@ -139,6 +141,8 @@ type groupStore interface {
 type registry interface {
 	Partitions() int
 	PartitionOf(id string) int
+	// PutLimits tells the readers of the installation its limits.
+	PutLimits(ctx context.Context, limits []byte) error
 	// Now is the clock of Redis.
 	Now(ctx context.Context) (time.Time, error)
 	// Own takes or renews a partition for a time, Disown gives it back.

@@ -45,7 +45,7 @@ func gatherVersions(all []wire.Worker, now time.Time) versions {
 	alive := map[string]bool{}
 	for _, wanted := range []bool{true, false} {
 		for i := range all {
-			if lives(&all[i], now) != wanted {
+			if all[i].Alive(now) != wanted {
 				continue
 			}
 			for _, h := range all[i].Handlers {
@@ -61,9 +61,4 @@ func gatherVersions(all []wire.Worker, now time.Time) versions {
 		}
 	}
 	return v
-}
-
-// lives reports whether a worker was heard of a short time ago.
-func lives(w *wire.Worker, now time.Time) bool {
-	return now.Sub(time.UnixMilli(w.Seen)) <= 15*time.Second
 }

@@ -23,7 +23,7 @@ func (s *Store) submit() string { return s.prefix + ":submit" }
 // control is a stream: wishes of operators, deleted when passed on.
 func (s *Store) control() string { return s.prefix + ":control" }
 
-// meta is a hash: schema, partitions, epoch. It stays.
+// meta is a hash: schema, partitions, epoch, limits. It stays.
 func (s *Store) meta() string { return s.prefix + ":meta" }
 
 // workers is a hash: a worker's name -> its entry. Workers renew theirs.
@@ -41,6 +41,9 @@ func (s *Store) reply(entry string) string { return s.prefix + ":reply:" + entry
 
 // paused is a hash: paused queue -> who, when and why. Resuming removes it.
 func (s *Store) paused() string { return s.prefix + ":paused" }
+
+// pausedSchedules is a hash: key of a paused schedule -> who, when and why.
+func (s *Store) pausedSchedules() string { return s.prefix + ":schedules:paused" }
 
 // once is a string: the run of a submission's key. It expires.
 func (s *Store) once(key string) string {

@@ -2,7 +2,6 @@ package redisstore
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -257,44 +256,6 @@ func (s *Store) ControlAnswer(ctx context.Context, entry string) (wire.Answer, e
 		return wire.Answer{}, wire.ErrNotFound
 	}
 	return wire.Answer{State: m["state"], Run: m["run"], Error: m["error"]}, nil
-}
-
-// PauseQueue lets workers take nothing from a queue, ResumeQueue lets them
-// again. PausedQueues returns who paused which.
-func (s *Store) PauseQueue(ctx context.Context, queue string, p wire.Paused) error {
-	raw, err := json.Marshal(p)
-	if err == nil {
-		err = s.client.HSet(ctx, s.paused(), queue, raw).Err()
-	}
-	if err != nil {
-		return fmt.Errorf("pause queue %s: %w", queue, err)
-	}
-	return nil
-}
-
-// ResumeQueue undoes PauseQueue.
-func (s *Store) ResumeQueue(ctx context.Context, queue string) error {
-	if err := s.client.HDel(ctx, s.paused(), queue).Err(); err != nil {
-		return fmt.Errorf("resume queue %s: %w", queue, err)
-	}
-	return nil
-}
-
-// PausedQueues returns the queues that are paused, by name.
-func (s *Store) PausedQueues(ctx context.Context) (map[string]wire.Paused, error) {
-	m, err := s.client.HGetAll(ctx, s.paused()).Result()
-	if err != nil {
-		return nil, fmt.Errorf("read which queues are paused: %w", err)
-	}
-	out := make(map[string]wire.Paused, len(m))
-	for queue, raw := range m {
-		var p wire.Paused
-		if err := json.Unmarshal([]byte(raw), &p); err != nil {
-			p.Reason = raw // written by hand
-		}
-		out[queue] = p
-	}
-	return out, nil
 }
 
 // AckControl deletes wishes that were passed on.

@@ -159,13 +159,27 @@ func over(f *flow.Flow, old, now map[string]any, at time.Time) (map[string]any, 
 	return nil, &ProblemError{strings.Join(lines, "\n")}
 }
 
-// Plan foretells what the new run does.
-func (o *Run) Plan(n *Next, now time.Time) ([]engine.Verdict, error) {
-	old, err := engine.Compile(o.Bundle, engine.Limits{})
+// Limits returns the limits of the installation, as its orchestrators have
+// stored them; the usual ones when none has.
+func Limits(ctx context.Context, from interface {
+	Limits(ctx context.Context) ([]byte, error)
+},
+) (engine.Limits, error) {
+	var limits engine.Limits
+	raw, err := from.Limits(ctx)
+	if err == nil && raw != nil {
+		err = json.Unmarshal(raw, &limits)
+	}
+	return limits, err
+}
+
+// Plan returns what the new run would do under the limits of the installation.
+func (o *Run) Plan(n *Next, limits engine.Limits, now time.Time) ([]engine.Verdict, error) {
+	old, err := engine.Compile(o.Bundle, limits)
 	if err != nil {
 		return nil, err
 	}
-	next, err := engine.Compile(n.Bundle, engine.Limits{})
+	next, err := engine.Compile(n.Bundle, limits)
 	if err != nil {
 		return nil, &ProblemError{err.Error()}
 	}

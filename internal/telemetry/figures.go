@@ -17,9 +17,6 @@ import (
 // more often, however many ask for metrics.
 const figuresEvery = 3 * time.Second
 
-// aliveFor is how long after its last sign of life a worker counts as live.
-const aliveFor = 15 * time.Second
-
 // Store is asked when somebody asks for metrics.
 type Store interface {
 	Figures(ctx context.Context, partitions []int) (wire.Figures, error)
@@ -175,7 +172,7 @@ func (f *figures) alive(ctx context.Context) ([]wire.Worker, error) {
 		return nil, err
 	}
 	all, err := f.store.Workers(ctx)
-	return slices.DeleteFunc(all, func(w wire.Worker) bool { return now.Sub(time.UnixMilli(w.Seen)) > aliveFor }), err
+	return slices.DeleteFunc(all, func(w wire.Worker) bool { return !w.Alive(now) }), err
 }
 
 // whole tells of the installation.

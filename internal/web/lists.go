@@ -202,9 +202,13 @@ func (s *site) workers(r *http.Request) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
+	now, err := s.api.Client().Now(r.Context())
+	if err != nil {
+		return nil, err
+	}
 	var rows []workerRow
 	for _, w := range all {
-		row := workerRow{Worker: w, Silent: time.Since(time.UnixMilli(w.Seen)) >= silent}
+		row := workerRow{Worker: w, Silent: !w.Alive(now)}
 		for i := range min(w.Slots, 64) {
 			row.Squares = append(row.Squares, i < w.Busy)
 		}

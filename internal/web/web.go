@@ -189,17 +189,16 @@ func (s *site) count(ctx context.Context, v *view) {
 		v.Counts.Dead = int64(len(d))
 	}
 	if all, err := s.api.Client().Workers(ctx); err == nil {
-		v.Counts.Workers = int64(len(alive(all, v.Now)))
+		if now, err := s.api.Client().Now(ctx); err == nil {
+			v.Counts.Workers = int64(len(alive(all, now)))
+		}
 	}
 }
-
-// silent is how long a worker may not have been heard of.
-const silent = 15 * time.Second
 
 func alive(all []client.Worker, now time.Time) []client.Worker {
 	var out []client.Worker
 	for _, w := range all {
-		if now.Sub(time.UnixMilli(w.Seen)) < silent {
+		if w.Alive(now) {
 			out = append(out, w)
 		}
 	}

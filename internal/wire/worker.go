@@ -1,6 +1,9 @@
 package wire
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Worker is the entry of a worker in the registry.
 type Worker struct {
@@ -18,6 +21,18 @@ type Worker struct {
 	Started int64    `json:"started"`
 	// Seen is Unix milliseconds by the clock of Redis.
 	Seen int64 `json:"seen"`
+}
+
+// A worker renews its entry every WorkerRenews and counts as dead when it has
+// missed five renewals.
+const (
+	WorkerRenews = 3 * time.Second
+	workerDies   = 5 * WorkerRenews
+)
+
+// Alive reports whether the worker is running, at a time of the clock of Redis.
+func (w *Worker) Alive(now time.Time) bool {
+	return now.Sub(time.UnixMilli(w.Seen)) <= workerDies
 }
 
 // HandlerInfo is a handler's contract: its name and the JSON Schemas of its

@@ -124,9 +124,9 @@ func (c *Client) Schedules(ctx context.Context) (map[string]Schedule, error) {
 	if err != nil {
 		return nil, err
 	}
-	paused, err := c.store.PausedQueues(ctx)
+	paused, err := c.store.PausedSchedules(ctx)
 	for key, s := range all {
-		if p, is := paused["schedule:"+key]; is {
+		if p, is := paused[key]; is {
 			s.Paused, s.Next = &p, 0
 			all[key] = s
 		}

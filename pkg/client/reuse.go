@@ -49,7 +49,11 @@ func (c *Client) PlanRetry(ctx context.Context, runID string, changes Changes) (
 	if err != nil {
 		return nil, rejected(err)
 	}
-	plan, err := old.Plan(next, now)
+	limits, err := resume.Limits(ctx, c.store)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := old.Plan(next, limits, now)
 	return plan, rejected(err)
 }
 

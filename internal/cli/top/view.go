@@ -207,5 +207,5 @@ func start(cursor, count, room int) int {
 }
 
 func silent(w *client.Worker, now time.Time) bool {
-	return now.Sub(time.UnixMilli(w.Seen)) > 15*time.Second
+	return !w.Alive(now)
 }
