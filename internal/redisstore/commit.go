@@ -196,7 +196,8 @@ func (a *attempt) try(ctx context.Context, changes []wire.Commit) ([]wire.Commit
 	if err != nil {
 		return nil, err
 	}
-	tx := newTransaction(ctx, a)
+	tx := newTransaction(a)
+	defer tx.end()
 	for i := range changes {
 		if found.conflict(&changes[i]) {
 			results[i].Err = wire.ErrConflict
@@ -213,7 +214,7 @@ func (a *attempt) try(ctx context.Context, changes []wire.Commit) ([]wire.Commit
 	case len(a.made) == 0:
 		return results, nil
 	}
-	replies, err := tx.exec()
+	replies, err := tx.exec(ctx)
 	if err != nil {
 		a.made = nil
 		if strings.HasPrefix(err.Error(), "READONLY") {

@@ -46,3 +46,26 @@ func Idle(s *Store) {
 		s.marks[i].mu.Unlock()
 	}
 }
+
+// Batch is a batch of commands.
+type Batch struct{ batch }
+
+// NewBatch returns an empty one.
+func NewBatch() *Batch { return &Batch{} }
+
+// Add adds a command.
+func (b *Batch) Add(name any, args ...string) {
+	b.command(name)
+	b.texts(args)
+}
+
+// Commands are those added.
+func (b *Batch) Commands(ctx context.Context) []redis.Cmder { return b.commands(ctx) }
+
+// Scribble overwrites the memory of the batch and empties it.
+func (b *Batch) Scribble() {
+	for i := range b.text {
+		b.text[i] = '!'
+	}
+	b.reset()
+}

@@ -54,6 +54,7 @@ type Store struct {
 	marks      []mark // by partition and side
 	signs      signs
 	signing    wire.Keys
+	batches    sync.Pool // of *batch
 }
 
 // silence stops the client's own log: what it tells comes back as errors too.

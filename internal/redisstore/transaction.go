@@ -18,36 +18,44 @@ const logLength = 10_000
 // transaction is the half of a commit that writes.
 type transaction struct {
 	*attempt
+	*batch
 
-	ctx  context.Context //nolint:containedctx // lives as long as one call
-	pipe redis.Pipeliner
-	sent int // commands so far
+	// active and begun are keys that nearly every change needs.
+	active, begun string
 	// What several runs have in common is written by one command: members of
 	// sets and sorted sets by key, in the order of the keys, and events that
 	// are done with. No two changes of a commit say different things of one
 	// member: a run has one of them.
-	order   []grouped
-	members map[grouped][]any
-	done    []any
-	covered map[string]int  // entries of events: changes in here that name them
-	known   map[string]bool // queues and definitions that are written already
+	groups  []group
+	places  map[grouped]int // in groups
+	done    []string
+	covered map[string]int // entries of events: changes in here that name them
+	// streams are the keys of ticket streams, whose queues are written already.
+	streams     map[wire.Stream]string
+	definitions map[string]bool // that are written already
 }
 
 // grouped is a command on a key of which one is enough.
 type grouped struct{ command, key string }
 
-func newTransaction(ctx context.Context, a *attempt) *transaction {
-	// mutant: commit-one-connection (replace conn by client)
-	t := &transaction{attempt: a, ctx: ctx, pipe: a.conn.Pipeline(), members: map[grouped][]any{}, covered: map[string]int{}, known: map[string]bool{}}
-	_ = t.pipe.Do(ctx, "MULTI")
-	return t
+type group struct {
+	grouped
+
+	members []argument
 }
 
-// do adds a command and returns its place among the replies.
-func (t *transaction) do(args ...any) int {
-	_ = t.pipe.Do(t.ctx, args...)
-	t.sent++
-	return t.sent - 1
+func newTransaction(a *attempt) *transaction {
+	b, is := a.batches.Get().(*batch)
+	if !is {
+		b = &batch{}
+	}
+	return &transaction{attempt: a, batch: b, active: a.active(a.p), begun: a.begun(a.p), places: map[grouped]int{}, covered: map[string]int{}, streams: map[wire.Stream]string{}, definitions: map[string]bool{}}
+}
+
+// end gives back the memory of a transaction that has been carried out.
+func (t *transaction) end() {
+	t.reset()
+	t.batches.Put(t.batch)
 }
 
 // commit adds one change.
@@ -55,25 +63,56 @@ func (t *transaction) commit(c *wire.Commit, f *found) *written {
 	key := t.run(t.p, c.Run)
 	w := &written{run: c.Run, version: c.Version + 1, tickets: c.Tickets, fields: len(c.Fields)/2 + 1}
 	t.erase(c, key)
-	t.hash(key+":tasks", c.Tasks)
-	t.hash(key+":outputs", c.Outputs)
-	w.record = t.hash(key, c.Fields, "version", strconv.FormatInt(w.version, 10))
+	t.hash(c.Tasks, key, ":tasks")
+	t.hash(c.Outputs, key, ":outputs")
+	w.record = t.command("HSET")
+	t.arg(key)
+	t.texts(c.Fields)
+	t.arg("version")
+	t.number(w.version)
 	t.refer(c, f)
 	t.timersOf(c)
 	t.life(c)
-	t.remember(c, key+":changes")
+	t.remember(c, key)
 	for i := range c.Tickets {
-		ticket := &c.Tickets[i]
-		stream := ticket.Stream()
-		if route := stream.Route(); !t.known[route] {
-			t.known[route] = true
-			t.group("SADD", t.queues(t.p), route)
-		}
-		ticket.Partition = t.p
-		w.ids = append(w.ids, t.do(append([]any{"XADD", t.tickets(t.p, stream), "*"}, ticket.Fields(t.signing)...)...))
+		w.ids = append(w.ids, t.publish(&c.Tickets[i]))
 	}
 	t.cover(c.Acks)
 	return w
+}
+
+// publish adds a ticket to its stream.
+func (t *transaction) publish(ticket *wire.Ticket) int {
+	stream := ticket.Stream()
+	key, known := t.streams[stream]
+	if !known {
+		key = t.tickets(t.p, stream)
+		t.streams[stream] = key
+		t.group("SADD", t.queues(t.p), t.put(stream.Route()))
+	}
+	ticket.Partition = t.p
+	place := t.command("XADD")
+	t.arg(key)
+	t.arg("*")
+	t.arg("v")
+	t.arg(wire.Version)
+	t.arg("ticket")
+	var sig string
+	if len(ticket.Inputs) < largeArgument {
+		from := len(t.text)
+		t.text = ticket.Append(t.text, !t.signing.Empty())
+		t.since(from)
+		sig = ticket.Sign(t.signing, t.text[from:])
+	} else {
+		text := ticket.Append(make([]byte, 0, 256+len(ticket.Inputs)+len(ticket.Env)), !t.signing.Empty())
+		t.whole(text)
+		sig = ticket.Sign(t.signing, text)
+	}
+	if sig != "" {
+		t.arg("sig")
+		t.arg(sig)
+	}
+	return place
 }
 
 // cover acknowledges the entries whose last change is in this transaction.
@@ -93,44 +132,58 @@ func (t *transaction) cover(acks []wire.Ack) {
 func (t *transaction) remember(c *wire.Commit, key string) {
 	version := c.Version + 1
 	if len(c.Log) > 0 {
-		entry := strconv.AppendInt(make([]byte, 0, len(c.Log)+20), version, 10)
-		t.do("RPUSH", key, append(append(entry, ' '), c.Log...))
+		t.command("RPUSH")
+		t.arg(key, ":changes")
+		from := len(t.text)
+		t.text = append(append(strconv.AppendInt(t.text, version, 10), ' '), c.Log...)
+		t.since(from)
 	}
 	if version > logLength && version%logSlack == 0 {
-		t.do("LTRIM", key, -logLength, -1) // mutant: log-trimmed (skip)
+		t.do("LTRIM", key+":changes", -logLength, -1) // mutant: log-trimmed (skip)
 	}
 }
 
 // finish adds what all changes have in common.
 func (t *transaction) finish() {
-	for _, g := range t.order {
-		t.do(append([]any{g.command, g.key}, t.members[g]...)...)
+	for _, g := range t.groups {
+		t.command(g.command)
+		t.arg(g.key)
+		t.args = append(t.args, g.members...)
 	}
 	if len(t.done) > 0 {
 		stream := t.events(t.p)
-		t.do(append([]any{"XACK", stream, groupOrchestrators}, t.done...)...)
-		t.do(append([]any{"XDEL", stream}, t.done...)...) // mutant: committed-events-deleted (skip)
+		t.command("XACK")
+		t.arg(stream)
+		t.arg(groupOrchestrators)
+		t.texts(t.done)
+		t.command("XDEL") // mutant: committed-events-deleted (replace "XDEL" by "EXISTS")
+		t.arg(stream)
+		t.texts(t.done)
 	}
 }
 
 // exec carries the transaction out and returns the replies. It replaces the
 // mark and has the connection watch it for the next one, in the same round
 // trip.
-func (t *transaction) exec() ([]any, error) {
+func (t *transaction) exec(ctx context.Context) ([]any, error) {
 	t.finish()
 	text := ""
 	if !t.creates {
 		text = t.sign()
 		t.do("SET", t.key, text) // mutant: commit-writes-mark (replace "SET" by "SETNX")
 	}
-	exec := t.pipe.Do(t.ctx, "EXEC")
+	// mutant: commit-one-connection (replace conn by client)
+	pipe := t.conn.Pipeline()
+	_ = pipe.Do(ctx, "MULTI")
+	_ = pipe.BatchProcess(ctx, t.commands(ctx)...)
+	exec := pipe.Do(ctx, "EXEC")
 	var watch *redis.Cmd
 	var mark *redis.StringCmd
 	if !t.creates {
-		watch = t.pipe.Do(t.ctx, "WATCH", t.key)
-		mark = t.pipe.Get(t.ctx, t.key)
+		watch = pipe.Do(ctx, "WATCH", t.key)
+		mark = pipe.Get(ctx, t.key)
 	}
-	cmds, _ := t.pipe.Exec(t.ctx)
+	cmds, _ := pipe.Exec(ctx)
 	replies, err := exec.Slice()
 	switch {
 	case errors.Is(err, redis.Nil):
@@ -150,44 +203,37 @@ func (t *transaction) exec() ([]any, error) {
 }
 
 // group adds members to a command that is sent once for a key.
-func (t *transaction) group(command, key string, members ...any) {
-	g := grouped{command, key}
-	if len(t.members[g]) == 0 {
-		t.order = append(t.order, g)
+func (t *transaction) group(command, key string, members ...argument) {
+	name := grouped{command, key}
+	i, known := t.places[name]
+	if !known {
+		i = len(t.groups)
+		t.places[name] = i
+		t.groups = append(t.groups, group{grouped: name})
 	}
-	t.members[g] = append(t.members[g], members...)
+	t.groups[i].members = append(t.groups[i].members, members...)
 }
 
-// hash writes fields and values; it returns the place of the reply.
-func (t *transaction) hash(key string, pairs []string, more ...string) int {
-	if len(pairs)+len(more) == 0 {
-		return -1
+// hash writes fields and values, if there are any.
+func (t *transaction) hash(pairs []string, key, kind string) {
+	if len(pairs) > 0 {
+		t.command("HSET")
+		t.arg(key, kind)
+		t.texts(pairs)
 	}
-	args := append(make([]any, 0, 2+len(pairs)+len(more)), "HSET", key)
-	for i := range pairs {
-		args = append(args, &pairs[i])
-	}
-	for i := range more {
-		args = append(args, &more[i])
-	}
-	return t.do(args...)
 }
 
 // erase takes away what the change forgets or takes back.
 func (t *transaction) erase(c *wire.Commit, key string) {
 	if len(c.Forget) > 0 {
 		for _, hash := range []string{key + ":tasks", key + ":outputs"} {
-			args := []any{"HDEL", hash}
-			for _, task := range c.Forget {
-				args = append(args, task)
-			}
-			t.do(args...)
+			t.command("HDEL")
+			t.arg(hash)
+			t.texts(c.Forget)
 		}
-		args := []any{"SADD", t.runForgotten(t.p, c.Run)} // mutant: forgotten-tasks-keep-lines (replace "SADD" by "SREM")
-		for _, task := range c.Forget {
-			args = append(args, task)
-		}
-		t.do(args...)
+		t.command("SADD") // mutant: forgotten-tasks-keep-lines (replace "SADD" by "SREM")
+		t.arg(t.runForgotten(t.p, c.Run))
+		t.texts(c.Forget)
 	}
 	for _, r := range c.Revokes {
 		stream := t.tickets(t.p, r.Stream)
@@ -214,11 +260,11 @@ func (t *transaction) refer(c *wire.Commit, f *found) {
 		return
 	}
 	definition := t.definition(t.p, c.Digest)
-	if !t.known[c.Digest] && len(c.Definition) > 0 {
-		t.known[c.Digest] = true
+	if !t.definitions[c.Digest] && len(c.Definition) > 0 {
+		t.definitions[c.Digest] = true
 		t.do("SET", definition, c.Definition)
 	}
-	t.group("SADD", definition+":runs", c.Run)
+	t.group("SADD", definition+":runs", t.put(c.Run))
 }
 
 func (t *transaction) timersOf(c *wire.Commit) {
@@ -243,24 +289,27 @@ func (t *transaction) life(c *wire.Commit) {
 			"attempt", d.Attempt, "error", reason, "at", d.At)
 	}
 	if c.More {
-		t.do(t.addEvent(t.p, &wire.Event{Type: wire.Continue, Run: c.Run})...)
+		add := t.addEvent(t.p, &wire.Event{Type: wire.Continue, Run: c.Run})
+		t.do(add[0], add[1:]...)
 	}
+	run := t.put(c.Run)
 	if since := begun(c); since != "" {
-		t.group("ZADD", t.begun(t.p), since, c.Run)
+		t.group("ZADD", t.begun, t.put(since), run)
 	}
 	if c.Active != 0 {
-		t.group("ZADD", t.active(t.p), c.Active, c.Run)
+		t.group("ZADD", t.active, t.putNumber(c.Active), run)
 	}
 	if c.Done == 0 {
 		return
 	}
-	t.group("ZREM", t.active(t.p), c.Run)
-	t.group("ZREM", t.begun(t.p), c.Run)
+	t.group("ZREM", t.active, run)
+	t.group("ZREM", t.begun, run)
+	done := t.putNumber(c.Done)
 	for _, index := range indexes(c) {
-		t.group("ZADD", t.base(t.p)+index, c.Done, c.Run)
+		t.group("ZADD", t.base(t.p)+index, done, run)
 	}
-	t.group("ZADD", t.Store.done(t.p), c.Done, c.Run)
+	t.group("ZADD", t.Store.done(t.p), done, run)
 	if c.RetainFor != 0 {
-		t.group("ZADD", t.retained(t.p), c.Done+c.RetainFor, c.Run)
+		t.group("ZADD", t.retained(t.p), t.putNumber(c.Done+c.RetainFor), run)
 	}
 }

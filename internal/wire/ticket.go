@@ -136,10 +136,19 @@ func (t *Ticket) Append(b []byte, signed bool) []byte {
 func (t *Ticket) Fields(keys Keys) []any {
 	text := t.Append(make([]byte, 0, 256+len(t.Inputs)+len(t.Env)), !keys.Empty())
 	fields := []any{"v", Version, "ticket", text}
-	if sig := keys.Sign(t.Partition, t.Stream().String(), text); sig != "" {
+	if sig := t.Sign(keys, text); sig != "" {
 		fields = append(fields, "sig", sig)
 	}
 	return fields
+}
+
+// Sign returns the signature of the ticket's JSON, made by Append; empty without
+// keys.
+func (t *Ticket) Sign(keys Keys, text []byte) string {
+	if keys.Empty() {
+		return ""
+	}
+	return keys.Sign(t.Partition, t.Stream().String(), text)
 }
 
 // ParseTicket reads the fields of a ticket's stream entry. The caller sets what
