@@ -24,7 +24,32 @@ func (w *Worker) start(ctx context.Context, t wire.Ticket, hasSlot bool) {
 	w.hand[a], a.heard = true, time.Now()
 	w.running++
 	w.mu.Unlock()
-	go w.attempt(a, hasSlot) //nolint:contextcheck // an attempt has a context of its own
+	next := started{a, hasSlot}
+	select {
+	case w.idle <- next:
+	default: // no goroutine is idle
+		go w.attempts(ctx, next)
+	}
+}
+
+// started is an attempt that begins.
+type started struct {
+	a       *attempt
+	hasSlot bool
+}
+
+// attempts makes one attempt after the other, until the worker has stopped. A
+// goroutine that is used again has a stack that is large enough for handlers; a
+// new one for each attempt would have to grow its own every time.
+func (w *Worker) attempts(ctx context.Context, s started) {
+	for {
+		w.attempt(s.a, s.hasSlot) //nolint:contextcheck // an attempt has a context of its own
+		select {
+		case s = <-w.idle:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // attempt makes an attempt and hands its outcome to the outbox.

@@ -134,6 +134,7 @@ type Worker struct {
 	log    *zap.Logger
 	store  *redisstore.Store
 	slots  chan struct{} // taken ones
+	idle   chan started  // to goroutines that have no attempt
 	served *served
 	out    []*outbox // of each partition
 	// unreported counts attempts that gave back their slot before their outcome
@@ -174,7 +175,7 @@ func New(cfg Config, jobs *job.Registry) (*Worker, error) {
 		keys: keys, files: kept,
 		cfg: cfg, jobs: jobs, log: cfg.Logger.With(fact.Worker(cfg.Name)),
 		mask: secret.NewMask(cfg.hidden()...), slots: make(chan struct{}, cfg.Slots), unreported: make(chan struct{}, unreportedPerSlot*cfg.Slots),
-		served: newServed(), hand: map[*attempt]bool{}, kill: make(chan struct{}),
+		served: newServed(), hand: map[*attempt]bool{}, kill: make(chan struct{}), idle: make(chan started),
 	}, nil
 }
 
