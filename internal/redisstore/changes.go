@@ -17,13 +17,6 @@ import (
 // The log of a run is a list. An element is the version that a commit made, a
 // blank, and what it changed; not every commit changes something that is told.
 
-// Who waits for an entry looks for one after such pauses: it is soon there, or
-// the run is slow.
-const (
-	shortestPause = 2 * time.Millisecond
-	longestPause  = 100 * time.Millisecond
-)
-
 // logSlack is after how many versions a log that is too long is cut.
 const logSlack = 1000
 
@@ -35,10 +28,7 @@ const logTries = 5
 // id that the run has not come to, as those of older builds, and of a Redis that
 // has lost what it names, is the beginning: better twice than not at all.
 //
-// It waits by asking for the run's version, which is one cheap command, and
-// reads the log when that has changed. Nothing in Redis waits for an element of
-// a list and leaves it there; and a command that waits would keep a connection
-// for everybody who watches.
+// It waits for another version of the run, and reads the log then; see followers.
 func (s *Store) Log(ctx context.Context, runID, after string, count int, block time.Duration) ([]wire.LogEntry, error) {
 	out, err := s.awaitLog(ctx, runID, after, count, block)
 	if err != nil {
@@ -54,16 +44,13 @@ func (s *Store) awaitLog(ctx context.Context, runID, after string, count int, bl
 	}
 	end := time.Now().Add(block)
 	out, version, err := s.logAfter(ctx, runID, from, count)
-	for pause := shortestPause; err == nil && len(out) == 0; pause = min(2*pause, longestPause) {
+	for err == nil && len(out) == 0 {
 		left := time.Until(end)
 		if left <= 0 {
 			return nil, nil
 		}
-		if err = rest(ctx, min(pause, left)); err != nil {
-			break
-		}
 		seen := version
-		if version, err = s.Version(ctx, runID); err == nil && version != seen {
+		if version, err = s.followers.await(ctx, runID, seen, left); err == nil && version != seen {
 			out, version, err = s.logAfter(ctx, runID, from, count)
 		}
 	}
@@ -85,18 +72,6 @@ func entryVersion(id string) (int64, error) {
 }
 
 func digits(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
-
-// rest waits, unless the context ends.
-func rest(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
 
 // logAfter reads entries after a version, and returns the run's as well.
 func (s *Store) logAfter(ctx context.Context, runID string, after int64, count int) ([]wire.LogEntry, int64, error) {

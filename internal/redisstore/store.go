@@ -55,6 +55,7 @@ type Store struct {
 	signs      signs
 	signing    wire.Keys
 	batches    sync.Pool // of *batch
+	followers  *followers
 }
 
 // silence stops the client's own log: what it tells comes back as errors too.
@@ -80,6 +81,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		c.Partitions = t.partitions()
 	}
 	s := &Store{client: t.connect(c.Name, c.Partitions), prefix: c.Prefix, partitions: c.Partitions, redundant: t.single == nil, onError: c.OnError}
+	s.followers = newFollowers(s.versions)
 	s.signs.own = uuid.NewString()[:18] + "-"
 	s.tell(c.OnError)
 	err = s.prepare(ctx)
@@ -144,7 +146,11 @@ func (s *Store) begin(ctx context.Context) (map[string]string, error) {
 func (s *Store) SignTickets(keys wire.Keys) { s.signing = keys }
 
 // Close ends all connections.
-func (s *Store) Close() error { return s.client.Close() }
+func (s *Store) Close() error {
+	err := s.client.Close()
+	s.followers.all.Wait()
+	return err
+}
 
 // Partitions is the number of partitions.
 func (s *Store) Partitions() int { return s.partitions }
