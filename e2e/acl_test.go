@@ -73,6 +73,9 @@ func TestTheUsersOfTheSecurityPageCanDoTheirPartOnly(t *testing.T) {
 		return strings.TrimSpace(id) == "acl-1"
 	})
 	h.succeeded("acl-1")
+	if log := cli("ACL", "LOG"); strings.Contains(log, "orchis:inbox:") {
+		t.Errorf("somebody may not use an inbox: %s", log)
+	}
 	failing := h.submit(client.Request{Definition: "jobs:\n  a: {job: exec, retries: 0, inputs: {command: 'echo said; exit 3'}}\n"})
 	h.wait(failing)
 	if log := h.orchisWith([]string{"REDIS_URL=" + url("orchis-operator")}, "logs", failing); !strings.Contains(log, "said") {

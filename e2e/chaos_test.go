@@ -241,7 +241,7 @@ func (s *storm) taken(id, entry string, d dag) {
 func (s *storm) there(id string, d dag) {
 	tries := 0
 	s.until(id+" is there", func() bool {
-		_, err := s.client.Run(s.t.Context(), id)
+		_, err := s.client.Get(s.t.Context(), id)
 		if tries++; err != nil && tries%500 == 0 {
 			s.send(id, d)
 		}

@@ -107,7 +107,7 @@ func TestASchedule(t *testing.T) {
 	if code != 0 || !strings.HasPrefix(id, "newyear-") {
 		t.Fatalf("trigger: exit code %d, %q", code, id)
 	}
-	h.until("the run is there", func() bool { _, err := h.client.Run(t.Context(), id); return err == nil })
+	h.until("the run is there", func() bool { _, err := h.client.Get(t.Context(), id); return err == nil })
 	h.succeeded(id)
 	h.does(1, "", "schedule", "trigger", "nothing")
 }
@@ -163,7 +163,7 @@ func TestPausedRunsAndQueues(t *testing.T) {
 	if rec := h.wait(kept); rec.State != run.Cancelled {
 		t.Errorf("the run is %s", rec.State)
 	}
-	if rec, err := h.client.Run(t.Context(), gone); err != nil || rec.State != run.Running {
+	if rec, err := h.client.Get(t.Context(), gone); err != nil || rec.State != run.Running {
 		t.Errorf("the other run is %s (%v)", rec.State, err)
 	}
 	h.does(0, gone, "cancel", "--all", "--recipe", "gone", "--since", "1h")

@@ -20,7 +20,7 @@ func TestAPoisonJobBecomesADeadLetter(t *testing.T) {
 	id := h.submit(client.Request{Definition: "jobs:\n  poison: {job: exec, inputs: {command: 'kill -9 $PPID'}, retries: 5, continueOnError: true}\n  after: {job: exec, dependsOn: [poison], inputs: {command: 'echo on'}}\n"})
 	h.until("the run has ended", func() bool {
 		h.again("w1", "w2")
-		rec, err := h.client.Run(t.Context(), id)
+		rec, err := h.client.Get(t.Context(), id)
 		return err == nil && rec.State.Final()
 	})
 	if rec := h.wait(id); rec.State != run.Succeeded {
@@ -53,7 +53,7 @@ func TestAPoisonJobBecomesADeadLetter(t *testing.T) {
 	if code != 0 || second == "" {
 		t.Fatalf("requeue: exit code %d, %s", code, out)
 	}
-	if rec, err := h.client.Run(t.Context(), second); err != nil || rec.Labels["retryOf"] != id {
+	if rec, err := h.client.Get(t.Context(), second); err != nil || rec.Labels["retryOf"] != id {
 		t.Errorf("the new run is %+v, %v", rec, err)
 	}
 	h.purged(second, letter)
@@ -64,7 +64,7 @@ func (h *house) purged(second, old string) {
 	h.t.Helper()
 	h.until("the second run has ended", func() bool {
 		h.again("w1", "w2")
-		rec, err := h.client.Run(h.t.Context(), second)
+		rec, err := h.client.Get(h.t.Context(), second)
 		return err == nil && rec.State.Final()
 	})
 	if _, code := h.orchis("dlq", "show", old); code != 4 {

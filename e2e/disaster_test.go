@@ -89,7 +89,7 @@ func TestAFullDiskIsSurvived(t *testing.T) {
 		_, err := h.client.Submit(t.Context(), client.Request{Definition: someJobs, ID: "after"})
 		return err == nil
 	})
-	h.until("it is there", func() bool { _, err := h.client.Run(t.Context(), "after"); return err == nil })
+	h.until("it is there", func() bool { _, err := h.client.Get(t.Context(), "after"); return err == nil })
 	h.succeeded("after")
 }
 

@@ -68,7 +68,7 @@ func TestSamplesRunOnSeparateProcesses(t *testing.T) {
 	if size := len(h.fetch(out.Master)); size == 0 || out.Segments != 4 || out.Seconds < 3.5 {
 		t.Errorf("outputs are %s, and the master has %d bytes", woven.Outputs, size)
 	}
-	rec, err := h.client.Run(t.Context(), etl)
+	rec, err := h.client.Get(t.Context(), etl)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func TestSamplesRunOnSeparateProcesses(t *testing.T) {
 		{seed, []string{"flows/seed-example.yaml"}},
 		{words, []string{"recipes/words.yaml"}},
 	} {
-		r, err := h.client.Run(t.Context(), same.id)
+		r, err := h.client.Get(t.Context(), same.id)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -161,7 +161,7 @@ func TestADrainedWorkerLosesNoAttempt(t *testing.T) {
 	definition := "jobs:\n  long: {job: sleep, inputs: {duration: 4s}}\n  short: {job: sleep, inputs: {duration: 500ms}}\n"
 	id := h.submit(client.Request{Definition: definition})
 	h.until("both jobs run", func() bool {
-		r, err := h.client.Run(t.Context(), id)
+		r, err := h.client.Get(t.Context(), id)
 		return err == nil && r.Counts.Running == 2
 	})
 	w := h.procs["w1"]
@@ -195,7 +195,7 @@ func TestARunCanBeCancelled(t *testing.T) {
 	mark := filepath.Join(h.data, "mark")
 	id := h.submit(client.Request{Definition: "jobs:\n  long: {job: exec, inputs: {command: 'trap \"echo done > " + mark + "; exit 1\" TERM; sleep 60 & wait'}}\n  next: {job: sleep, dependsOn: [long], inputs: {duration: 1}}\n"})
 	h.until("the job runs", func() bool {
-		r, err := h.client.Run(t.Context(), id)
+		r, err := h.client.Get(t.Context(), id)
 		return err == nil && r.Counts.Running == 1
 	})
 	h.redisCLI("XADD", "orchis:control", "*", "op", "cancel", "run", id, "by", "test", "reason", "enough")

@@ -38,7 +38,7 @@ outputs: { inOrder: "${many == range(1, %d)}", sum: "${sum(many)}" }
 			most = max(most, n)
 		}
 		var err error
-		rec, err = h.client.Run(t.Context(), id)
+		rec, err = h.client.Get(t.Context(), id)
 		return err == nil && rec.State.Final()
 	})
 	if want := fmt.Sprintf(`{"inOrder":true,"sum":%d}`, items*(items+1)/2); rec.State != run.Succeeded || string(rec.Outputs) != want {

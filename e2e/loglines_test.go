@@ -61,7 +61,7 @@ func TestLinesOfTheLogHaveTheSameFieldsEverywhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.until("the long job runs", func() bool {
-		r, err := h.client.Run(t.Context(), id)
+		r, err := h.client.Get(t.Context(), id)
 		return err == nil && r.Counts.Running == 1 && strings.Contains(h.orchisOK("describe", id), "w2")
 	})
 	h.kill("w2")

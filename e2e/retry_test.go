@@ -135,7 +135,7 @@ func TestARunIsTriedAgain(t *testing.T) {
 		t.Errorf("the second run is %+v", rec)
 	}
 	h.took(second, "fade[1]", "join")
-	if rec, err := h.client.Run(t.Context(), first); err != nil || rec.State != run.Failed {
+	if rec, err := h.client.Get(t.Context(), first); err != nil || rec.State != run.Failed {
 		t.Errorf("the first run is %+v, %v", rec, err)
 	}
 	third, _ := h.retry(second, "--from", "cut/split")

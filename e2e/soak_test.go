@@ -73,7 +73,7 @@ func (h *house) load(n int, end time.Time) int {
 			continue
 		}
 		h.until(id+" has ended", func() bool {
-			rec, err := h.client.Run(h.t.Context(), id)
+			rec, err := h.client.Get(h.t.Context(), id)
 			return err == nil && rec.State.Final()
 		})
 		count++

@@ -31,7 +31,7 @@ func (h *house) surface(address, token, id string) map[string]string {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	r, err := h.client.Run(h.t.Context(), id)
+	r, err := h.client.Get(h.t.Context(), id)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -126,7 +126,7 @@ outputs: { x: "${inputs.text}" }
 	})
 	id := h.submit(client.Request{Recipe: "loud", By: mark(11), Labels: map[string]string{"x": mark(12)}, Inputs: map[string]any{"text": mark(13), "line": mark(14)}})
 	h.until("the gate is reached", func() bool {
-		r, err := h.client.Run(t.Context(), id)
+		r, err := h.client.Get(t.Context(), id)
 		return err == nil && r.Counts.Waiting == 1
 	})
 	if err := h.client.Pause(t.Context(), id, mark(15), mark(16)); err != nil {

@@ -63,7 +63,7 @@ func (h *house) throughFaults(fault func(n int) error) {
 	for _, id := range ids {
 		tries := 0
 		h.until(id+" is there", func() bool {
-			_, err := h.client.Run(h.t.Context(), id)
+			_, err := h.client.Get(h.t.Context(), id)
 			if tries++; err != nil && tries%500 == 0 {
 				h.t.Logf("%s was rolled back and is sent again", id)
 				send(id)

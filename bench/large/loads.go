@@ -75,18 +75,14 @@ func (p *place) through(ctx context.Context, text string) (outcome, error) {
 	var out outcome
 	before, spent := p.memory(ctx), processorTime(p.orch)
 	began := time.Now()
-	entry, err := p.Submit(ctx, client.Request{Definition: text})
-	if err != nil {
-		return out, err
-	}
-	id, err := p.Accepted(ctx, entry)
+	id, err := p.Start(ctx, client.Request{Definition: text})
 	if err != nil {
 		return out, err
 	}
 	out.accepted = time.Since(began)
 	looked := time.Now()
 	err = until(ctx, 5*time.Millisecond, func() (bool, error) {
-		r, err := p.Run(ctx, id)
+		r, err := p.Get(ctx, id)
 		if err != nil {
 			return false, err
 		}
@@ -187,17 +183,13 @@ func waiting(ctx context.Context, b *bench) error {
 	}
 	defer p.leave()
 	before := p.memory(ctx)
-	entry, err := p.Submit(ctx, client.Request{Definition: "jobs: {each: {job: noop, parallelism: 2000, iterate: {from: 1, to: 2000}}}"})
-	if err != nil {
-		return err
-	}
-	id, err := p.Accepted(ctx, entry)
+	id, err := p.Start(ctx, client.Request{Definition: "jobs: {each: {job: noop, parallelism: 2000, iterate: {from: 1, to: 2000}}}"})
 	if err != nil {
 		return err
 	}
 	queued := 0
 	err = until(ctx, 20*time.Millisecond, func() (bool, error) {
-		r, err := p.Run(ctx, id)
+		r, err := p.Get(ctx, id)
 		queued = r.Counts.Queued
 		return queued == 2000, err
 	})

@@ -113,7 +113,7 @@ func (s *small) took(ctx context.Context, p *place) ([]int64, error) {
 			return nil, err
 		}
 		err = until(ctx, 5*time.Millisecond, func() (bool, error) {
-			r, err := p.Run(ctx, id)
+			r, err := p.Get(ctx, id)
 			if err == nil && r.State.Final() {
 				at, _ := strconv.ParseInt(strings.SplitN(entry, "-", 2)[0], 10, 64)
 				out = append(out, r.Ended-at)

@@ -14,11 +14,7 @@ func (s *Server) accepted(ctx context.Context, request client.Request) (string, 
 	if request.By == "" {
 		request.By = by
 	}
-	entry, err := s.cfg.Client.Submit(ctx, request)
-	if err != nil {
-		return "", err
-	}
-	return s.cfg.Client.Accepted(ctx, entry)
+	return s.cfg.Client.Start(ctx, request)
 }
 
 func (s *Server) submit(_ http.ResponseWriter, r *http.Request) (any, error) {

@@ -54,13 +54,13 @@ func (s *Server) listRuns(_ http.ResponseWriter, r *http.Request) (any, error) {
 }
 
 func (s *Server) getRun(_ http.ResponseWriter, r *http.Request) (any, error) {
-	return s.cfg.Client.Run(r.Context(), r.PathValue("run"))
+	return s.cfg.Client.Get(r.Context(), r.PathValue("run"))
 }
 
 // exists refuses runs that are not there.
 func (s *Server) exists(r *http.Request) (string, error) {
 	id := r.PathValue("run")
-	_, err := s.cfg.Client.Run(r.Context(), id)
+	_, err := s.cfg.Client.Get(r.Context(), id)
 	return id, err
 }
 

@@ -41,7 +41,7 @@ func (a *app) logs(ctx context.Context, c *client.Client, id, only string, o log
 		return err
 	}
 	for {
-		r, err := c.Run(ctx, id)
+		r, err := c.Get(ctx, id)
 		if err != nil {
 			return stopped(ctx, err)
 		}

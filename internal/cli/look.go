@@ -67,7 +67,7 @@ func (a *app) listCommand() *cobra.Command {
 
 func (a *app) describeCommand() *cobra.Command {
 	return a.queryRun("describe RUN", "Show a run with its tasks", cobra.ExactArgs(1), func(ctx context.Context, c *client.Client, id string, _ []string) error {
-		r, err := c.Run(ctx, id)
+		r, err := c.Get(ctx, id)
 		if err != nil {
 			return err
 		}

@@ -187,10 +187,15 @@ func quoted(word string) string {
 // conclude prints what a run that has ended gave, and returns the error for how
 // it ended.
 func (a *app) conclude(ctx context.Context, c *client.Client, id, how string) error {
-	r, err := c.Run(ctx, id)
+	r, err := c.Get(ctx, id)
 	if err != nil {
 		return err
 	}
+	return a.concluded(ctx, c, r, how)
+}
+
+// concluded is conclude for a record that was read already.
+func (a *app) concluded(ctx context.Context, c *client.Client, r run.Run, how string) error {
 	if err := a.result(ctx, c, r, how); err != nil {
 		return err
 	}

@@ -111,6 +111,13 @@ func (a *app) submit(ctx context.Context, c *client.Client, request client.Reque
 		return nil
 	}
 	a.tell("run %s\n", id)
+	if how == "quiet" {
+		r, err := c.Wait(ctx, id)
+		if err != nil {
+			return a.detached(ctx, id, err)
+		}
+		return a.concluded(ctx, c, r, how)
+	}
 	if err := a.show(ctx, c, id, b, how); err != nil {
 		return a.detached(ctx, id, err)
 	}

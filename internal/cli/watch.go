@@ -51,7 +51,7 @@ func (a *app) detached(ctx context.Context, id string, err error) error {
 func (a *app) eventsCommand() *cobra.Command {
 	var follow bool
 	c := a.queryRun("events RUN", "Show what happened to a run, from its beginning", cobra.ExactArgs(1), func(ctx context.Context, c *client.Client, id string, _ []string) error {
-		r, err := c.Run(ctx, id)
+		r, err := c.Get(ctx, id)
 		if err != nil {
 			return err
 		}

@@ -126,6 +126,8 @@ type Create struct {
 	NoCache bool
 	// Trace is the W3C traceparent of the submission.
 	Trace string
+	// Inbox names the inbox of the client that submitted the run, or is empty.
+	Inbox string
 }
 
 // New returns a run that has not begun. Its first Step must be given Start.
@@ -145,7 +147,7 @@ func New(p *Program, c Create) *Run {
 		rec: run.Run{
 			ID: c.ID, Partition: c.Partition, State: run.Queued,
 			Recipe: def.Name, Definition: c.Digest, Inputs: inputs,
-			Labels: labels, SubmittedBy: c.SubmittedBy, Created: c.Now, NoCache: c.NoCache, Trace: c.Trace,
+			Labels: labels, SubmittedBy: c.SubmittedBy, Created: c.Now, NoCache: c.NoCache, Trace: c.Trace, Inbox: c.Inbox,
 		},
 		outputs: make(map[string]json.RawMessage),
 		live:    make(map[string]*unit),

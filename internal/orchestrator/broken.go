@@ -57,7 +57,7 @@ func (pt *partition) dismiss(ctx context.Context, t *todo, ended bool) error {
 	for i := range t.events {
 		ev := &t.events[i]
 		if ended && ev.Reply != "" {
-			if err := pt.o.store.AnswerControl(ctx, ev.Reply, wire.Answer{State: wire.Rejected, Run: t.id, Error: "the run has ended"}, wire.AnswerTTL); err != nil {
+			if err := pt.o.store.AnswerControl(ctx, wire.AnswerReply(ev.Reply, wire.Answer{State: wire.Rejected, Run: t.id, Error: "the run has ended"}), wire.AnswerTTL); err != nil {
 				return err
 			}
 		}

@@ -69,7 +69,7 @@ func (o *Orchestrator) wish(ctx context.Context, c *wire.Control) error {
 	}
 	ev := wire.Event{
 		Type: kind, Run: c.Run, Task: c.Job, By: c.By, Reason: c.Reason, At: now,
-		Signal: c.Signal, Data: c.Data, Reply: c.Entry,
+		Signal: c.Signal, Data: c.Data, Reply: c.ReplyTo(),
 	}
 	return o.store.SendEvents(ctx, o.store.PartitionOf(c.Run), []wire.Event{ev})
 }
@@ -107,7 +107,7 @@ func (o *Orchestrator) wishOfQueue(ctx context.Context, c *wire.Control, now int
 		return err
 	}
 	o.log.Info("queue", zap.String("op", c.Op), fact.Queue(c.Queue), zap.String("by", c.By), zap.String("reason", c.Reason))
-	return o.store.AnswerControl(ctx, c.Entry, wire.Answer{State: wire.Accepted}, wire.AnswerTTL)
+	return o.answerControl(ctx, c, wire.Answer{State: wire.Accepted})
 }
 
 // queueKnown reports whether a worker serves a queue, or a ticket was ever in it.
@@ -133,20 +133,28 @@ func (o *Orchestrator) queueKnown(ctx context.Context, queue string) (bool, erro
 
 func (o *Orchestrator) refuse(ctx context.Context, c *wire.Control, reason string) error {
 	o.log.Warn("control request refused", zap.String("op", c.Op), fact.Run(c.Run), zap.String("reason", reason))
-	return o.store.AnswerControl(ctx, c.Entry, wire.Answer{State: wire.Rejected, Run: c.Run, Error: reason}, wire.AnswerTTL)
+	return o.answerControl(ctx, c, wire.Answer{State: wire.Rejected, Run: c.Run, Error: reason})
 }
 
-// replied answers the wishes that a commit has dealt with, and asks what its
-// tasks want to know.
+// answerControl answers a control request that does not become an event.
+func (o *Orchestrator) answerControl(ctx context.Context, c *wire.Control, a wire.Answer) error {
+	return o.store.AnswerControl(ctx, wire.AnswerTo{Entry: c.Entry, Inbox: c.Inbox, Answer: a}, wire.AnswerTTL)
+}
+
+// replied answers the control requests that a commit has dealt with, tells the
+// client of a run that has ended, and asks what its tasks want to know.
 func (pt *partition) replied(ctx context.Context, id string, fx *engine.Effects) error {
 	for _, r := range fx.Replies {
 		a := wire.Answer{State: wire.Accepted, Run: id}
 		if r.Error != "" {
 			a.State, a.Error = wire.Rejected, r.Error
 		}
-		if err := pt.o.store.AnswerControl(ctx, r.ID, a, wire.AnswerTTL); err != nil {
+		if err := pt.o.store.AnswerControl(ctx, wire.AnswerReply(r.ID, a), wire.AnswerTTL); err != nil {
 			return err
 		}
+	}
+	if fx.RunChanged && fx.Run.State.Final() {
+		pt.o.notify(ctx, fx.Run.Inbox, wire.Message{Run: id, State: string(fx.Run.State)})
 	}
 	if len(fx.Keeps) > 0 {
 		pt.keep(ctx, id, fx.Keeps)

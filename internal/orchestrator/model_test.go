@@ -36,6 +36,7 @@ type model struct {
 	groups      map[string]*modelGroup
 	seeds       map[string]map[string]wire.Seed
 	cached      map[string]wire.Cached
+	told        map[string]int // runs of whose end clients were told, and how often
 	// committed is called after each change.
 	committed func(c *wire.Commit, before, after *modelRun)
 }
@@ -63,7 +64,7 @@ func newModel(now func() int64) *model {
 		time: now, runs: map[string]*modelRun{}, definitions: map[string][]byte{}, timers: map[string]wire.Timer{},
 		active: map[string]int64{}, done: map[string]int64{}, queues: map[string]bool{},
 		tickets: map[string]*stream[wire.Ticket]{}, answers: map[string]wire.Answer{},
-		seeds: map[string]map[string]wire.Seed{}, cached: map[string]wire.Cached{},
+		seeds: map[string]map[string]wire.Seed{}, cached: map[string]wire.Cached{}, told: map[string]int{},
 	}
 	m.submit, m.wishes, m.events = newStream[wire.Submission](m), newStream[wire.Control](m), newStream[[]wire.Event](m)
 	return m

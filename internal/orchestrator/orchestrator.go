@@ -112,6 +112,7 @@ type Orchestrator struct {
 	times   timetable // the scheduler's own
 	claimed time.Time // when submissions that were left behind were looked for
 	aside   aside
+	notices notices
 
 	mu       sync.Mutex
 	owned    map[int]bool
@@ -198,6 +199,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	})
 	err := g.Wait()
 	o.aside.all.Wait()
+	o.notices.all.Wait()
 	o.log.Info("orchestrator has stopped")
 	if errors.Is(err, context.Canceled) {
 		return nil

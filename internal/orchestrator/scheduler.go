@@ -260,7 +260,7 @@ func (o *Orchestrator) wishOfSchedule(ctx context.Context, c *wire.Control, now 
 		return err
 	}
 	o.log.Info("schedule", zap.String("op", c.Op), zap.String("schedule", c.Schedule), zap.String("by", c.By), zap.String("reason", c.Reason))
-	return o.store.AnswerControl(ctx, c.Entry, answer, wire.AnswerTTL)
+	return o.answerControl(ctx, c, answer)
 }
 
 // trigger starts a run of a schedule at once; its id follows from the wish.

@@ -99,6 +99,22 @@ func (w *world) checkRun(id string, d *simDAG) {
 	}
 }
 
+// checkTold: the client of a run is told of its end at most once, and no other
+// client is. What it is told is checked when it is told.
+func (w *world) checkTold(id string) {
+	r := w.runs[id]
+	if r == nil {
+		return
+	}
+	want := 0
+	if r.fields["inbox"] != "" {
+		want = 1
+	}
+	if told := w.told[id]; told > want {
+		w.violated("the client of %s was told of its end %d times", id, told)
+	}
+}
+
 // checkEffects: what succeeded has had its effect, and nothing began more often
 // than it was published.
 func (w *world) checkEffects(key string, rec run.Task) {

@@ -96,13 +96,14 @@ type simulation struct {
 	loader *flow.Loader
 	dags   map[string]*simDAG
 	faults bool
+	calm   bool // there are no faults at all
 	count  map[string]int
 	born   int
 	old    [][]wire.Event // entries of events that were there
 }
 
 func newSimulation(t *testing.T, seed uint64, loader *flow.Loader, faults bool) *simulation {
-	s := &simulation{world: newWorld(), t: t, r: rand.New(rand.NewPCG(seed, 1)), seed: seed, loader: loader, dags: map[string]*simDAG{}, faults: faults, count: map[string]int{}}
+	s := &simulation{world: newWorld(), t: t, r: rand.New(rand.NewPCG(seed, 1)), seed: seed, loader: loader, dags: map[string]*simDAG{}, faults: faults, calm: !faults, count: map[string]int{}}
 	s.turns = turns{many: 1 + int(seed%3), alone: 1 + int(seed/3%3), portion: 1 + int(seed/9%2)} // of a few events, as there are
 	s.choose = func(n int) int {
 		s.now += int64(s.r.IntN(3))
@@ -130,7 +131,7 @@ func (s *simulation) run() {
 		id := fmt.Sprintf("r%d", n)
 		s.dags[id] = drawSim(draw)
 		s.dags[id].cancelled = draw.IntN(6) == 0
-		s.submit.add(wire.Submission{ID: id, Definition: s.dags[id].text})
+		s.submit.add(wire.Submission{ID: id, Definition: s.dags[id].text, Inbox: []string{"", "client-1"}[n%2]})
 	}
 	s.populate()
 	storm := s.steps + 400 + s.r.IntN(2500)
@@ -150,6 +151,7 @@ func (s *simulation) run() {
 	s.settle()
 	for id, d := range s.ordered() {
 		s.checkRun(id, d)
+		s.checkTold(id)
 	}
 	s.checkQuiet()
 }
@@ -179,6 +181,11 @@ func (s *simulation) settle() {
 		for _, l := range s.tickets {
 			if len(l.entries)+len(l.pel) > 0 {
 				return false
+			}
+		}
+		for id, r := range s.runs {
+			if s.calm && s.told[id] == 0 && r.fields["inbox"] != "" {
+				return false // its client will be told
 			}
 		}
 		return len(s.runs) == len(s.dags)

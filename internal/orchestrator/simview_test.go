@@ -117,14 +117,26 @@ func (v *view) SendControl(_ context.Context, c wire.Control) (string, error) {
 	return v.wishes.add(c), nil
 }
 
-func (v *view) PausedSchedules(context.Context) (map[string]wire.Paused, error) { return nil, nil }
-func (v *view) PauseSchedule(context.Context, string, wire.Paused) error        { return nil }
-func (v *view) ResumeSchedule(context.Context, string) error                    { return nil }
-func (v *view) PutLimits(context.Context, []byte) error                         { return nil }
-func (v *view) PauseQueue(context.Context, string, wire.Paused) error           { return nil }
-func (v *view) ResumeQueue(context.Context, string) error                       { return nil }
-func (v *view) AnswerControl(context.Context, string, wire.Answer, time.Duration) error {
-	return nil
+func (v *view) PausedSchedules(context.Context) (map[string]wire.Paused, error)   { return nil, nil }
+func (v *view) PauseSchedule(context.Context, string, wire.Paused) error          { return nil }
+func (v *view) ResumeSchedule(context.Context, string) error                      { return nil }
+func (v *view) PutLimits(context.Context, []byte) error                           { return nil }
+func (v *view) PauseQueue(context.Context, string, wire.Paused) error             { return nil }
+func (v *view) ResumeQueue(context.Context, string) error                         { return nil }
+func (v *view) AnswerControl(context.Context, wire.AnswerTo, time.Duration) error { return nil }
+
+// Notify notes the ends of runs that clients are told of: each must be true.
+func (v *view) Notify(_ context.Context, messages map[string][]wire.Message) error {
+	return void(v, "notify", func() {
+		for _, some := range messages {
+			for _, m := range some {
+				if r, err := v.record(m.Run); err != nil || string(r.State) != m.State {
+					v.a.w.violated("a client is told that run %s is %s, and it is %s", m.Run, m.State, r.State)
+				}
+				v.told[m.Run]++
+			}
+		}
+	})
 }
 
 func (v *view) PutOrchestrator(_ context.Context, o wire.Orchestrator) (wire.Orchestrator, error) {

@@ -81,8 +81,10 @@ type inbox interface {
 	// the run that has it; ReleaseKey gives it up.
 	ClaimKey(ctx context.Context, key, runID string, ttl time.Duration) (string, error)
 	ReleaseKey(ctx context.Context, key string) error
-	// AnswerControl says what became of a wish.
-	AnswerControl(ctx context.Context, entry string, a wire.Answer, ttl time.Duration) error
+	// AnswerControl answers a control request.
+	AnswerControl(ctx context.Context, a wire.AnswerTo, ttl time.Duration) error
+	// Notify puts messages into the inboxes of clients. They may be lost.
+	Notify(ctx context.Context, messages map[string][]wire.Message) error
 	PauseQueue(ctx context.Context, queue string, p wire.Paused) error
 	ResumeQueue(ctx context.Context, queue string) error
 	ReadControl(ctx context.Context, consumer string, count int, block, idle time.Duration) ([]wire.Control, error)

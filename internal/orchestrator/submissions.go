@@ -89,11 +89,11 @@ func (o *Orchestrator) accept(ctx context.Context, subs []wire.Submission) error
 		switch {
 		case errors.As(err, &no):
 			o.log.Info("submission rejected", zap.String("entry", b.sub.Entry), fact.Recipe(b.sub.Recipe), fact.Trace(b.sub.Trace), zap.String("reason", no.reason()))
-			answers = append(answers, wire.AnswerTo{Entry: b.sub.Entry, Answer: wire.Answer{State: wire.Rejected, Error: no.text}})
+			answers = append(answers, answerTo(b, wire.Answer{State: wire.Rejected, Error: no.text}))
 		case err != nil && (o.store.Retryable(err) || b.sub.Deliveries < 5):
 			errs = errors.Join(errs, err) // it comes again
 		case err != nil:
-			answers = append(answers, wire.AnswerTo{Entry: b.sub.Entry, Answer: wire.Answer{State: wire.Rejected, Error: "internal error: " + err.Error()}})
+			answers = append(answers, answerTo(b, wire.Answer{State: wire.Rejected, Error: "internal error: " + err.Error()}))
 		default:
 			born = append(born, b)
 		}
@@ -109,12 +109,16 @@ func (o *Orchestrator) accept(ctx context.Context, subs []wire.Submission) error
 	return errs
 }
 
+func answerTo(b *birth, a wire.Answer) wire.AnswerTo {
+	return wire.AnswerTo{Entry: b.sub.Entry, Inbox: b.sub.Inbox, Answer: a}
+}
+
 // settle commits new runs and returns the answers to those that are there.
 func (o *Orchestrator) settle(ctx context.Context, born []*birth) ([]wire.AnswerTo, error) {
 	var answers []wire.AnswerTo
 	there := func(b *birth) {
 		o.log.Info("run accepted", append(o.born(b), zap.String("by", b.sub.By))...)
-		answers = append(answers, wire.AnswerTo{Entry: b.sub.Entry, Answer: wire.Answer{State: wire.Accepted, Run: b.id}})
+		answers = append(answers, answerTo(b, wire.Answer{State: wire.Accepted, Run: b.id}))
 	}
 	parts := map[int][]*birth{}
 	for _, b := range born {
@@ -321,7 +325,7 @@ func (d *desk) begin(ctx context.Context, b *birth, def *loaded, inputs map[stri
 	fx, err := safely("begin run "+b.id, func() (engine.Effects, error) {
 		b.run = engine.New(def.program, engine.Create{
 			ID: b.id, Partition: b.p, Digest: def.digest, Inputs: inputs, SubmittedBy: b.sub.By,
-			Labels: maps.Clone(b.sub.Labels), Now: now.UnixMilli(), Seeds: seeds, NoCache: b.sub.NoCache, Trace: b.sub.Trace,
+			Labels: maps.Clone(b.sub.Labels), Now: now.UnixMilli(), Seeds: seeds, NoCache: b.sub.NoCache, Trace: b.sub.Trace, Inbox: b.sub.Inbox,
 		})
 		fx := b.run.Step(now.UnixMilli(), nonce, engine.Event{Kind: event.Start})
 		return fx, fx.Fault

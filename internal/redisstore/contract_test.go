@@ -201,7 +201,7 @@ func TestASubmissionIsAnswered(t *testing.T) {
 		if _, err := s.Answer(ctx, good); !errors.Is(err, wire.ErrNotFound) {
 			t.Errorf("an open submission gives %v", err)
 		}
-		ok(t, s.AnswerSubmission(ctx, good, wire.Answer{State: wire.Accepted, Run: "r1"}, time.Minute))
+		ok(t, s.AnswerSubmissions(ctx, []wire.AnswerTo{{Entry: good, Answer: wire.Answer{State: wire.Accepted, Run: "r1"}}}, time.Minute))
 		if a := must[wire.Answer](t)(s.Answer(ctx, good)); a.Run != "r1" {
 			t.Errorf("answer is %+v", a)
 		}

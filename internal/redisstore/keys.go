@@ -39,6 +39,11 @@ func (s *Store) answer(entry string) string { return s.prefix + ":submission:" +
 // reply is a hash: what became of a wish of the control stream. It expires.
 func (s *Store) reply(entry string) string { return s.prefix + ":reply:" + entry }
 
+// inbox is a stream: what orchestrators tell one client process about its
+// submissions, control requests and runs. id is checked by wire.IsInbox. About
+// 1,000 entries at most; it expires a minute after the last one.
+func (s *Store) inbox(id string) string { return s.prefix + ":inbox:" + id }
+
 // paused is a hash: paused queue -> who, when and why. Resuming removes it.
 func (s *Store) paused() string { return s.prefix + ":paused" }
 

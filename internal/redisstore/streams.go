@@ -126,8 +126,8 @@ func (s *Store) submissions(ctx context.Context, got []redis.XMessage, deliverie
 		}
 		sub, err := wire.ParseSubmission(m.ID, m.Values)
 		if err != nil {
-			a := wire.Answer{State: wire.Rejected, Error: err.Error()}
-			if err := s.AnswerSubmission(ctx, m.ID, a, wire.AnswerTTL); err != nil {
+			a := wire.AnswerTo{Entry: m.ID, Inbox: sub.Inbox, Answer: wire.Answer{State: wire.Rejected, Error: err.Error()}}
+			if err := s.AnswerSubmissions(ctx, []wire.AnswerTo{a}, wire.AnswerTTL); err != nil {
 				return out, err
 			}
 			continue
@@ -136,65 +136,6 @@ func (s *Store) submissions(ctx context.Context, got []redis.XMessage, deliverie
 		out = append(out, sub)
 	}
 	return out, nil
-}
-
-// answered deletes a submission that somebody answered before he died.
-func (s *Store) answered(ctx context.Context, entry string, deliveries int64) (bool, error) {
-	if deliveries < 2 {
-		return false, nil
-	}
-	if _, err := s.Answer(ctx, entry); err != nil {
-		if errors.Is(err, wire.ErrNotFound) {
-			err = nil
-		}
-		return false, err
-	}
-	return true, s.remove(ctx, s.submit(), groupOrchestrators, []string{entry})
-}
-
-// AnswerSubmission answers one submission, see AnswerSubmissions.
-func (s *Store) AnswerSubmission(ctx context.Context, entry string, a wire.Answer, ttl time.Duration) error {
-	return s.AnswerSubmissions(ctx, []wire.AnswerTo{{Entry: entry, Answer: a}}, ttl)
-}
-
-// AnswerSubmissions records what became of submissions, then deletes them. In a
-// Cluster the two lie on different nodes; a submission that was answered and
-// not deleted is met again and deleted then.
-func (s *Store) AnswerSubmissions(ctx context.Context, answers []wire.AnswerTo, ttl time.Duration) error {
-	ids := make([]string, len(answers))
-	pipe := s.client.TxPipeline()
-	for i, a := range answers {
-		ids[i] = a.Entry
-		fields := []any{"state", a.State}
-		if a.Run != "" {
-			fields = append(fields, "run", a.Run)
-		}
-		if a.Error != "" {
-			fields = append(fields, "error", a.Error)
-		}
-		pipe.HSet(ctx, s.answer(a.Entry), fields...)
-		pipe.Expire(ctx, s.answer(a.Entry), ttl)
-		if !s.clustered() && i < len(answers)-1 { // a transaction is of one slot
-			continue
-		}
-		if _, err := pipe.Exec(ctx); err != nil {
-			return fmt.Errorf("answer %d submissions: %w", len(answers), err)
-		}
-	}
-	return s.remove(ctx, s.submit(), groupOrchestrators, ids)
-}
-
-// Answer returns what became of a submission; wire.ErrNotFound while nothing
-// has.
-func (s *Store) Answer(ctx context.Context, entry string) (wire.Answer, error) {
-	m, err := s.client.HGetAll(ctx, s.answer(entry)).Result()
-	if err != nil {
-		return wire.Answer{}, fmt.Errorf("read the answer to %s: %w", entry, err)
-	}
-	if m["state"] == "" {
-		return wire.Answer{}, wire.ErrNotFound
-	}
-	return wire.Answer{State: m["state"], Run: m["run"], Error: m["error"]}, nil
 }
 
 // SendControl sends an operator's wish.
@@ -221,7 +162,8 @@ func (s *Store) ReadControl(ctx context.Context, consumer string, count int, blo
 	for _, m := range got {
 		c, err := wire.ParseControl(m.ID, m.Values)
 		if err != nil {
-			if err := s.AnswerControl(ctx, m.ID, wire.Answer{State: wire.Rejected, Error: err.Error()}, wire.AnswerTTL); err != nil {
+			a := wire.AnswerTo{Entry: m.ID, Inbox: c.Inbox, Answer: wire.Answer{State: wire.Rejected, Error: err.Error()}}
+			if err := s.AnswerControl(ctx, a, wire.AnswerTTL); err != nil {
 				return out, err
 			}
 			if err := s.AckControl(ctx, []string{m.ID}); err != nil {
@@ -232,30 +174,6 @@ func (s *Store) ReadControl(ctx context.Context, consumer string, count int, blo
 		out = append(out, c)
 	}
 	return out, nil
-}
-
-// AnswerControl says what became of a wish.
-func (s *Store) AnswerControl(ctx context.Context, entry string, a wire.Answer, ttl time.Duration) error {
-	pipe := s.client.TxPipeline()
-	pipe.HSet(ctx, s.reply(entry), "state", a.State, "run", a.Run, "error", a.Error)
-	pipe.Expire(ctx, s.reply(entry), ttl)
-	if _, err := pipe.Exec(ctx); err != nil {
-		return fmt.Errorf("answer wish %s: %w", entry, err)
-	}
-	return nil
-}
-
-// ControlAnswer returns what became of a wish; wire.ErrNotFound while nothing
-// has.
-func (s *Store) ControlAnswer(ctx context.Context, entry string) (wire.Answer, error) {
-	m, err := s.client.HGetAll(ctx, s.reply(entry)).Result()
-	if err != nil {
-		return wire.Answer{}, fmt.Errorf("read the answer to wish %s: %w", entry, err)
-	}
-	if m["state"] == "" {
-		return wire.Answer{}, wire.ErrNotFound
-	}
-	return wire.Answer{State: m["state"], Run: m["run"], Error: m["error"]}, nil
 }
 
 // AckControl deletes wishes that were passed on.

@@ -188,7 +188,7 @@ func TestAWatchGoesWithItsCommit(t *testing.T) {
 	var answers sync.WaitGroup
 	for range 40 { // more than there are connections for pipelines
 		answers.Go(func() {
-			if err := s.AnswerControl(ctx, "1-1", wire.Answer{State: wire.Accepted, Run: "r"}, time.Minute); err != nil {
+			if err := s.AnswerControl(ctx, wire.AnswerTo{Entry: "1-1", Answer: wire.Answer{State: wire.Accepted, Run: "r"}}, time.Minute); err != nil {
 				t.Errorf("an answer gives %v", err)
 			}
 		})

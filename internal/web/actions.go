@@ -44,11 +44,7 @@ func (s *site) actOnRun(r *http.Request) (string, error) {
 	default:
 		return here, unknown(op)
 	}
-	entry, err := s.api.Client().Submit(r.Context(), request)
-	if err != nil {
-		return here, err
-	}
-	next, err := s.api.Client().Accepted(r.Context(), entry)
+	next, err := s.api.Client().Start(r.Context(), request)
 	if err != nil {
 		return here, err
 	}
@@ -108,7 +104,7 @@ func (s *site) begun(ctx context.Context, id string) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		_, err := s.api.Client().Run(ctx, id)
+		_, err := s.api.Client().Get(ctx, id)
 		if !errors.Is(err, client.ErrNotFound) {
 			return err
 		}

@@ -135,7 +135,7 @@ func TestEveryPageInABrowser(t *testing.T) {
 	shop, broken := s.Ended("shop", nil), s.Ended("broken", nil)
 	s.Ended("outer", nil)
 	ask := s.Submit("ask", nil)
-	redistest.Until(t, "both wait", func() bool { r, err := s.Client.Run(t.Context(), ask); return err == nil && r.Counts.Waiting == 2 })
+	redistest.Until(t, "both wait", func() bool { r, err := s.Client.Get(t.Context(), ask); return err == nil && r.Counts.Waiting == 2 })
 	paths := append(lists(), append(append(ofRun(shop), ofRun(ask)...), "/runs/"+broken+"?job=fail", "/runs/"+shop+"?job=count[1]", "/runs/"+ask+"?job=signal")...)
 	axe := axeScript(t)
 	for _, theme := range []string{"light", "dark"} {
@@ -214,7 +214,7 @@ jobs:
 	best := time.Hour
 	for range 5 {
 		id := s.Submit("live", nil)
-		redistest.Until(t, "it waits", func() bool { r, err := s.Client.Run(t.Context(), id); return err == nil && r.Counts.Waiting == 1 })
+		redistest.Until(t, "it waits", func() bool { r, err := s.Client.Get(t.Context(), id); return err == nil && r.Counts.Waiting == 1 })
 		b.ready("/runs/" + id)
 		if got := eval[string](b, `document.querySelector(".head .state").textContent.trim()`); got != "running" {
 			t.Fatalf("it is %s", got)
@@ -227,7 +227,7 @@ jobs:
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := s.Client.Run(t.Context(), id)
+		r, err := s.Client.Get(t.Context(), id)
 		if err != nil || r.State != run.Succeeded {
 			t.Fatalf("the run is %v, %v", r.State, err)
 		}
@@ -260,7 +260,7 @@ func TestActionsByHand(t *testing.T) {
 	id := where[strings.LastIndex(where, "/")+1:]
 	b.do(chromedp.SendKeys(`input[name=reason]`, "fine"), chromedp.Click(`button[value=approve]`), chromedp.WaitReady(`.node.s-succeeded[data-node=ask]`))
 	b.do(chromedp.Click(`.node[data-node=signal]`), chromedp.WaitVisible(`.drawer textarea`), chromedp.SendKeys(`.drawer textarea`, `{"sum": 3}`), chromedp.Click(`button[value=signal]`))
-	redistest.Until(t, "it ends", func() bool { r, err := s.Client.Run(t.Context(), id); return err == nil && r.State == run.Succeeded })
+	redistest.Until(t, "it ends", func() bool { r, err := s.Client.Get(t.Context(), id); return err == nil && r.State == run.Succeeded })
 	other := s.Submit("ask", nil)
 	b.ready("/runs/" + other)
 	b.do(chromedp.Click(`button[value=pause]`), chromedp.WaitReady(`button[value=resume]`), chromedp.Click(`button[value=resume]`), chromedp.WaitReady(`button[value=pause]`))

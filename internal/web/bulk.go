@@ -49,10 +49,6 @@ func (s *site) actOnOne(r *http.Request, op, id string) error {
 	if op != "retry" {
 		return s.api.Want(r.Context(), client.Control{Op: op, Run: id, By: who})
 	}
-	entry, err := s.api.Client().Submit(r.Context(), client.Request{From: id, By: who, Retry: &client.Retry{}})
-	if err != nil {
-		return err
-	}
-	_, err = s.api.Client().Accepted(r.Context(), entry)
+	_, err := s.api.Client().Start(r.Context(), client.Request{From: id, By: who, Retry: &client.Retry{}})
 	return err
 }

@@ -135,7 +135,7 @@ func TestPagesShowWhatIsThere(t *testing.T) {
 		v := visit(t, s)
 		shop, broken, outer := s.Ended("shop", nil), s.Ended("broken", nil), s.Ended("outer", nil)
 		ask := s.Submit("ask", nil)
-		redistest.Until(t, "both wait", func() bool { r, err := s.Client.Run(t.Context(), ask); return err == nil && r.Counts.Waiting == 2 })
+		redistest.Until(t, "both wait", func() bool { r, err := s.Client.Get(t.Context(), ask); return err == nil && r.Counts.Waiting == 2 })
 		redistest.Until(t, "the schedule is known", func() bool { all, err := s.Client.Schedules(t.Context()); return err == nil && len(all) == 1 })
 		pages := map[string]string{}
 		paths := lists()
@@ -194,7 +194,7 @@ func TestFormsActWithoutScripts(t *testing.T) {
 		v := visit(t, s)
 		state := func(id string, want run.State) {
 			t.Helper()
-			redistest.Until(t, id+" is "+string(want), func() bool { r, err := s.Client.Run(t.Context(), id); return err == nil && r.State == want })
+			redistest.Until(t, id+" is "+string(want), func() bool { r, err := s.Client.Get(t.Context(), id); return err == nil && r.State == want })
 		}
 		if text := v.post("/recipes/ask", nil, http.StatusOK); !strings.Contains(text, "ask") {
 			t.Fatalf("no run is shown: %s", content(text))
@@ -204,7 +204,7 @@ func TestFormsActWithoutScripts(t *testing.T) {
 			t.Fatalf("runs %v, %v", page, err)
 		}
 		id := page["ask"][0].ID
-		redistest.Until(t, "both wait", func() bool { r, err := s.Client.Run(t.Context(), id); return err == nil && r.Counts.Waiting == 2 })
+		redistest.Until(t, "both wait", func() bool { r, err := s.Client.Get(t.Context(), id); return err == nil && r.Counts.Waiting == 2 })
 		at := "/runs/" + id
 		if text := v.post(at, url.Values{"op": {"approve"}, "job": {"ask"}, "by": {"eve"}, "back": {at}}, http.StatusOK); !strings.Contains(text, "eve") {
 			t.Errorf("eve may approve: %s", content(text))
@@ -290,7 +290,7 @@ func TestTheTokenIsAskedFor(t *testing.T) {
 		t.Fatalf("one is not led back: %s", content(text))
 	}
 	id := s.Submit("ask", nil)
-	redistest.Until(t, "both wait", func() bool { r, err := s.Client.Run(t.Context(), id); return err == nil && r.Counts.Waiting == 2 })
+	redistest.Until(t, "both wait", func() bool { r, err := s.Client.Get(t.Context(), id); return err == nil && r.Counts.Waiting == 2 })
 	for _, path := range append(lists(), ofRun(id)...) {
 		text := v.get(path, http.StatusOK)
 		if strings.Count(text, `method="post"`) > 2 || strings.Contains(text, `name="op"`) { // the sign out, and the list's own

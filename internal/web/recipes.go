@@ -158,11 +158,7 @@ func (s *site) submit(r *http.Request) (string, error) {
 			inputs[input] = values[0]
 		}
 	}
-	entry, err := s.api.Client().Submit(r.Context(), client.Request{Recipe: name, Inputs: inputs, By: who})
-	if err != nil {
-		return here, err
-	}
-	id, err := s.api.Client().Accepted(r.Context(), entry)
+	id, err := s.api.Client().Start(r.Context(), client.Request{Recipe: name, Inputs: inputs, By: who})
 	if err != nil {
 		return here, err
 	}

@@ -83,10 +83,10 @@ func tabs() []string {
 func (s *site) run(r *http.Request) (*view, error) {
 	ctx, c, q := r.Context(), s.api.Client(), r.URL.Query()
 	id := r.PathValue("run")
-	rec, err := c.Run(ctx, id)
+	rec, err := c.Get(ctx, id)
 	if errors.Is(err, client.ErrNotFound) {
 		if full, found := c.Resolve(ctx, id); found == nil { // the end of an id is enough
-			rec, err = c.Run(ctx, full)
+			rec, err = c.Get(ctx, full)
 		}
 	}
 	if errors.Is(err, client.ErrNotFound) {

@@ -47,6 +47,7 @@ func (c *Control) Fields() []any {
 	f.text("reason", c.Reason)
 	f.text("signal", c.Signal)
 	f.text("data", string(c.Data))
+	f.text("inbox", c.Inbox)
 	return f
 }
 
@@ -63,6 +64,11 @@ func ParseControl(entry string, values map[string]any) (Control, error) {
 	c := Control{
 		Entry: entry, Op: r.text("op"), Run: r.text("run"), Job: r.text("job"), Queue: r.text("queue"), Schedule: r.text("schedule"),
 		By: r.text("by"), Reason: or("reason", "comment"), Signal: r.text("signal"),
+	}
+	if c.Inbox = r.text("inbox"); c.Inbox != "" && !IsInbox(c.Inbox) {
+		inbox := c.Inbox
+		c.Inbox = ""
+		return c, badInbox(inbox)
 	}
 	if data := or("data", "inputs"); data != "" {
 		if c.Data = json.RawMessage(data); !jsontext.Valid(c.Data) {
@@ -99,6 +105,7 @@ func (s *Submission) Fields() []any {
 	}
 	f.text("by", s.By)
 	f.text("traceparent", s.Trace)
+	f.text("inbox", s.Inbox)
 	if len(s.Labels) > 0 {
 		if raw, err := json.Marshal(s.Labels); err == nil {
 			f.text("labels", string(raw))
@@ -116,14 +123,20 @@ func ParseSubmission(entry string, values map[string]any) (Submission, error) {
 		Key: r.text("key"), By: r.text("by"), Single: map[string]string{}, NoCache: r.text("noCache") == "1", Deliveries: 1,
 		Trace: r.text("traceparent"),
 	}
+	if inbox := r.text("inbox"); inbox != "" {
+		if !IsInbox(inbox) {
+			return s, badInbox(inbox)
+		}
+		s.Inbox = inbox
+	}
 	for name, value := range values {
 		text, _ := value.(string)
 		switch name {
-		case "id", "recipe", "definition", "from", "by", "inputs", "labels", "retry", "noCache", "key", "keyFor", "traceparent":
+		case "id", "recipe", "definition", "from", "by", "inputs", "labels", "retry", "noCache", "key", "keyFor", "traceparent", "inbox":
 		default:
 			input, ok := cutInput(name)
 			if !ok {
-				return s, fmt.Errorf("unknown field %q: known are recipe, definition, from, retry, inputs, input.<name>, id, key, keyFor, by, labels, noCache and traceparent", name)
+				return s, fmt.Errorf("unknown field %q: known are recipe, definition, from, retry, inputs, input.<name>, id, key, keyFor, by, labels, noCache, traceparent and inbox", name)
 			}
 			s.Single[input] = text
 		}
@@ -174,6 +187,10 @@ func notObject(text string) string {
 		return "it is another kind of value"
 	}
 	return ""
+}
+
+func badInbox(text string) error {
+	return fmt.Errorf("the field inbox is %.80q, want 1 to 64 letters, digits and hyphens", text)
 }
 
 // parseKeyFor reads how long the key of a submission counts.

@@ -64,7 +64,7 @@ type Event struct {
 	// approval (JSON).
 	Signal string
 	Data   json.RawMessage
-	// Reply is the entry of the control request to which a reply is due.
+	// Reply says to which control request an answer is due: see Control.ReplyTo.
 	Reply string
 	// Granted is the answer to a question, Due when to ask again.
 	Granted bool

@@ -53,6 +53,8 @@ type Submission struct {
 	Labels map[string]string
 	// Trace is the W3C traceparent of which the run is a part, or empty.
 	Trace string
+	// Inbox names the inbox of the client that submits, or is empty.
+	Inbox string
 	// Deliveries counts how often the entry was delivered, 1 the first time.
 	Deliveries int64
 }
@@ -64,9 +66,10 @@ type Answer struct {
 	Error string
 }
 
-// AnswerTo is the answer to the submission of an entry.
+// AnswerTo is the answer to a submission or a control request.
 type AnswerTo struct {
-	Entry string
+	Entry string // of what is answered
+	Inbox string // of the client that waits for the answer, or empty
 	Answer
 }
 
@@ -97,6 +100,8 @@ type Control struct {
 	// approval: JSON.
 	Signal string
 	Data   json.RawMessage
+	// Inbox names the inbox of the client that asks, or is empty.
+	Inbox string
 }
 
 // Paused says who paused a queue, and why.

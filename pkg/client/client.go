@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/orchis-run/orchis/internal/explain"
 	"github.com/orchis-run/orchis/internal/loglines"
 	"github.com/orchis-run/orchis/internal/redisstore"
@@ -40,9 +42,13 @@ type Config struct {
 	MaxDefinition int
 }
 
-// Client talks to Orchis through Redis. It is safe for concurrent use.
+// Client talks to Orchis through Redis. It is safe for concurrent use: one Client
+// serves a whole process. However many of its calls wait for answers or for runs
+// to end, they share one connection and wait without polling.
 type Client struct {
 	store         *redisstore.Store
+	waits         *waits
+	outbox        *outbox
 	maxDefinition int
 }
 
@@ -55,11 +61,18 @@ func Open(ctx context.Context, c Config) (*Client, error) {
 	if c.MaxDefinition <= 0 {
 		c.MaxDefinition = wire.MaxDefinition
 	}
-	return &Client{store, c.MaxDefinition}, nil
+	return &Client{
+		store: store, waits: newWaits(store, uuid.NewString()), outbox: &outbox{send: store.SubmitAll}, maxDefinition: c.MaxDefinition,
+	}, nil
 }
 
-// Close ends the connections.
-func (c *Client) Close() error { return c.store.Close() }
+// Close ends the connections, and with them the calls that wait.
+func (c *Client) Close() error {
+	c.waits.close()
+	err := c.store.Close()
+	c.waits.all.Wait()
+	return err
+}
 
 // Request asks for a run.
 type Request struct {
@@ -94,7 +107,7 @@ func (c *Client) Submit(ctx context.Context, r Request) (entry string, err error
 	if r.Trace == "" {
 		r.Trace = trail.From(ctx)
 	}
-	sub := wire.Submission{ID: r.ID, Key: r.Key, KeyFor: r.KeyFor.Milliseconds(), Recipe: r.Recipe, Definition: r.Definition, From: r.From, Retry: r.Retry, NoCache: r.NoCache, By: r.By, Labels: r.Labels, Trace: r.Trace}
+	sub := wire.Submission{ID: r.ID, Key: r.Key, KeyFor: r.KeyFor.Milliseconds(), Recipe: r.Recipe, Definition: r.Definition, From: r.From, Retry: r.Retry, NoCache: r.NoCache, By: r.By, Labels: r.Labels, Trace: r.Trace, Inbox: c.waits.inbox}
 	if len(r.Inputs) > 0 {
 		if sub.Inputs, err = json.Marshal(r.Inputs); err != nil {
 			return "", fmt.Errorf("write the inputs: %w", err)
@@ -103,87 +116,7 @@ func (c *Client) Submit(ctx context.Context, r Request) (entry string, err error
 	if len(sub.Inputs) > wire.MaxInputs || len(sub.Definition) > c.maxDefinition {
 		return "", &RejectedError{fmt.Sprintf("the submission is larger than the limits: %d bytes of inputs, %d of definition", wire.MaxInputs, c.maxDefinition)}
 	}
-	return c.store.Submit(ctx, sub)
-}
-
-// Accepted waits for the answer to a submission and returns the run's id. A
-// submission that is not valid gives a *RejectedError.
-func (c *Client) Accepted(ctx context.Context, entry string) (runID string, err error) {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		a, err := c.store.Answer(ctx, entry)
-		switch {
-		case err == nil && a.State == wire.Rejected:
-			return "", &RejectedError{a.Error}
-		case err == nil:
-			return a.Run, nil
-		case !errors.Is(err, wire.ErrNotFound) && ctx.Err() == nil:
-			return "", err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return "", fmt.Errorf("wait for an orchestrator to answer submission %s: %w", entry, context.Cause(ctx))
-		}
-	}
-}
-
-// Watch calls fn with each change of a run, from the beginning, until the run
-// has ended or fn returns an error.
-func (c *Client) Watch(ctx context.Context, runID string, fn func([]run.Change) error) error {
-	after := ""
-	for {
-		entries, err := c.store.Log(ctx, runID, after, 500, time.Second)
-		if err != nil {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			if redisstore.IsRetryable(err) {
-				pause := time.NewTimer(time.Second)
-				select {
-				case <-pause.C:
-					continue
-				case <-ctx.Done():
-					pause.Stop()
-					return context.Cause(ctx)
-				}
-			}
-			return err
-		}
-		for _, e := range entries {
-			after = e.ID
-			if err := fn(e.Changes); err != nil {
-				return err
-			}
-			for _, ch := range e.Changes {
-				if ch.Run.Final() {
-					return nil
-				}
-			}
-		}
-		if len(entries) == 0 {
-			if err := fn(nil); err != nil {
-				return err
-			}
-			if over, err := c.Over(ctx, runID, after); over || errors.Is(err, wire.ErrNotFound) {
-				return err
-			}
-		}
-	}
-}
-
-// Wait waits until a run has ended.
-func (c *Client) Wait(ctx context.Context, runID string) (run.Run, error) {
-	if err := c.Watch(ctx, runID, func([]run.Change) error { return nil }); err != nil {
-		return run.Run{}, err
-	}
-	return c.store.Run(ctx, runID)
-}
-
-// Run returns the record of a run.
-func (c *Client) Run(ctx context.Context, runID string) (run.Run, error) {
-	return c.store.Run(ctx, runID)
+	return c.outbox.submit(ctx, sub)
 }
 
 // Tasks returns the records of a run's tasks; a task without one is pending.

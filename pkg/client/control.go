@@ -3,9 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/orchis-run/orchis/internal/wire"
 )
@@ -37,7 +35,7 @@ func (c *Client) Do(ctx context.Context, w Control) error {
 
 // do is Do; it returns the run of the answer, too.
 func (c *Client) do(ctx context.Context, w Control) (runID string, err error) {
-	wish := wire.Control{Op: w.Op, Run: w.Run, Queue: w.Queue, Schedule: w.Schedule, Job: w.Job, By: w.By, Reason: w.Reason, Signal: w.Signal}
+	wish := wire.Control{Op: w.Op, Run: w.Run, Queue: w.Queue, Schedule: w.Schedule, Job: w.Job, By: w.By, Reason: w.Reason, Signal: w.Signal, Inbox: c.waits.inbox}
 	if w.Data != nil {
 		raw, err := json.Marshal(w.Data)
 		if err != nil {
@@ -49,24 +47,11 @@ func (c *Client) do(ctx context.Context, w Control) (runID string, err error) {
 	if err != nil {
 		return "", err
 	}
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		a, err := c.store.ControlAnswer(ctx, entry)
-		switch {
-		case err == nil && a.State == wire.Rejected:
-			return "", &RejectedError{a.Error}
-		case err == nil:
-			return a.Run, nil
-		case !errors.Is(err, wire.ErrNotFound):
-			return "", err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return "", fmt.Errorf("wait for an orchestrator to answer wish %s: %w", entry, context.Cause(ctx))
-		}
+	o, err := c.waits.wait(ctx, subject{controlAnswer, entry}, ofOwn)
+	if err != nil {
+		return "", fmt.Errorf("wait for an orchestrator to answer control request %s: %w", entry, err)
 	}
+	return runOf(o.answer)
 }
 
 // Pause lets a run start nothing more until Resume. What is with the workers

@@ -34,14 +34,10 @@ func (c *Client) Requeue(ctx context.Context, id, by string) (runID string, err 
 		return "", &RejectedError{fmt.Sprintf("dead letter %s is an entry of %s that nobody can read: it can be shown and purged only", id, d.Stream)}
 	}
 	request := Request{From: d.Run, ID: "requeue-" + d.ID, By: by}
-	if old, err := c.Run(ctx, d.Run); err == nil && old.State.Final() {
+	if old, err := c.Get(ctx, d.Run); err == nil && old.State.Final() {
 		request.Retry = &Retry{}
 	}
-	entry, err := c.Submit(ctx, request)
-	if err != nil {
-		return "", err
-	}
-	if runID, err = c.Accepted(ctx, entry); err != nil {
+	if runID, err = c.Start(ctx, request); err != nil {
 		return "", err
 	}
 	_, err = c.store.PurgeDead(ctx, []string{id})

@@ -36,6 +36,7 @@ func (r *Run) Fields() []string {
 		"signals", jsonText(len(r.Signals) > 0, r.Signals),
 		"noCache", jsonText(r.NoCache, r.NoCache),
 		"traceparent", r.Trace,
+		"inbox", r.Inbox,
 	}
 }
 
@@ -79,6 +80,7 @@ func (r *Run) ChangedFields(old *Run) []string {
 	object("signals", len(r.Signals)+len(old.Signals) > 0, r.Signals, old.Signals)
 	set(r.NoCache != old.NoCache, "noCache", func() string { return jsonText(r.NoCache, r.NoCache) })
 	text("traceparent", r.Trace, old.Trace)
+	text("inbox", r.Inbox, old.Inbox)
 	return changed
 }
 
@@ -106,6 +108,7 @@ func Parse(id string, partition int, fields map[string]string) (Run, error) {
 		Outputs:     bytesOf(fields["outputs"]),
 		SubmittedBy: fields["by"],
 		Trace:       fields["traceparent"],
+		Inbox:       fields["inbox"],
 	}
 	numbers := []struct {
 		name string

@@ -305,6 +305,9 @@ type Run struct {
 	NoCache bool
 	// Trace is the W3C traceparent that came with the submission, or empty.
 	Trace string
+	// Inbox names the inbox of the client that submitted the run, or is empty. The
+	// orchestrator that ends the run tells that client.
+	Inbox string
 	// Tasks and Done count the tasks that exist so far and the final ones.
 	Counts Counts
 }

@@ -23,7 +23,7 @@ type source interface {
 	Queues(ctx context.Context) ([]client.Queue, error)
 	PausedQueues(ctx context.Context) (map[string]client.PausedQueue, error)
 	Workers(ctx context.Context) ([]client.Worker, error)
-	Run(ctx context.Context, id string) (run.Run, error)
+	Get(ctx context.Context, id string) (run.Run, error)
 	Tasks(ctx context.Context, id string) ([]run.Task, error)
 	LastLines(ctx context.Context, id, task string, count int) ([]client.Line, error)
 	Now(ctx context.Context) (time.Time, error)
@@ -164,7 +164,7 @@ func (f *facts) load(ctx context.Context, s source) (err error) {
 		return err
 	}
 	if f.open != "" {
-		if f.run, err = s.Run(ctx, f.open); err != nil {
+		if f.run, err = s.Get(ctx, f.open); err != nil {
 			return err
 		}
 		if f.tasks, err = s.Tasks(ctx, f.open); err != nil {

@@ -60,7 +60,7 @@ func (i *installation) Workers(context.Context) ([]client.Worker, error) {
 	}, nil
 }
 
-func (i *installation) Run(_ context.Context, id string) (run.Run, error) {
+func (i *installation) Get(_ context.Context, id string) (run.Run, error) {
 	for _, r := range i.runs {
 		if r.ID == id {
 			return r, nil
