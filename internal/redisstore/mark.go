@@ -38,9 +38,10 @@ type mark struct {
 const (
 	// knownRuns is how many runs are in the younger half of what is known.
 	knownRuns = 20_000
-	// watchFor is how long a connection may have been idle without being tried:
-	// Redis, or somebody on the way, may have closed it.
-	watchFor = 100 * time.Millisecond
+	// watchFor is how long a connection may have been idle without being probed:
+	// Redis, or a proxy, may have closed it. A probe costs a round trip before the
+	// commit, so this is longer than a hop takes over any usual distance.
+	watchFor = time.Second
 )
 
 // take returns the connection that watches the mark, for a commit that gives it
