@@ -2,6 +2,7 @@ package engine
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 
@@ -47,18 +48,31 @@ func digest(id json.RawMessage, t *Ticket) string {
 	return short(id) + short(t.Inputs, t.Env, t.Secrets)
 }
 
-// short is the beginning of a hash, 16 hex digits.
-func short(parts ...[]byte) string { return long(parts...)[:16] }
+// shortText is the length of what short returns.
+const shortText = 11
 
-// long is a hash over parts, each with its length.
+// short is the beginning of a hash, 8 bytes as base64url.
+func short(parts ...[]byte) string {
+	sum := hash(parts...)
+	return base64.RawURLEncoding.EncodeToString(sum[:8])
+}
+
+// long is a hash over parts in hex.
 func long(parts ...[]byte) string {
+	sum := hash(parts...)
+	return hex.EncodeToString(sum[:])
+}
+
+// hash is the SHA-256 of parts, each with its length.
+func hash(parts ...[]byte) (sum [sha256.Size]byte) {
 	h := sha256.New()
 	for _, p := range parts {
 		n := len(p)
 		_, _ = h.Write([]byte{byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
 		_, _ = h.Write(p)
 	}
-	return hex.EncodeToString(h.Sum(nil))
+	h.Sum(sum[:0])
+	return sum
 }
 
 // asked evaluates what a unit is asked to do, as far as a digest wants to know.

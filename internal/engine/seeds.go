@@ -87,7 +87,7 @@ func (r *Run) differs(u *unit, seed *Seed) string {
 	switch now := u.rec.Digest; {
 	case now == seed.Digest:
 		return ""
-	case len(seed.Digest) == len(now) && seed.Digest[:16] != now[:16]:
+	case len(seed.Digest) == len(now) && seed.Digest[:shortText] != now[:shortText]:
 		return jobChanged
 	}
 	return inputsChanged

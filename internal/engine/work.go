@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"encoding/base64"
+	"encoding/binary"
 	"slices"
 
 	"github.com/orchis-run/orchis/pkg/run"
@@ -130,7 +132,7 @@ func (r *Run) mark(u *unit) {
 // fence makes a publication id: the nonce and a running number, mixed.
 func (r *Run) fence() string {
 	r.fences++
-	return hex64(mix(r.nonce + r.fences*0x9e3779b97f4a7c15))
+	return text64(mix(r.nonce + r.fences*0x9e3779b97f4a7c15))
 }
 
 // mix spreads a number over all 64 bits (the finisher of splitmix64).
@@ -140,13 +142,12 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-func hex64(x uint64) string {
-	const digits = "0123456789abcdef"
-	var b [16]byte
-	for i := range b {
-		b[i] = digits[x>>(60-4*i)&15]
-	}
-	return string(b[:])
+// text64 writes a number as 11 letters of base64url: ids stand in every record
+// and ticket.
+func text64(x uint64) string {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], x)
+	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
 func (r *Run) setTimer(kind, task, fence string, due int64) {

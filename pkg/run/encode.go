@@ -34,6 +34,13 @@ func (o *object) always(name string, value int64) {
 	o.b = strconv.AppendInt(o.b, value, 10)
 }
 
+// since writes a time as the milliseconds after another; 0 is none.
+func (o *object) since(name string, at, from int64) {
+	if at != 0 {
+		o.always(name, at-from)
+	}
+}
+
 func (o *object) yes(name string, value bool) {
 	if value {
 		o.name(name)
@@ -63,7 +70,6 @@ func (t *Task) Encode() string {
 	o := object{append(make([]byte, 0, 256+len(t.Result)), '{')}
 	o.name("state")
 	o.b = appendText(o.b, string(t.State))
-	o.number("attempt", int64(t.Attempt))
 	o.number("failures", int64(t.Failures))
 	o.number("losses", int64(t.Losses))
 	o.number("releases", int64(t.Releases))
@@ -71,8 +77,6 @@ func (t *Task) Encode() string {
 	o.yes("bulk", t.Bulk)
 	o.text("worker", t.Worker)
 	o.number("queued", t.Queued)
-	o.number("started", t.Started)
-	o.number("ended", t.Ended)
 	o.number("due", t.Due)
 	o.number("items", int64(t.Items))
 	o.yes("tolerated", t.Tolerated)
@@ -95,6 +99,11 @@ func (t *Task) Encode() string {
 	if t.First != t.Queued {
 		o.always("first", t.First)
 	}
+	if t.Attempt != t.usualAttempt() {
+		o.always("attempt", int64(t.Attempt))
+	}
+	o.since("started", t.Started, t.Queued)
+	o.since("ended", t.Ended, t.Queued)
 	if len(t.Result) > 0 {
 		o.name("result")
 		o.b = append(o.b, t.Result...)
@@ -124,7 +133,6 @@ func (c *Change) append(b []byte, at int64) []byte {
 	o.text("state", string(c.State))
 	o.text("worker", c.Worker)
 	o.number("items", int64(c.Items))
-	o.number("started", c.Started)
 	o.number("due", c.Due)
 	o.other("progress", c.Progress != 0, c.Progress)
 	o.text("note", c.Note)
@@ -139,6 +147,7 @@ func (c *Change) append(b []byte, at int64) []byte {
 	if c.Attempt != c.usualAttempt() {
 		o.always("attempt", int64(c.Attempt))
 	}
+	o.since("started", c.Started, c.At)
 	return append(o.b, '}')
 }
 

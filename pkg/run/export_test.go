@@ -9,6 +9,10 @@ func StoredTask(t Task) any {
 	if t.First != t.Queued {
 		s.First = &t.First
 	}
+	if t.Attempt != t.usualAttempt() {
+		s.Attempt = &t.Attempt
+	}
+	s.Started, s.Ended = since(t.Started, t.Queued), since(t.Ended, t.Queued)
 	return s
 }
 
@@ -27,7 +31,16 @@ func StoredChanges(changes ...Change) any {
 		if c.Attempt != c.usualAttempt() {
 			s.Attempt = &c.Attempt
 		}
+		s.Started = since(c.Started, c.At)
 		out = append(out, s)
 	}
 	return out
+}
+
+func since(at, from int64) *int64 {
+	if at == 0 {
+		return nil
+	}
+	after := at - from
+	return &after
 }

@@ -203,7 +203,7 @@ type Task struct {
 	// Slots are those of groups that the task holds.
 	Slots []Slot `json:"slots,omitempty"`
 	// Digest says what the task was asked to do: a hash of its job and its
-	// resolved inputs, 32 hex digits.
+	// resolved inputs, 22 letters of base64url.
 	Digest string `json:"digest,omitempty"`
 	// From is the run in which a cached task really ran. Reused says that the
 	// task, or all tasks below it, were taken over from the run that this one

@@ -15,25 +15,39 @@ import (
 const usualQueue = "default"
 
 // storedTask is a task as it is stored: without its queue when that is the
-// usual one, and without First when the first attempt is the newest. Absent and
-// empty are not the same here.
+// usual one, without First when the first attempt is the newest, and without
+// Attempt when it is 1, or 0 before the first. Started and Ended are stored as
+// milliseconds after Queued. Absent and empty are not the same here.
 type storedTask struct {
 	Task
 
-	Queue *string `json:"queue,omitempty"`
-	First *int64  `json:"first,omitempty"`
+	Queue   *string `json:"queue,omitempty"`
+	First   *int64  `json:"first,omitempty"`
+	Attempt *int    `json:"attempt,omitempty"`
+	Started *int64  `json:"started,omitempty"`
+	Ended   *int64  `json:"ended,omitempty"`
 	// Result is for Redis alone: programs are given results apart.
 	Result json.RawMessage `json:"result,omitempty"`
 }
 
 // storedChange is a change as it stands in an entry of the log: without a time
 // when it is that of the entry, and without the attempt when it is the first
-// one of a task.
+// one of a task. Started is stored as milliseconds after At, so it is negative.
 type storedChange struct {
 	Change
 
 	At      *int64 `json:"at,omitempty"`
 	Attempt *int   `json:"attempt,omitempty"`
+	Started *int64 `json:"started,omitempty"`
+}
+
+// usualAttempt is that of a stored task which names none: 1 once it was
+// published.
+func (t *Task) usualAttempt() int {
+	if t.Queued == 0 {
+		return 0
+	}
+	return 1
 }
 
 // usualAttempt is that of a stored change which names none.
@@ -57,6 +71,15 @@ func ParseTask(id, text string) (Task, error) {
 	}
 	if s.First != nil {
 		t.First = *s.First
+	}
+	if t.Attempt = t.usualAttempt(); s.Attempt != nil {
+		t.Attempt = *s.Attempt
+	}
+	if s.Started != nil {
+		t.Started = t.Queued + *s.Started
+	}
+	if s.Ended != nil {
+		t.Ended = t.Queued + *s.Ended
 	}
 	if !slices.Contains(TaskStates(), t.State) {
 		return t, fmt.Errorf("read the record of task %s: the state %q is not known", id, t.State)
@@ -91,6 +114,9 @@ func ParseChanges(text []byte) ([]Change, error) {
 		}
 		if s.Attempt != nil {
 			c.Attempt = *s.Attempt
+		}
+		if s.Started != nil {
+			c.Started = c.At + *s.Started
 		}
 	}
 	return changes, nil

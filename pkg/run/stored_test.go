@@ -1,7 +1,6 @@
 package run_test
 
 import (
-	"encoding/json"
 	"math/rand/v2"
 	"reflect"
 	"testing"
@@ -17,9 +16,11 @@ func TestTasksAreStoredWithoutWhatIsUsual(t *testing.T) {
 		task run.Task
 		want string
 	}{
-		{run.Task{State: run.TaskQueued, Attempt: 1, Queue: "default", Queued: 5, First: 5}, `{"state":"queued","attempt":1,"queued":5}`},
-		{run.Task{State: run.TaskQueued, Attempt: 2, Queue: "gpu", Queued: 9, First: 5}, `{"state":"queued","attempt":2,"queued":9,"queue":"gpu","first":5}`},
-		{run.Task{State: run.TaskRunning, Attempt: 1, Queued: 5}, `{"state":"running","attempt":1,"queued":5,"queue":"","first":0}`},
+		{run.Task{State: run.TaskQueued, Attempt: 1, Queue: "default", Queued: 5, First: 5}, `{"state":"queued","queued":5}`},
+		{run.Task{State: run.TaskQueued, Attempt: 2, Queue: "gpu", Queued: 9, First: 5}, `{"state":"queued","queued":9,"queue":"gpu","first":5,"attempt":2}`},
+		{run.Task{State: run.TaskSucceeded, Attempt: 1, Queue: "default", Queued: 50, First: 50, Started: 49, Ended: 53}, `{"state":"succeeded","queued":50,"started":-1,"ended":3}`},
+		{run.Task{State: run.TaskFailed, Queue: "default", Queued: 50, First: 50, Ended: 50}, `{"state":"failed","queued":50,"attempt":0,"ended":0}`},
+		{run.Task{State: run.TaskRunning, Attempt: 1, Queued: 5}, `{"state":"running","queued":5,"queue":"","first":0}`},
 		{run.Task{State: run.TaskSkipped}, `{"state":"skipped","queue":""}`},
 	} {
 		if got := test.task.Encode(); got != test.want {
@@ -37,25 +38,12 @@ func TestChangesAreStoredWithoutWhatIsUsual(t *testing.T) {
 		{nil, `[0]`},
 		{[]run.Change{{At: 5, Run: run.Running}, {At: 5, Task: "a", State: run.TaskQueued, Attempt: 1}}, `[5,{"run":"running"},{"task":"a","state":"queued"}]`},
 		{[]run.Change{{At: 5, Task: "a", State: run.TaskRetrying, Attempt: 2}, {At: 5, Task: "b", State: run.TaskSkipped}}, `[5,{"task":"a","state":"retrying","attempt":2},{"task":"b","state":"skipped","attempt":0}]`},
+		{[]run.Change{{At: 50, Task: "a", State: run.TaskSucceeded, Attempt: 1, Started: 47}}, `[50,{"task":"a","state":"succeeded","started":-3}]`},
 		{[]run.Change{{At: 5}, {At: 6, Attempt: 1}, {}}, `[5,{},{"at":6,"attempt":1},{"at":0}]`},
 	} {
 		if got := string(run.EncodeChanges(test.changes)); got != test.want {
 			t.Errorf("got %s, want %s", got, test.want)
 		}
-	}
-}
-
-// An older build wrote all that was not empty.
-func TestFullRecordsAreReadToo(t *testing.T) {
-	t.Parallel()
-	want := run.Task{ID: "a", State: run.TaskQueued, Queue: "default", Queued: 5, First: 5}
-	raw, err := json.Marshal(want)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := run.ParseTask("a", string(raw))
-	if diff := cmp.Diff(want, got); diff != "" || err != nil {
-		t.Errorf("%v\n%s", err, diff)
 	}
 }
 
