@@ -64,7 +64,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	if *payloads {
-		if err := b.onlyPayloads(ctx, *rounds); err != nil {
+		if err := b.onlyPayloads(ctx, *rounds, *base); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintln(os.Stdout, b.report.plain())

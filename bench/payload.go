@@ -75,12 +75,21 @@ func (b *bench) payloads(ctx context.Context) error {
 			return err
 		}
 		t.add(l.name, m.sample(l))
+		if b.base == nil {
+			continue
+		}
+		if m, err = b.base.through(ctx, l); err != nil {
+			return err
+		}
+		t.add(l.name+", base", m.sample(l))
+		t.compare(l.name+", base", p.rawName())
 	}
 	return nil
 }
 
-// onlyPayloads measures nothing but the payload loads.
-func (b *bench) onlyPayloads(ctx context.Context, rounds int) error {
+// onlyPayloads measures nothing but the payload loads, with a base commit those
+// of its build in turns with ours.
+func (b *bench) onlyPayloads(ctx context.Context, rounds int, base string) error {
 	var err error
 	if b.built, err = build(ctx, b.dir, false); err != nil {
 		return err
@@ -90,6 +99,11 @@ func (b *bench) onlyPayloads(ctx context.Context, rounds int) error {
 	}
 	if b.off, err = install(ctx, b.dir, b.built, setup{aof: "off", slots: 200}); err != nil {
 		return err
+	}
+	if base != "" {
+		if err := b.startBase(ctx, base); err != nil {
+			return err
+		}
 	}
 	b.report.machine = machineOf(ctx, b.peers)
 	for range rounds {
