@@ -28,7 +28,10 @@ type Event struct {
 	// Result belongs to the run from now on: it must not be changed, nor be a
 	// part of a larger buffer, which it would keep in memory.
 	Result json.RawMessage
-	Error  *run.Error
+	// Tidy says that Result is known to be JSON in valid UTF-8 without space
+	// between its tokens.
+	Tidy  bool
+	Error *run.Error
 	// Permanent errors are not retried. RetryAfter, in milliseconds, replaces
 	// the pause before the next attempt when positive.
 	Permanent  bool

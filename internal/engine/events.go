@@ -177,11 +177,14 @@ func (r *Run) succeeded(u *unit, ev *Event) {
 		r.failed(u, tooLarge("result", len(ev.Result), r.limits.MaxResult), true, 0)
 		return
 	}
-	raw, err := tidy(ev.Result)
-	if err != nil {
-		u.rec.Failures++
-		r.failed(u, &run.Error{Code: run.CodeError, Message: "the result is not JSON: " + err.Error()}, true, 0)
-		return
+	raw := ev.Result
+	if !ev.Tidy {
+		var err error
+		if raw, err = tidy(raw); err != nil {
+			u.rec.Failures++
+			r.failed(u, &run.Error{Code: run.CodeError, Message: "the result is not JSON: " + err.Error()}, true, 0)
+			return
+		}
 	}
 	if bad := checkOutputs(u.node.step.def.Outputs, raw); bad != nil {
 		u.rec.Failures++

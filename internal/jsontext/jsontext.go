@@ -47,6 +47,14 @@ func Skip[T Text](s T, i int) (end int, ok bool) {
 	return c.value(c.space(i), MaxDepth)
 }
 
+// SkipCompact is Skip that also reports whether there is no space from i to the
+// end of the value.
+func SkipCompact[T Text](s T, i int) (end int, ok, compact bool) {
+	c := scanner[T]{text: s}
+	end, ok = c.value(c.space(i), MaxDepth)
+	return end, ok, !c.spaced
+}
+
 // scanner skips values. Its methods take and return offsets; those that return
 // ok return the offset of the mistake when it is false.
 type scanner[T Text] struct {

@@ -14,7 +14,7 @@ import (
 func toEngine(ev *wire.Event) engine.Event {
 	return engine.Event{
 		Kind: kindOf(ev.Type), Task: ev.Task, Fence: ev.Fence, Worker: ev.Worker, Version: ev.HandlerVersion, At: ev.At, Started: ev.Started,
-		Result: ev.Result, Error: ev.Error, Permanent: ev.Permanent, RetryAfter: ev.RetryAfterMs,
+		Result: ev.Result, Tidy: ev.Tidy, Error: ev.Error, Permanent: ev.Permanent, RetryAfter: ev.RetryAfterMs,
 		Progress: ev.Progress, Note: ev.Note, Lines: ev.Lines, By: ev.By, Reason: ev.Reason,
 		Signal: ev.Signal, Data: ev.Data, Reply: ev.Reply, Granted: ev.Granted, Due: ev.Due, From: ev.From,
 	}
@@ -37,14 +37,14 @@ func toCommit(id string, version int64, before *run.Run, fx *engine.Effects, now
 		before = &run.Run{} // what is empty need not be written
 	}
 	c.Fields = fx.Run.ChangedFields(before)
-	c.Tasks, c.Outputs = make([]string, 0, 2*len(fx.Tasks)), []string(nil)
+	c.Tasks = make([]string, 0, 2*len(fx.Tasks))
 	c.Tickets = make([]wire.Ticket, 0, len(fx.Tickets))
 	for i := range fx.Tasks {
 		c.Tasks = append(c.Tasks, fx.Tasks[i].ID, fx.Tasks[i].Encode())
 	}
 	for _, o := range fx.Outputs {
 		if len(o.Value) > run.InlineResult { // else it is in the task's record
-			c.Outputs = append(c.Outputs, o.Task, string(o.Value))
+			c.Outputs = append(c.Outputs, wire.Output{Task: o.Task, Value: o.Value})
 		}
 		for _, digest := range artifact.Find(o.Value) {
 			c.Artifacts = append(c.Artifacts, wire.Artifact{Digest: digest, Made: o.Made, KeepFor: o.KeepFor})

@@ -194,7 +194,7 @@ func (w *twin) change(ctx context.Context, run string, a, b int) string {
 		c.Version++
 	}
 	task := fmt.Sprint("t", a%4)
-	c.Tasks, c.Outputs = []string{task, strconv.Itoa(b)}, []string{task, strconv.Itoa(a)}
+	c.Tasks, c.Outputs = []string{task, strconv.Itoa(b)}, []wire.Output{{Task: task, Value: []byte(strconv.Itoa(a))}}
 	if b%5 == 0 {
 		c.Forget = []string{fmt.Sprint("t", b%4)}
 	}

@@ -147,7 +147,9 @@ func (m *model) commit(c *wire.Commit) wire.CommitResult {
 		delete(r.outputs, task)
 	}
 	put(r.tasks, c.Tasks)
-	put(r.outputs, c.Outputs)
+	for _, o := range c.Outputs {
+		r.outputs[o.Task] = string(o.Value)
+	}
 	put(r.fields, c.Fields)
 	r.fields["version"] = strconv.FormatInt(c.Version+1, 10)
 	if len(c.Log) > 0 {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ func (s *site) old(n int) []string {
 		task := run.Task{State: run.TaskSucceeded, Attempt: 1}
 		c := wire.Commit{
 			Run: id, Fields: rec.Fields(), Digest: "sha256:d", Definition: []byte(`{}`), Tasks: []string{"a", task.Encode()},
-			Outputs: []string{"a", `"` + string(bytes.Repeat([]byte("x"), 1000)) + `"`}, Log: []byte(`[5,{"run":"succeeded"}]`), Done: int64(i + 1),
+			Outputs: []wire.Output{{Task: "a", Value: []byte(`"` + strings.Repeat("x", 1000) + `"`)}}, Log: []byte(`[5,{"run":"succeeded"}]`), Done: int64(i + 1),
 		}
 		if _, err := s.store.Commit(s.t.Context(), 0, []wire.Commit{c}); err != nil {
 			s.t.Fatal(err)

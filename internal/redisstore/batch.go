@@ -50,6 +50,18 @@ func (b *batch) put(parts ...string) argument {
 	return argument{from: from, to: len(b.text)}
 }
 
+// bytes adds an argument. Large ones must not change until the commands have been
+// sent.
+func (b *batch) bytes(value []byte) {
+	if len(value) >= largeArgument {
+		b.whole(value)
+		return
+	}
+	from := len(b.text)
+	b.text = append(b.text, value...)
+	b.since(from)
+}
+
 // putNumber gathers a number.
 func (b *batch) putNumber(n int64) argument {
 	from := len(b.text)

@@ -86,16 +86,16 @@ func (s *Store) offload(ctx context.Context, p int, changes []wire.Commit) ([]wi
 		if c.Definition, err = pack(c.Definition); err != nil {
 			return nil, err
 		}
-		for k := 1; k < len(c.Outputs); k += 2 {
-			if len(c.Outputs[k]) <= inlineResult {
+		for k := range c.Outputs {
+			if len(c.Outputs[k].Value) <= inlineResult {
 				continue
 			}
-			digest, err := s.putBlob(ctx, p, []byte(c.Outputs[k]))
+			digest, err := s.putBlob(ctx, p, c.Outputs[k].Value)
 			if err != nil {
 				return nil, err
 			}
 			c.Outputs = slices.Clone(c.Outputs)
-			c.Outputs[k] = blobMark + digest
+			c.Outputs[k].Value = []byte(blobMark + digest)
 			c.Blobs = append(c.Blobs, digest)
 		}
 		for k := range c.Tickets {
@@ -116,12 +116,9 @@ func (s *Store) offload(ctx context.Context, p int, changes []wire.Commit) ([]wi
 
 // hasLarge reports whether something of a change is not written as it is.
 func hasLarge(c wire.Commit) bool {
-	for k := 1; k < len(c.Outputs); k += 2 {
-		if len(c.Outputs[k]) > inlineResult {
-			return true
-		}
-	}
-	return len(c.Definition) > 0 || slices.ContainsFunc(c.Tickets, func(t wire.Ticket) bool { return len(t.Inputs) > inlineInputs })
+	return len(c.Definition) > 0 ||
+		slices.ContainsFunc(c.Outputs, func(o wire.Output) bool { return len(o.Value) > inlineResult }) ||
+		slices.ContainsFunc(c.Tickets, func(t wire.Ticket) bool { return len(t.Inputs) > inlineInputs })
 }
 
 // fillOutputs puts large values in the place of their names.
@@ -177,7 +174,7 @@ func (s *Store) fillEvent(ctx context.Context, p int, e *wire.Event) error {
 		e.Type, e.Blob, e.Error = wire.Failed, "", &run.Error{Code: "blob", Message: err.Error()}
 		return nil
 	}
-	e.Result, e.Blob = value, ""
+	e.Result, e.Tidy, e.Blob = value, false, ""
 	return err
 }
 

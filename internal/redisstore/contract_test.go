@@ -83,7 +83,7 @@ func aCommit(runID string, version int64) wire.Commit {
 	task := run.Task{State: run.TaskQueued, Attempt: 1, Fence: "p1"}
 	return wire.Commit{
 		Run: runID, Version: version, Fields: rec.Fields(), Digest: "sha256:d", Definition: []byte(`{"x":1}`),
-		Tasks: []string{"a", task.Encode()}, Outputs: []string{"b", `{"n":1}`},
+		Tasks: []string{"a", task.Encode()}, Outputs: []wire.Output{{Task: "b", Value: []byte(`{"n":1}`)}},
 		Log:       []byte(`[5,{"run":"running"}]`),
 		Tickets:   []wire.Ticket{{Queue: "default", Priority: wire.Normal, Run: runID, Task: "a", Fence: "p1", Attempt: 1, Handler: "h", Inputs: []byte(`{"k":"ä"}`)}},
 		SetTimers: []wire.Timer{{Run: runID, Kind: "retry", Task: "a", Due: 100}},
@@ -386,7 +386,7 @@ func TestLargeValuesStandInKeysOfTheirOwn(t *testing.T) {
 		inputs := []byte(`{"x":"` + strings.Repeat("z", 256<<10) + `"}`)
 		change := func(r string) wire.Commit {
 			c := aCommit(r, 0)
-			c.Outputs = []string{"a", string(limit), "b", string(above), "c", string(above)}
+			c.Outputs = []wire.Output{{Task: "a", Value: limit}, {Task: "b", Value: above}, {Task: "c", Value: above}}
 			c.Tickets[0].Inputs = inputs
 			c.Active, c.Done = 0, 5
 			return c

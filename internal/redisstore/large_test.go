@@ -97,7 +97,7 @@ func large(t *testing.T, s *redisstore.Store, tasks int) string {
 			task := fmt.Sprintf("j[%d]", i)
 			record := run.Task{State: run.TaskSucceeded, Attempt: 1, Worker: "worker-of-some-host-1"}
 			c.Tasks = append(c.Tasks, task, record.Encode())
-			c.Outputs = append(c.Outputs, task, fmt.Sprintf(`{"n": %d}`, i))
+			c.Outputs = append(c.Outputs, wire.Output{Task: task, Value: fmt.Appendf(nil, `{"n": %d}`, i)})
 		}
 		res := must[[]wire.CommitResult](t)(s.Commit(t.Context(), 0, []wire.Commit{c}))
 		ok(t, res[0].Err)

@@ -36,7 +36,7 @@ func (t *trips) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 // change is a commit with a ticket and a result.
 func change(r string, version int64, text string) wire.Commit {
 	return wire.Commit{
-		Run: r, Version: version, Fields: []string{"counts", fmt.Sprintf(`{"queued":%d}`, version)}, Tasks: []string{"a", "{}"}, Outputs: []string{"a", `"` + text + `"`},
+		Run: r, Version: version, Fields: []string{"counts", fmt.Sprintf(`{"queued":%d}`, version)}, Tasks: []string{"a", "{}"}, Outputs: []wire.Output{{Task: "a", Value: []byte(`"` + text + `"`)}},
 		Log: []byte(`[]`), Tickets: []wire.Ticket{{Run: r, Task: "a", Fence: "p", Attempt: 1, Handler: "noop", Queue: "default", Priority: wire.Normal}},
 	}
 }
@@ -255,7 +255,7 @@ func TestManyWhoDrive(t *testing.T) {
 	const stores, rounds, runs = 3, 150, 4
 	var counted [runs]atomic.Int64
 	for i := range runs {
-		must[[]wire.CommitResult](t)(open(t, srv).Commit(t.Context(), 0, []wire.Commit{{Run: fmt.Sprint("r", i), Outputs: []string{"n", "0"}}}))
+		must[[]wire.CommitResult](t)(open(t, srv).Commit(t.Context(), 0, []wire.Commit{{Run: fmt.Sprint("r", i), Outputs: []wire.Output{{Task: "n", Value: []byte("0")}}}}))
 	}
 	var all sync.WaitGroup
 	for n := range stores {
@@ -274,7 +274,7 @@ func TestManyWhoDrive(t *testing.T) {
 					if i%10 == 0 {
 						err = errors.Join(err, s.DeleteRuns(t.Context(), 0, []string{"nobody"}))
 					}
-					res, err2 := s.Commit(t.Context(), 0, []wire.Commit{{Run: id, Version: v, Outputs: []string{"n", strconv.FormatInt(v, 10)}}, {Run: fmt.Sprint("born", n, k, i)}})
+					res, err2 := s.Commit(t.Context(), 0, []wire.Commit{{Run: id, Version: v, Outputs: []wire.Output{{Task: "n", Value: []byte(strconv.FormatInt(v, 10))}}}, {Run: fmt.Sprint("born", n, k, i)}})
 					switch {
 					case err2 != nil && strings.Contains(err2.Error(), "TRYAGAIN"):
 					case errors.Join(err, err2) != nil:

@@ -64,7 +64,7 @@ func (t *transaction) commit(c *wire.Commit, f *found) *written {
 	w := &written{run: c.Run, version: c.Version + 1, tickets: c.Tickets, fields: len(c.Fields)/2 + 1}
 	t.erase(c, key)
 	t.hash(c.Tasks, key, ":tasks")
-	t.hash(c.Outputs, key, ":outputs")
+	t.results(c.Outputs, key)
 	w.record = t.command("HSET")
 	t.arg(key)
 	t.texts(c.Fields)
@@ -220,6 +220,19 @@ func (t *transaction) hash(pairs []string, key, kind string) {
 		t.command("HSET")
 		t.arg(key, kind)
 		t.texts(pairs)
+	}
+}
+
+// results writes results, if there are any.
+func (t *transaction) results(outputs []wire.Output, key string) {
+	if len(outputs) == 0 {
+		return
+	}
+	t.command("HSET")
+	t.arg(key, ":outputs")
+	for _, o := range outputs {
+		t.arg(o.Task)
+		t.bytes(o.Value)
 	}
 }
 

@@ -67,10 +67,10 @@ func TestACommitNoticesWhatHappensWithinIt(t *testing.T) {
 	shared.Each(t, func(t *testing.T, srv redistest.Server) {
 		ctx := t.Context()
 		s, r := interfere(t, srv, 1, func(other *redisstore.Store, r string) {
-			must[[]wire.CommitResult](t)(other.Commit(ctx, 0, []wire.Commit{{Run: r, Version: 1, Outputs: []string{"b", "theirs"}}}))
+			must[[]wire.CommitResult](t)(other.Commit(ctx, 0, []wire.Commit{{Run: r, Version: 1, Outputs: []wire.Output{{Task: "b", Value: []byte("theirs")}}}}))
 		})
 		free := runOf(s, "free")
-		res := must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{{Run: r, Version: 1, Outputs: []string{"b", "ours"}}, aCommit(free, 0)}))
+		res := must[[]wire.CommitResult](t)(s.Commit(ctx, 0, []wire.Commit{{Run: r, Version: 1, Outputs: []wire.Output{{Task: "b", Value: []byte("ours")}}}, aCommit(free, 0)}))
 		if !errors.Is(res[0].Err, wire.ErrConflict) || res[1].Err != nil {
 			t.Errorf("the results are %+v", res)
 		}
@@ -88,10 +88,10 @@ func TestACommitEndsWithItsConnection(t *testing.T) {
 	srv := redistest.Real(t)
 	ctx := t.Context()
 	s, r := interfere(t, srv, 1, func(other *redisstore.Store, r string) {
-		must[[]wire.CommitResult](t)(other.Commit(ctx, 0, []wire.Commit{{Run: r, Version: 1, Outputs: []string{"b", "theirs"}}}))
+		must[[]wire.CommitResult](t)(other.Commit(ctx, 0, []wire.Commit{{Run: r, Version: 1, Outputs: []wire.Output{{Task: "b", Value: []byte("theirs")}}}}))
 		ok(t, other.Client().Do(ctx, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").Err())
 	})
-	if res, err := s.Commit(ctx, 0, []wire.Commit{{Run: r, Version: 1, Outputs: []string{"b", "ours"}}}); !redisstore.IsRetryable(err) {
+	if res, err := s.Commit(ctx, 0, []wire.Commit{{Run: r, Version: 1, Outputs: []wire.Output{{Task: "b", Value: []byte("ours")}}}}); !redisstore.IsRetryable(err) {
 		t.Errorf("the commit gives %+v, %v", res, err)
 	}
 	stored := must[*wire.Stored](t)(s.Load(ctx, r))
@@ -128,7 +128,7 @@ func TestACommitThatIsNeverLetThroughIsNoConflict(t *testing.T) {
 		touched++
 		ok(t, other.Client().HSet(ctx, "orchis:{0}:run:"+r, "touched", touched).Err())
 	})
-	res, err := s.Commit(ctx, 0, []wire.Commit{{Run: r, Version: 1, Outputs: []string{"b", "ours"}}, aCommit("small", 0)})
+	res, err := s.Commit(ctx, 0, []wire.Commit{{Run: r, Version: 1, Outputs: []wire.Output{{Task: "b", Value: []byte("ours")}}}, aCommit("small", 0)})
 	if !redisstore.IsRetryable(err) {
 		t.Errorf("the commit gives %+v, %v", res, err)
 	}

@@ -46,6 +46,9 @@ type Event struct {
 	// that SHA-256 instead, while it is on its way.
 	Result json.RawMessage
 	Blob   string
+	// Tidy says that Result was found to be JSON in valid UTF-8 without space
+	// between its tokens. It does not travel.
+	Tidy bool
 	// Error tells what went wrong (Failed), or why the ticket was handed back.
 	Error *run.Error
 	// Permanent errors are not retried; RetryAfterMs, when positive, replaces
@@ -269,7 +272,7 @@ func (e *Event) member(s *scanner, key string) {
 	case "started":
 		e.Started = s.integer(key)
 	case "result":
-		e.Result = s.raw()
+		e.Result, e.Tidy = s.tidy()
 	case "resultBlob":
 		e.Blob = s.string(key)
 	case "error":

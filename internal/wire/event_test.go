@@ -21,7 +21,7 @@ func TestEvents_OneBadEventDoesNotTakeItsNeighboursAlong(t *testing.T) {
 	}
 	entry := &Entry{ID: "5-1", Events: 2, Deliveries: 1}
 	want := []Event{
-		{Entry: entry, Type: Succeeded, Run: "r1", Task: "a", Fence: "f1", Worker: "w", Result: []byte(`{"x":1}`)},
+		{Entry: entry, Type: Succeeded, Run: "r1", Task: "a", Fence: "f1", Worker: "w", Result: []byte(`{"x":1}`), Tidy: true},
 		{Entry: entry, Type: Failed, Run: "r3", Task: "c", Fence: "f3", Worker: "other", Error: &run.Error{Code: "x", Message: "y"}, Permanent: true},
 	}
 	if diff := cmp.Diff(want, events); diff != "" {
@@ -98,5 +98,25 @@ func TestTicket_LeavesOutUsualValues(t *testing.T) {
 	read, err := ParseTicket("1700000000000-3", sent(tk.Fields(Keys{})))
 	if err != nil || read.Attempt != 2 || string(read.Inputs) != string(tk.Inputs) || read.PublishedMs != 1700000000000 {
 		t.Errorf("read back: %+v, %v", read, err)
+	}
+}
+
+// TestEvents_SayWhetherAResultIsTidy: it is compact and in valid UTF-8.
+func TestEvents_SayWhetherAResultIsTidy(t *testing.T) {
+	t.Parallel()
+	for result, want := range map[string]bool{
+		`{"a":[1,"b c\n"],"é":null}`: true,
+		`1.50`:                       true,
+		`{"a": 1}`:                   false,
+		"[1\n]":                      false,
+		"\"\xff\"":                   false,
+	} {
+		events, bad, err := ParseEvents("1-1", map[string]any{"v": Version, "events": `[{"type":"succeeded","run":"r","result":` + result + `}]`})
+		if err != nil || len(bad) > 0 || len(events) != 1 || string(events[0].Result) != result {
+			t.Fatalf("%q is read as %v (%v, %v)", result, events, bad, err)
+		}
+		if got := events[0].Tidy; got != want {
+			t.Errorf("%q is tidy: %v, want %v", result, got, want)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/orchis-run/orchis/internal/jsontext"
 )
@@ -99,6 +100,20 @@ func (s *scanner) rawText() string {
 	}
 	s.at = end
 	return s.text[start:end]
+}
+
+// tidy is raw that also reports whether the value is in valid UTF-8 without space
+// between its tokens.
+func (s *scanner) tidy() (json.RawMessage, bool) {
+	start := s.at
+	end, ok, compact := jsontext.SkipCompact(s.text, start)
+	if s.err != nil || !ok {
+		s.fail("expected a JSON value")
+		return nil, false
+	}
+	s.at = end
+	text := s.text[start:end]
+	return json.RawMessage(text), compact && utf8.ValidString(text)
 }
 
 // raw returns a copy of the value at the cursor.

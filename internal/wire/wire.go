@@ -133,9 +133,10 @@ type Commit struct {
 	// Definition, when set (on creation), is stored under its digest.
 	Digest     string
 	Definition []byte
-	// Tasks and Outputs are field, value, field, value ... of the hashes.
+	// Tasks are field, value, field, value ... of the hash of records. Outputs are
+	// the results that are stored apart from them.
 	Tasks   []string
-	Outputs []string
+	Outputs []Output
 	// Blobs are the large values that the run refers to from now on.
 	Blobs []string
 	// Artifacts are files that the run refers to from now on.
@@ -165,6 +166,12 @@ type Commit struct {
 	// RetainFor is how long a run that is Done is kept, in milliseconds; 0
 	// leaves it to the orchestrators.
 	RetainFor int64
+}
+
+// Output is the result of a task as JSON. It must not change any more.
+type Output struct {
+	Task  string
+	Value json.RawMessage
 }
 
 // Ack says that a change covers events of an entry. The transaction in which the
