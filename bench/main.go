@@ -40,6 +40,7 @@ func run(ctx context.Context) error {
 	rounds := flag.Int("rounds", 3, "at most")
 	profiles := flag.Bool("profiles", false, "only show where the time of a chain of 10 goes")
 	payloads := flag.Bool("payloads", false, "only measure results of several sizes; with -profiles where their time goes")
+	answers := flag.Bool("answers", false, "only measure what a client sees that waits for its runs")
 	base := flag.String("base", "", "commit whose build takes turns with this one")
 	rtts := flag.String("distance", "", "only measure with these round trips between our processes and Redis, such as 10ms,50ms")
 	flag.Parse()
@@ -65,6 +66,13 @@ func run(ctx context.Context) error {
 	}
 	if *payloads {
 		if err := b.onlyPayloads(ctx, *rounds, *base); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(os.Stdout, b.report.plain())
+		return err
+	}
+	if *answers {
+		if err := b.onlyAnswers(ctx, *rounds); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintln(os.Stdout, b.report.plain())
@@ -242,6 +250,9 @@ func (b *bench) round(ctx context.Context) error {
 		}
 	}
 	if err := b.payloads(ctx); err != nil {
+		return err
+	}
+	if err := b.answered(ctx); err != nil {
 		return err
 	}
 	if took, err = flatAsynq(ctx, b.peers, asynqJobs); err != nil {

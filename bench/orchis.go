@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -38,9 +39,10 @@ func build(ctx context.Context, dir string, profiled bool) (programs, error) {
 type installation struct {
 	*server
 	orchestrator, worker *exec.Cmd
-	others               []*exec.Cmd // more workers
-	link                 *delayed    // between our processes and Redis; nil for none
-	ended                int64       // runs so far
+	others               []*exec.Cmd  // more workers
+	link                 *delayed     // between our processes and Redis; nil for none
+	ended                int64        // runs so far
+	endedByClients       atomic.Int64 // and those that clients waited for
 	partitions           int
 	// The most that our processes took of memory, in bytes.
 	orchestratorMost, workerMost int64
@@ -187,7 +189,7 @@ func (in *installation) through(ctx context.Context, l load) (measured, error) {
 func (in *installation) await(ctx context.Context, want int64) error {
 	for {
 		n, err := in.endedRuns(ctx)
-		if err != nil || n >= want {
+		if err != nil || n-in.endedByClients.Load() >= want {
 			return err
 		}
 		if pause(ctx, 2*time.Millisecond); ctx.Err() != nil {

@@ -22,6 +22,7 @@ type figures struct {
 	leftOut                          string // why BullMQ is
 	profiles                         string
 	distances                        []distance
+	answers                          []answers
 }
 
 // goal is something that was set and what came of it.
@@ -82,7 +83,7 @@ func (r *report) goals() []goal {
 		{"worker of 200 slots idle", "≤ 64 MiB", mib(f.workerIdle), " MiB", 0, 64},
 		{"orchestrator under load", "≤ 256 MiB", mib(f.orchestratorLoaded), " MiB", 0, 256},
 		{"worker under load", "≤ 256 MiB", mib(f.workerLoaded), " MiB", 0, 256},
-	}, r.payloadGoals()...)
+	}, append(r.answersGoals(), r.payloadGoals()...)...)
 }
 
 // report is what a run of the benchmarks found.
@@ -95,7 +96,11 @@ type report struct {
 
 func (r *report) plain() string {
 	var b strings.Builder
-	b.WriteString(r.machine + "\n\n" + r.table.plain() + "\n")
+	b.WriteString(r.machine + "\n\n")
+	if len(r.names) > 0 {
+		b.WriteString(r.table.plain() + "\n")
+	}
+	b.WriteString(r.figures.answersPlain() + "\n")
 	for _, g := range r.goals() {
 		if g.got != 0 {
 			fmt.Fprintf(&b, "%-46s %-22s %10.2f%-4s %s\n", g.what, g.want, g.got, g.unit, g.verdict())
@@ -150,6 +155,7 @@ func (r *report) markdown() string {
 	if f.leftOut != "" {
 		b.WriteString("\n" + f.leftOut + "\n")
 	}
+	b.WriteString(f.answersMarkdown())
 	if f.profiles != "" {
 		b.WriteString("\n### Where the time of a chain of 10 goes\n\n" + f.profiles)
 	}
