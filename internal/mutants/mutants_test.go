@@ -117,6 +117,7 @@ func table() []watched {
 		{"shutdown-cancels", work, "Stopping"},
 		{"predecessor-tickets-released", work, "Predecessor"},
 		{"attempt-timeout", work, "Outcome"},
+		{"reserved-submission-fields", "./internal/wire", "Reserved"},
 		{"signature-must-match", "./internal/wire", ""},
 		{"unsigned-ticket-refused", work, "Signed"},
 		{"secret-across-lines", work, "NeverTold"},

@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"net"
 	"slices"
 	"strconv"
@@ -157,9 +156,7 @@ func (s *Store) Partitions() int { return s.partitions }
 
 // PartitionOf returns the partition of a run.
 func (s *Store) PartitionOf(run string) int {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(run))
-	return int(h.Sum32() % uint32(s.partitions))
+	return wire.PartitionOf(run, s.partitions)
 }
 
 // Epoch returns the epoch now in Redis and the one of when the store was

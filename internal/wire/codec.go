@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/orchis-run/orchis/internal/jsontext"
@@ -134,6 +135,9 @@ func ParseSubmission(entry string, values map[string]any) (Submission, error) {
 		switch name {
 		case "id", "recipe", "definition", "from", "by", "inputs", "labels", "retry", "noCache", "key", "keyFor", "traceparent", "inbox":
 		default:
+			if slices.Contains(ReservedFields(), name) { // mutant: reserved-submission-fields (false)
+				return s, fmt.Errorf("the field %q is reserved for a later version of Orchis: leave it out", name)
+			}
 			input, ok := cutInput(name)
 			if !ok {
 				return s, fmt.Errorf("unknown field %q: known are recipe, definition, from, retry, inputs, input.<name>, id, key, keyFor, by, labels, noCache, traceparent and inbox", name)

@@ -85,8 +85,8 @@ func LaneOf(priority int) Priority {
 }
 
 // The keys of a ticket's JSON. They are short because Redis stores them again
-// with every waiting ticket; members with their usual value are left out.
-// Reserved for later versions: cp, rs, fk and enc.
+// with every waiting ticket; members with their usual value are left out. See
+// ReservedTicketKeys for keys that have no meaning yet.
 const (
 	keyRun       = "r"
 	keyTask      = "t"

@@ -181,6 +181,14 @@ type Ack struct {
 	Of    int
 }
 
+// PartitionOf returns the partition of a run, from 0: the 32-bit FNV-1a hash of
+// its id modulo the number of partitions.
+func PartitionOf(runID string, partitions int) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(runID))
+	return int(h.Sum32() % uint32(partitions))
+}
+
 // Sides is how many commits of a partition may be on their way at once.
 const Sides = 2
 
