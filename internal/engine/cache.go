@@ -10,8 +10,8 @@ import (
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
-// Keep asks for a result to be kept for other runs.
-type Keep struct {
+// CachePut asks for a result to be kept for other runs.
+type CachePut struct {
 	Task, Key, Handler string
 	// Version is that of the handler which made the result.
 	Version string
@@ -19,34 +19,34 @@ type Keep struct {
 	TTL     time.Duration
 }
 
-// lookUp is the gate at which a job that caches asks whether its result is
+// queryCache is the gate at which a job that caches asks whether its result is
 // known already.
-func (r *Run) lookUp(u *unit) bool {
-	if u.node.step.def.Cache == nil || r.rec.NoCache || r.rehearsal != nil || u.rec.First > 0 || u.rec.Failures > 0 {
+func (r *Run) queryCache(u *unit) bool {
+	if u.node.step.def.Cache == nil || r.rec.NoCache || r.dryRun != nil || u.rec.First > 0 || u.rec.Failures > 0 {
 		return true
 	}
 	key, bad := r.cacheKey(u)
 	if bad != nil {
 		return true // it will fail by that, or run without a cache
 	}
-	r.ask(u, run.Wait{Kind: run.WaitCache, Key: key})
+	r.query(u, run.Wait{Kind: run.WaitCache, Key: key})
 	return false
 }
 
-// foundOrNot ends a unit whose result is known; any other goes on.
-func (r *Run) foundOrNot(u *unit, ev *Event) bool {
+// applyCacheAnswer ends a unit whose result is known; any other goes on.
+func (r *Run) applyCacheAnswer(u *unit, ev *Event) bool {
 	if !ev.Granted || len(ev.Result) > r.limits.MaxResult {
 		return true
 	}
 	if _, err := expr.Decode(ev.Result); err != nil {
 		return true
 	}
-	r.take(u, ev.Result, ev.From, ev.Reason)
+	r.takeResult(u, ev.Result, ev.From, ev.Reason)
 	return false
 }
 
-// keep has a result kept when the job caches.
-func (r *Run) keep(u *unit, result json.RawMessage) {
+// putCache has a result kept when the job caches.
+func (r *Run) putCache(u *unit, result json.RawMessage) {
 	def := u.node.step.def
 	if def.Cache == nil {
 		return
@@ -55,7 +55,7 @@ func (r *Run) keep(u *unit, result json.RawMessage) {
 	if bad != nil {
 		return
 	}
-	r.fx.Keeps = append(r.fx.Keeps, Keep{Task: u.path(), Key: CacheKey(key, u.version), Handler: def.Handler, Version: u.version, Value: result, TTL: def.Cache.TTL})
+	r.fx.CachePuts = append(r.fx.CachePuts, CachePut{Task: u.path(), Key: CacheKey(key, u.version), Handler: def.Handler, Version: u.version, Value: result, TTL: def.Cache.TTL})
 }
 
 // CacheKey names the result that a version of the handler makes. The key in an
@@ -65,7 +65,7 @@ func CacheKey(key, version string) string {
 	if version == "" {
 		return key
 	}
-	return long([]byte(key), []byte("version"), []byte(version))
+	return longHash([]byte(key), []byte("version"), []byte(version))
 }
 
 // cacheKey names the result of a unit by what makes it: where it may be shared,
@@ -82,13 +82,13 @@ func (r *Run) cacheKey(u *unit) (string, *run.Error) {
 	if def.Cache.Key != nil {
 		v, err := def.Cache.Key.Eval(r.view(u))
 		if err != nil {
-			return "", expressionError(wrap("cache.key", err))
+			return "", expressionError(inPart("cache.key", err))
 		}
 		raw, err := expr.Encode(v)
 		if err != nil {
-			return "", expressionError(wrap("cache.key", err))
+			return "", expressionError(inPart("cache.key", err))
 		}
-		return long([]byte(scope), u.node.step.identity, []byte("key"), raw), nil
+		return longHash([]byte(scope), u.node.step.identity, []byte("key"), raw), nil
 	}
 	var t Ticket
 	if bad := r.resolve(u, &t); bad != nil {
@@ -98,5 +98,5 @@ func (r *Run) cacheKey(u *unit) (string, *run.Error) {
 		return "", &run.Error{Code: run.CodeSecret, Message: fmt.Sprintf("the inputs of %s hold a secret, so its result is not cached", def.Name)}
 	}
 	u.rec.Digest = digest(u.node.step.identity, &t)
-	return long([]byte(scope), u.node.step.identity, t.Inputs, t.Env), nil
+	return longHash([]byte(scope), u.node.step.identity, t.Inputs, t.Env), nil
 }

@@ -18,20 +18,20 @@ func TestAResultIsKeptByTheVersionThatMadeIt(t *testing.T) {
 	for _, version := range []string{"", "1", "2"} {
 		r := New(p, Create{ID: "r", Now: 1})
 		fx := r.Step(1, 1, Event{Kind: event.Start})
-		if len(fx.Asks) != 1 || fx.Asks[0].Handler != "cut" {
-			t.Fatalf("asked is %+v", fx.Asks)
+		if len(fx.Queries) != 1 || fx.Queries[0].Handler != "cut" {
+			t.Fatalf("asked is %+v", fx.Queries)
 		}
-		ask := fx.Asks[0]
-		fx = r.Step(2, 2, Event{Kind: event.Answered, Task: "a", Fence: ask.Ask})
+		ask := fx.Queries[0]
+		fx = r.Step(2, 2, Event{Kind: event.Answered, Task: "a", Fence: ask.Query})
 		if len(fx.Tickets) != 1 {
 			t.Fatalf("tickets are %+v", fx.Tickets)
 		}
 		fx = r.Step(3, 3, Event{Kind: event.Succeeded, Task: "a", Fence: fx.Tickets[0].Fence, Result: []byte("1"), Version: version})
-		if len(fx.Keeps) != 1 || fx.Keeps[0].Key != CacheKey(ask.Key, version) || fx.Keeps[0].Version != version {
-			t.Errorf("kept of version %q is %+v", version, fx.Keeps)
+		if len(fx.CachePuts) != 1 || fx.CachePuts[0].Key != CacheKey(ask.Key, version) || fx.CachePuts[0].Version != version {
+			t.Errorf("kept of version %q is %+v", version, fx.CachePuts)
 		}
-		if same := fx.Keeps[0].Key == ask.Key; same != (version == "") {
-			t.Errorf("of version %q the key is %s, asked for was %s", version, fx.Keeps[0].Key, ask.Key)
+		if same := fx.CachePuts[0].Key == ask.Key; same != (version == "") {
+			t.Errorf("of version %q the key is %s, asked for was %s", version, fx.CachePuts[0].Key, ask.Key)
 		}
 	}
 }

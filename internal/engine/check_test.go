@@ -56,8 +56,8 @@ func (c *checker) run() {
 	if !r.Final() || r.root == nil {
 		return
 	}
-	c.want(len(r.work) == 0 && len(r.live) == 0 && r.ahead == 0, "the run ended with %d pieces of work, %d live units and %d places", len(r.work), len(r.live), r.ahead)
-	c.want(r.root.phase == closed && r.root.active == 0, "the run ended with its root in phase %d and %d held units", r.root.phase, r.root.active)
+	c.want(len(r.work) == 0 && len(r.active) == 0 && r.inLane == 0, "the run ended with %d pieces of work, %d live units and %d places", len(r.work), len(r.active), r.inLane)
+	c.want(r.root.phase == closed && r.root.inFlight == 0, "the run ended with its root in phase %d and %d held units", r.root.phase, r.root.inFlight)
 }
 
 // scope checks a scope that is not closed, and all that is below it.
@@ -88,9 +88,9 @@ func (c *checker) scope(s *scope) {
 	c.want(s.open == unsettled, "scope %q has %d open jobs, %d are not settled", s.prefix, s.open, unsettled)
 	c.want(s.failed == failed && (s.firstFailed == nil) == (failed == 0), "scope %q has %d failed jobs, %d did", s.prefix, s.failed, failed)
 	c.want(s.phase != opening && s.phase != closed, "scope %q is in phase %d", s.prefix, s.phase)
-	c.want(s.active == c.active[s], "scope %q counts %d held units, there are %d", s.prefix, s.active, c.active[s])
+	c.want(s.inFlight == c.active[s], "scope %q counts %d held units, there are %d", s.prefix, s.inFlight, c.active[s])
 	limit := c.r.placesOf(s)
-	c.want(limit == 0 || s.active <= limit, "scope %q has %d held units, its limit is %d", s.prefix, s.active, limit)
+	c.want(limit == 0 || s.inFlight <= limit, "scope %q has %d held units, its limit is %d", s.prefix, s.inFlight, limit)
 	for _, u := range s.waiters {
 		if u.place == parked {
 			c.parked[u]++
@@ -127,7 +127,7 @@ func (c *checker) node(n *node) {
 func (c *checker) unit(u *unit) {
 	path, state, rec := u.path(), u.state(), &u.rec
 	inFlight := rec.Fence != ""
-	c.want(!u.marked && !u.gone, "%s is marked or gone between two steps", path)
+	c.want(!u.dirty && !u.forgotten, "%s is marked or gone between two steps", path)
 	c.want(inFlight == (u.place == held), "%s has the place %d and the fence %q", path, u.place, rec.Fence)
 	c.want(!inFlight || state.InFlight(), "%s is %s and has a fence", path, state)
 	c.want(state != run.TaskQueued || inFlight, "%s is queued and has no fence", path)
@@ -167,16 +167,16 @@ func (c *checker) unit(u *unit) {
 // totals compares what was counted in the whole run.
 func (c *checker) totals() {
 	for path, u := range c.live {
-		c.want(c.r.live[path] == u, "%s is not live", path)
+		c.want(c.r.active[path] == u, "%s is not live", path)
 	}
-	for path, u := range c.r.live {
+	for path, u := range c.r.active {
 		c.want(u.path() == path && !u.state().Final(), "%s is live and %s", path, u.state())
 	}
 	for u := range c.waiting {
 		c.want(c.parked[u] == 1, "%s is parked in %d lists", u.path(), c.parked[u])
 	}
 	c.want(len(c.parked) == len(c.waiting), "%d units are in lists of waiters, %d are parked", len(c.parked), len(c.waiting))
-	c.want(c.r.ahead == c.ahead, "%d tickets are in the lanes of their jobs, %d are counted", c.ahead, c.r.ahead)
+	c.want(c.r.inLane == c.ahead, "%d tickets are in the lanes of their jobs, %d are counted", c.ahead, c.r.inLane)
 	got, want := c.states, c.r.rec.Counts
 	want.Succeeded, want.Cached, want.Failed, want.Skipped, want.Blocked, want.Cancelled = 0, 0, 0, 0, 0, 0
 	c.want(got == want, "the tasks that are not final are %+v, the counts say %+v", got, want)
@@ -207,7 +207,7 @@ func TestInvariants_EachViolationIsFound(t *testing.T) {
 		{"parked twice", func(r *Run, at func(int) *unit) { r.root.waiters = append(r.root.waiters, at(1)) }, "parked is parked in 2 lists"},
 		{"woken without work", func(_ *Run, at func(int) *unit) { at(1).place = woken }, "parked is woken and there is no work for it"},
 		{"a final unit holds a place", func(_ *Run, at func(int) *unit) { at(0).rec.State = run.TaskFailed }, "held is failed, with the place 3"},
-		{"more held than the limit", func(r *Run, _ func(int) *unit) { r.root.active = 2 }, `scope "" has 2 held units, its limit is 1`},
+		{"more held than the limit", func(r *Run, _ func(int) *unit) { r.root.inFlight = 2 }, `scope "" has 2 held units, its limit is 1`},
 		{"an open scope that is closed", func(r *Run, _ func(int) *unit) { r.root.phase = closed }, `scope "" is in phase 4`},
 		{"a stop without a stopped scope", func(r *Run, _ func(int) *unit) { r.rec.Stop = &run.Stop{} }, "a running run has a stop"},
 		{"an error before the end", func(r *Run, _ func(int) *unit) { r.rec.Error = &run.Error{} }, "a running run has an error"},
@@ -217,7 +217,7 @@ func TestInvariants_EachViolationIsFound(t *testing.T) {
 		{"open jobs miscounted", func(r *Run, _ func(int) *unit) { r.root.open-- }, `scope "" has 4 open jobs, 5 are not settled`},
 		{"items miscounted", func(r *Run, _ func(int) *unit) { r.root.nodes[3].iter.active = 0 }, "items counts 0 active"},
 		{"counts that differ", func(r *Run, _ func(int) *unit) { r.rec.Counts.Queued++ }, "the counts say"},
-		{"lanes miscounted", func(r *Run, _ func(int) *unit) { r.ahead = 0 }, "1 tickets are in the lanes of their jobs, 0 are counted"},
+		{"lanes miscounted", func(r *Run, _ func(int) *unit) { r.inLane = 0 }, "1 tickets are in the lanes of their jobs, 0 are counted"},
 		{"paused without a pause", func(r *Run, _ func(int) *unit) { r.rec.State = run.Paused }, "a paused run has the pause <nil>"},
 	}
 	for _, test := range tests {

@@ -45,20 +45,20 @@ func identityOf(def *flow.Job) json.RawMessage {
 
 // digest is that of a job and of what its inputs came to.
 func digest(id json.RawMessage, t *Ticket) string {
-	return short(id) + short(t.Inputs, t.Env, t.Secrets)
+	return shortHash(id) + shortHash(t.Inputs, t.Env, t.Secrets)
 }
 
-// shortText is the length of what short returns.
+// shortText is the length of what shortHash returns.
 const shortText = 11
 
-// short is the beginning of a hash, 8 bytes as base64url.
-func short(parts ...[]byte) string {
+// shortHash is the beginning of a hash, 8 bytes as base64url.
+func shortHash(parts ...[]byte) string {
 	sum := hash(parts...)
 	return base64.RawURLEncoding.EncodeToString(sum[:8])
 }
 
-// long is a hash over parts in hex.
-func long(parts ...[]byte) string {
+// longHash is a hash over parts in hex.
+func longHash(parts ...[]byte) string {
 	sum := hash(parts...)
 	return hex.EncodeToString(sum[:])
 }
@@ -75,8 +75,8 @@ func hash(parts ...[]byte) (sum [sha256.Size]byte) {
 	return sum
 }
 
-// asked evaluates what a unit is asked to do, as far as a digest wants to know.
-func (r *Run) asked(u *unit) (Ticket, *run.Error) {
+// digestInputs evaluates what a unit is asked to do, as far as a digest wants to know.
+func (r *Run) digestInputs(u *unit) (Ticket, *run.Error) {
 	var t Ticket
 	if bad := r.resolve(u, &t); bad != nil {
 		return t, bad

@@ -78,11 +78,12 @@ type Effects struct {
 	// Asks are questions: the answer is to come as an Answered event with the
 	// Ask of the question as its Fence. Frees are slots that are given back.
 	// Replies answer who sent an event.
-	Asks    []Ask
-	Frees   []Free
-	Replies []Reply
+	Queries      []Query
+	SlotReleases []SlotRelease
+	RateHolds    []RateHold
+	Replies      []Reply
 	// Keeps are results to be kept for other runs.
-	Keeps []Keep
+	CachePuts []CachePut
 	// More asks for a Continue event: the run has more to do now than fits
 	// one step.
 	More bool
@@ -129,7 +130,7 @@ func (e *Effects) Empty() bool {
 	return !e.RunChanged && !e.More && len(e.Forget) == 0 && len(e.Tasks) == 0 &&
 		len(e.Outputs) == 0 && len(e.Tickets) == 0 && len(e.Revokes) == 0 &&
 		len(e.ClearTimers) == 0 && len(e.SetTimers) == 0 && len(e.Log) == 0 && len(e.Dead) == 0 &&
-		len(e.Asks) == 0 && len(e.Frees) == 0
+		len(e.Queries) == 0 && len(e.SlotReleases) == 0 && len(e.RateHolds) == 0
 }
 
 // Output is the result of a task, JSON.
@@ -169,8 +170,8 @@ type Timer struct {
 	Due               int64
 }
 
-// Ask is a question of a task; of the run itself when Task is empty.
-type Ask struct {
+// Query is a question of a task; of the run itself when Task is empty.
+type Query struct {
 	Task string
 	// Handler is that of the task.
 	Handler  string
@@ -178,13 +179,23 @@ type Ask struct {
 	run.Wait
 }
 
-// Free gives back a slot of a group, or stops asking for one; Ask is the
-// question. Until, when it is not 0, is a time before which the group gives no
-// slots; with Kind run.WaitRate it is the tokens of Group that are held back.
-type Free struct {
-	Kind, Task, Group, Ask string
-	Limit                  int
-	Per, Until             int64
+// SlotRelease gives a slot of a group back, or withdraws the query for one. Task
+// is empty for the slot of the run itself.
+type SlotRelease struct {
+	Task, Group string
+	// Query is the query that got the slot, or that is withdrawn.
+	Query string
+	// Until, when it is not 0, is a time (Unix milliseconds) before which the
+	// group grants no slots: a worker asked for a pause.
+	Until int64
+}
+
+// RateHold holds back the tokens of a rate until a time: a worker asked for a
+// pause. Per and Until are in milliseconds, Until since the Unix epoch.
+type RateHold struct {
+	Task, Key  string
+	Limit      int
+	Per, Until int64
 }
 
 // Reply says what became of an event; an empty Error is that it was done.

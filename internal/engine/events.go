@@ -34,7 +34,7 @@ func (r *Run) apply(ev *Event) bool {
 	if !ev.Kind.Info().Fenced || r.rec.State != run.Running && r.rec.State != run.Paused {
 		return false
 	}
-	u := r.live[ev.Task]
+	u := r.active[ev.Task]
 	if u == nil || u.rec.Fence == "" || u.rec.Fence != ev.Fence { // mutant: fence-must-match (without 3)
 		return false
 	}
@@ -52,12 +52,12 @@ func (r *Run) report(u *unit, ev *Event) {
 	}
 	switch ev.Kind {
 	case event.Started, event.Progress:
-		r.running(u, ev)
+		r.reportRunning(u, ev)
 	case event.Succeeded:
-		r.began(u, ev.Started)
-		r.over(u, ev, OutcomeSucceeded, nil)
-		r.landed(u)
-		r.succeeded(u, ev)
+		r.setStarted(u, ev.Started)
+		r.recordAttempt(u, ev, OutcomeSucceeded, nil)
+		r.clearInFlight(u)
+		r.acceptResult(u, ev)
 		if u.rec.State != run.TaskSucceeded { // the result was not good enough
 			last := &r.fx.Ended[len(r.fx.Ended)-1]
 			last.Outcome, last.Error = OutcomeFailed, u.rec.Error
@@ -67,29 +67,29 @@ func (r *Run) report(u *unit, ev *Event) {
 		if err == nil {
 			err = &run.Error{Code: run.CodeError, Message: "the handler failed without saying why"}
 		}
-		r.began(u, ev.Started)
-		r.over(u, ev, OutcomeFailed, err)
-		r.landed(u)
+		r.setStarted(u, ev.Started)
+		r.recordAttempt(u, ev, OutcomeFailed, err)
+		r.clearInFlight(u)
 		u.rec.Failures++
-		r.failed(u, err, ev.Permanent, ev.RetryAfter)
+		r.retryOrFail(u, err, ev.Permanent, ev.RetryAfter)
 	case event.Released:
-		r.landed(u)
-		r.released(u, ev)
+		r.clearInFlight(u)
+		r.requeue(u, ev)
 	case event.Lost:
 		r.revoke(u)
-		r.over(u, ev, OutcomeLost, nil)
-		r.landed(u)
-		r.lost(u)
+		r.recordAttempt(u, ev, OutcomeLost, nil)
+		r.clearInFlight(u)
+		r.countLoss(u)
 	case event.Missing:
 		r.revoke(u)
-		r.landed(u)
-		r.again(u)
+		r.clearInFlight(u)
+		r.republish(u)
 	}
 }
 
-// again publishes the attempt that was in flight once more; when the run is
+// republish publishes the attempt that was in flight once more; when the run is
 // paused, that waits.
-func (r *Run) again(u *unit) {
+func (r *Run) republish(u *unit) {
 	if r.rec.Paused != nil {
 		r.retryAt(u, r.now)
 		return
@@ -97,9 +97,9 @@ func (r *Run) again(u *unit) {
 	r.publish(u)
 }
 
-// running notes that a worker is at the attempt.
-func (r *Run) running(u *unit, ev *Event) {
-	r.began(u, ev.Started)
+// reportRunning notes that a worker is at the attempt.
+func (r *Run) reportRunning(u *unit, ev *Event) {
+	r.setStarted(u, ev.Started)
 	if ev.Kind == event.Progress {
 		u.rec.Progress, u.rec.Note = ev.Progress, ev.Note
 	}
@@ -107,7 +107,7 @@ func (r *Run) running(u *unit, ev *Event) {
 		r.clearQueueTimeout(u)
 		r.move(u, run.TaskRunning)
 	} else {
-		r.mark(u)
+		r.markDirty(u)
 	}
 	if ev.Kind == event.Progress {
 		r.fx.Log = append(r.fx.Log, run.Change{
@@ -117,24 +117,24 @@ func (r *Run) running(u *unit, ev *Event) {
 	}
 }
 
-// began notes when the attempt started; clocks of workers may be off, so it is
+// setStarted notes when the attempt started; clocks of workers may be off, so it is
 // held between the publication and now.
-func (r *Run) began(u *unit, started int64) {
+func (r *Run) setStarted(u *unit, started int64) {
 	if started <= 0 {
 		started = r.now
 	}
 	u.rec.Started = min(max(started, u.rec.Queued), max(r.now, u.rec.Queued))
 }
 
-// landed notes that nothing is in flight any more.
-func (r *Run) landed(u *unit) {
+// clearInFlight notes that nothing is in flight any more.
+func (r *Run) clearInFlight(u *unit) {
 	r.clearQueueTimeout(u)
 	u.rec.Fence = ""
 }
 
-// over tells of the end of the attempt in flight. A worker's report says how
+// recordAttempt tells of the end of the attempt in flight. A worker's report says how
 // long it took by one clock.
-func (r *Run) over(u *unit, ev *Event, outcome string, err *run.Error) {
+func (r *Run) recordAttempt(u *unit, ev *Event, outcome string, err *run.Error) {
 	if outcome == OutcomeFailed && (err.Code == run.CodeTimeout || err.Code == run.CodeHeartbeat) {
 		outcome = OutcomeTimeout
 	}
@@ -170,11 +170,11 @@ func (r *Run) revoke(u *unit) {
 	})
 }
 
-// succeeded takes a result in, or finds it wanting.
-func (r *Run) succeeded(u *unit, ev *Event) {
+// acceptResult takes a result in, or finds it wanting.
+func (r *Run) acceptResult(u *unit, ev *Event) {
 	if len(ev.Result) > r.limits.MaxResult {
 		u.rec.Failures++
-		r.failed(u, tooLarge("result", len(ev.Result), r.limits.MaxResult), true, 0)
+		r.retryOrFail(u, tooLarge("result", len(ev.Result), r.limits.MaxResult), true, 0)
 		return
 	}
 	raw := ev.Result
@@ -182,13 +182,13 @@ func (r *Run) succeeded(u *unit, ev *Event) {
 		var err error
 		if raw, err = tidy(raw); err != nil {
 			u.rec.Failures++
-			r.failed(u, &run.Error{Code: run.CodeError, Message: "the result is not JSON: " + err.Error()}, true, 0)
+			r.retryOrFail(u, &run.Error{Code: run.CodeError, Message: "the result is not JSON: " + err.Error()}, true, 0)
 			return
 		}
 	}
 	if bad := checkOutputs(u.node.step.def.Outputs, raw); bad != nil {
 		u.rec.Failures++
-		r.failed(u, bad, true, 0)
+		r.retryOrFail(u, bad, true, 0)
 		return
 	}
 	u.version = ev.Version
@@ -199,12 +199,12 @@ func tooLarge(what string, size, limit int) *run.Error {
 	return &run.Error{Code: run.CodeTooLarge, Message: fmt.Sprintf("the %s has %d bytes, more than the limit of %d", what, size, limit)}
 }
 
-// released publishes the attempt again. A worker that has no such handler
+// requeue publishes the attempt again. A worker that has no such handler
 // does not come first again at once, so the pauses grow.
-func (r *Run) released(u *unit, ev *Event) {
+func (r *Run) requeue(u *unit, ev *Event) {
 	u.rec.Releases++
 	if ev.Error == nil || ev.Error.Code != run.CodeHandler {
-		r.again(u)
+		r.republish(u)
 		return
 	}
 	pause := r.limits.MaxReleaseDelay
@@ -215,12 +215,12 @@ func (r *Run) released(u *unit, ev *Event) {
 	r.retryAt(u, r.now+pause)
 }
 
-// lost counts a worker that went away, and gives up after too many.
-func (r *Run) lost(u *unit) {
+// countLoss counts a worker that went away, and gives up after too many.
+func (r *Run) countLoss(u *unit) {
 	u.rec.Losses++ // mutant: loss-is-no-failure (replace Losses by Failures)
 	limit := u.node.step.def.Retries.OnLost
 	if u.rec.Losses <= limit {
-		r.again(u)
+		r.republish(u)
 		return
 	}
 	err := &run.Error{
@@ -230,38 +230,38 @@ func (r *Run) lost(u *unit) {
 	r.fx.Dead = append(r.fx.Dead, Dead{
 		Task: u.path(), Handler: u.node.step.def.Handler, Attempt: u.rec.Attempt, Error: err,
 	})
-	r.failed(u, err, true, 0)
+	r.retryOrFail(u, err, true, 0)
 }
 
-// failed tries the unit again when its retry rule allows, else ends it.
-func (r *Run) failed(u *unit, err *run.Error, permanent bool, retryAfter int64) {
+// retryOrFail tries the unit again when its retry rule allows, else ends it.
+func (r *Run) retryOrFail(u *unit, err *run.Error, permanent bool, retryAfter int64) {
 	u.rec.Error = err
 	if retryAfter > 0 {
-		r.freeSlots(u, r.now+retryAfter)
+		r.releaseSlots(u, r.now+retryAfter)
 	}
 	rule := &u.node.step.def.Retries
-	pause := delay(rule, r.rec.ID, u.path(), u.rec.Failures)
+	pause := retryDelay(rule, r.rec.ID, u.path(), u.rec.Failures)
 	if retryAfter > 0 {
 		pause = retryAfter
 	}
-	if permanent || u.rec.Failures > rule.Max || !worth(rule, err.Code) || !u.node.scope.admits(u.node.step) || r.tooLate(u, pause) {
+	if permanent || u.rec.Failures > rule.Max || !retryable(rule, err.Code) || !u.node.scope.admits(u.node.step) || r.retryTooLate(u, pause) {
 		r.end(u, run.TaskFailed)
 		return
 	}
 	if u.sub != nil {
 		r.clearFlowTimeout(u)
-		r.reset(u)
+		r.forgetSub(u)
 	}
 	r.retryAt(u, r.now+pause)
 }
 
-// tooLate reports whether a retry would begin outside the rule's time.
-func (r *Run) tooLate(u *unit, pause int64) bool {
+// retryTooLate reports whether a retry would begin outside the rule's time.
+func (r *Run) retryTooLate(u *unit, pause int64) bool {
 	within := u.node.step.def.Retries.Within.Milliseconds()
 	return within > 0 && u.rec.First > 0 && r.now+pause > u.rec.First+within
 }
 
-func worth(rule *flow.Retries, code string) bool {
+func retryable(rule *flow.Retries, code string) bool {
 	if slices.Contains(rule.NotOn, code) {
 		return false
 	}
@@ -273,11 +273,11 @@ func worth(rule *flow.Retries, code string) bool {
 
 func (r *Run) retryAt(u *unit, due int64) {
 	r.release(u)
-	r.freeSlots(u, 0)
+	r.releaseSlots(u, 0)
 	u.gate = 0
 	u.rec.Due = due
 	u.rec.Fence = ""
-	r.live[u.path()] = u
+	r.active[u.path()] = u
 	r.setTimer(TimerRetry, u.path(), "", due)
 	r.move(u, run.TaskRetrying)
 }
@@ -285,7 +285,7 @@ func (r *Run) retryAt(u *unit, due int64) {
 // timer takes in that the time of a timer has come.
 func (r *Run) timer(ev *Event) bool {
 	if ev.Timer == TimerWait && ev.Task == "" {
-		return r.askForRun()
+		return r.repeatRunQuery()
 	}
 	if ev.Timer == TimerTimeout && ev.Task == "" {
 		limit := r.program.root.def.Timeout
@@ -295,7 +295,7 @@ func (r *Run) timer(ev *Event) bool {
 		r.stop(run.Stop{Cause: &run.Error{Code: run.CodeTimeout, Message: fmt.Sprintf("the run took longer than its timeout of %s", limit)}})
 		return true
 	}
-	u := r.live[ev.Task]
+	u := r.active[ev.Task]
 	if u == nil {
 		return false
 	}
@@ -315,7 +315,7 @@ func (r *Run) timer(ev *Event) bool {
 	case TimerTimeout:
 		return r.flowTimeout(u)
 	case TimerWait:
-		return r.waitOver(u)
+		return r.waitDue(u)
 	}
 	return false
 }
@@ -326,10 +326,10 @@ func (r *Run) queueTimeout(u *unit, ev *Event) bool {
 		return false
 	}
 	r.revoke(u)
-	r.over(u, ev, OutcomeUntaken, nil)
-	r.landed(u)
+	r.recordAttempt(u, ev, OutcomeUntaken, nil)
+	r.clearInFlight(u)
 	u.rec.Failures++
-	r.failed(u, &run.Error{
+	r.retryOrFail(u, &run.Error{
 		Code:    run.CodeQueueTimeout,
 		Message: fmt.Sprintf("no worker of queue %q took the job within %s", u.rec.Queue, limit),
 	}, true, 0)

@@ -30,7 +30,7 @@ func lanes(r *Run) (own, lower int) {
 // crash, and to the end.
 func TestALargeRunLeavesRoomForOthers(t *testing.T) {
 	t.Parallel()
-	p := compile(t, wide(3000, free), Limits{InFlight: 700, Ahead: 50})
+	p := compile(t, wide(3000, free), Limits{InFlight: 700, LaneQuota: 50})
 	r := New(p, Create{ID: "r", Now: 1})
 	records, outputs := map[string]run.Task{}, 0
 	var open []Ticket
@@ -79,8 +79,8 @@ func TestALargeRunLeavesRoomForOthers(t *testing.T) {
 			t.Fatalf("left behind: %+v", rec)
 		}
 	}
-	if r.ahead != 0 {
-		t.Errorf("%d places are never given back", r.ahead)
+	if r.inLane != 0 {
+		t.Errorf("%d places are never given back", r.inLane)
 	}
 }
 
@@ -88,7 +88,7 @@ func TestALargeRunLeavesRoomForOthers(t *testing.T) {
 func TestTicketsAreWithdrawnFromTheirLane(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ priority, lower int }{{2, 2}, {5, 2}, {7, 5}, {9, 5}} {
-		p := compile(t, wide(20, func(i int) string { return fmt.Sprintf("  j%d: {job: work, priority: %d}\n", i, test.priority) }), Limits{Ahead: 4})
+		p := compile(t, wide(20, func(i int) string { return fmt.Sprintf("  j%d: {job: work, priority: %d}\n", i, test.priority) }), Limits{LaneQuota: 4})
 		r := New(p, Create{ID: "r", Now: 1})
 		stands := map[string]int{}
 		below := 0

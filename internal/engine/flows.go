@@ -46,11 +46,11 @@ func noInputs() *expr.Result { return expr.NewResult([]byte("{}")) }
 func (r *Run) begin(s *scope) {
 	for i := range s.nodes {
 		if s.nodes[i].waiting == 0 {
-			r.laterNode(&s.nodes[i])
+			r.enqueueNode(&s.nodes[i])
 		}
 	}
 	if s.open == 0 {
-		r.laterScope(s)
+		r.enqueueScope(s)
 	}
 }
 
@@ -63,7 +63,7 @@ func (r *Run) openFlow(u *unit) {
 			"the nested flow's %d jobs would make more than the limit of %d tasks in a run", len(sub.jobs), r.limits.MaxTasks)}
 	}
 	if bad != nil {
-		r.rejected(u, bad)
+		r.failNow(u, bad)
 		return
 	}
 	path := u.path()
@@ -73,7 +73,7 @@ func (r *Run) openFlow(u *unit) {
 	if rec.First == 0 {
 		rec.First = r.now
 	}
-	r.live[path] = u
+	r.active[path] = u
 	r.rec.Counts.Add(run.TaskPending, len(s.nodes))
 	if limit := u.flowLimit(); limit > 0 {
 		r.setTimer(TimerTimeout, path, "", r.now+limit.Milliseconds())
@@ -106,7 +106,7 @@ func (r *Run) newFlow(u *unit) (*scope, *run.Error) {
 func (r *Run) flowInputs(u *unit) (*expr.Result, *run.Error) {
 	value, err := u.node.step.def.Inputs.Eval(r.view(u))
 	if err != nil {
-		return nil, expressionError(wrap("inputs", err))
+		return nil, expressionError(inPart("inputs", err))
 	}
 	given, ok := value.(map[string]any)
 	if !ok && value != nil {
@@ -183,17 +183,17 @@ func (r *Run) endFlow(s *scope, state run.State) {
 	case run.Failed:
 		u.rec.Failures++
 		if u.rec.Stopping() {
-			r.failed(u, u.rec.Stop.Cause, false, 0)
+			r.retryOrFail(u, u.rec.Stop.Cause, false, 0)
 			return
 		}
-		r.failed(u, s.failure(), false, 0)
+		r.retryOrFail(u, s.failure(), false, 0)
 	default:
 		raw, bad := r.flowOutputs(s)
 		if bad == nil {
 			bad = checkOutputs(u.node.step.def.Outputs, raw)
 		}
 		if bad != nil {
-			r.rejected(u, bad)
+			r.failNow(u, bad)
 			return
 		}
 		r.result(u, raw)
@@ -244,7 +244,7 @@ func (r *Run) finish(state run.State) {
 	if r.rec.Stopping() {
 		by = r.rec.Stop.By
 	}
-	r.freeRun()
+	r.releaseRunSlot()
 	r.setRunState(state)
 	r.rec.Ended, r.rec.Signals, r.rec.Stop = r.now, nil, nil
 	if keep := r.program.root.def.Retention; keep != nil {
@@ -259,9 +259,9 @@ func (r *Run) finish(state run.State) {
 	r.fx.Log = append(r.fx.Log, run.Change{At: r.now, Run: state, Error: r.rec.Error, By: by})
 }
 
-// keeps reports whether the tasks of a scope may have to be forgotten, since a
+// retainsTasks reports whether the tasks of a scope may have to be forgotten, since a
 // flow above can be tried again.
-func (r *Run) keeps(s *scope) bool {
+func (r *Run) retainsTasks(s *scope) bool {
 	for ; s != nil && s.parent != nil; s = s.above() {
 		if s.parent.node.step.def.Retries.Max > 0 {
 			return true
@@ -270,16 +270,16 @@ func (r *Run) keeps(s *scope) bool {
 	return false
 }
 
-// drop lets go of a nested flow that has ended.
-func (r *Run) drop(u *unit) {
-	if r.keeps(u.node.scope) {
-		u.kept = u.sub
+// closeSub lets go of a nested flow that has ended.
+func (r *Run) closeSub(u *unit) {
+	if r.retainsTasks(u.node.scope) {
+		u.endedSub = u.sub
 	}
 	u.sub = nil
 }
 
-// reset forgets all tasks of a nested flow, so that it can be tried again.
-func (r *Run) reset(u *unit) {
+// forgetSub forgets all tasks of a nested flow, so that it can be tried again.
+func (r *Run) forgetSub(u *unit) {
 	r.forget(u.sub)
 	u.sub, u.rec.Stop = nil, nil
 }
@@ -311,8 +311,8 @@ func (r *Run) forgetHook(n *node) {
 }
 
 func (r *Run) forgetUnit(u *unit) {
-	if u.kept != nil {
-		r.forget(u.kept)
+	if u.endedSub != nil {
+		r.forget(u.endedSub)
 	}
 	path := u.path()
 	r.rec.Counts.Add(u.state(), -1)
@@ -320,5 +320,5 @@ func (r *Run) forgetUnit(u *unit) {
 	if u.rec.State != "" {
 		r.fx.Forget = append(r.fx.Forget, path)
 	}
-	u.gone = true
+	u.forgotten = true
 }

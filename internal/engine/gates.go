@@ -18,20 +18,20 @@ type gate struct {
 // gates are in the order in which a unit comes to them.
 func gates() []gate {
 	return []gate{
-		{"seed", (*Run).takeOver},
-		{run.WaitCache, (*Run).lookUp},
+		{"seed", (*Run).reuseSeed},
+		{run.WaitCache, (*Run).queryCache},
 		{run.WaitGroup, (*Run).groupGate},
 		{"flow", (*Run).flowGate},
 		{run.WaitRate, (*Run).rateGate},
 	}
 }
 
-// pass takes a unit through its gates, as far as it may go.
-func (r *Run) pass(u *unit) bool {
+// passGates takes a unit through its gates, as far as it may go.
+func (r *Run) passGates(u *unit) bool {
 	for all := gates(); u.gate < len(all); {
 		g := all[u.gate]
 		u.gate++
-		if r.rehearsal != nil && u.gate > 1 {
+		if r.dryRun != nil && u.gate > 1 {
 			continue // nobody answers there
 		}
 		if !g.open(r, u) {
@@ -55,24 +55,24 @@ func gateAfter(w *run.Wait) int {
 	return len(all)
 }
 
-// ask has a unit wait for what only the orchestrator can find out.
-func (r *Run) ask(u *unit, w run.Wait) {
-	w.Ask = r.fence()
-	r.wait(u, w)
-	r.fx.Asks = append(r.fx.Asks, Ask{Task: u.path(), Handler: u.node.step.def.Handler, Priority: u.node.step.def.Priority, Wait: *u.rec.Wait})
+// query has a unit wait for what only the orchestrator can find out.
+func (r *Run) query(u *unit, w run.Wait) {
+	w.Query = r.newFence()
+	r.startWait(u, w)
+	r.fx.Queries = append(r.fx.Queries, Query{Task: u.path(), Handler: u.node.step.def.Handler, Priority: u.node.step.def.Priority, Wait: *u.rec.Wait})
 }
 
-// OpenAsks returns the questions that have no answer yet, so that they can be
+// OpenQueries returns the questions that have no answer yet, so that they can be
 // asked again.
-func (r *Run) OpenAsks() []Ask {
-	var out []Ask
+func (r *Run) OpenQueries() []Query {
+	var out []Query
 	if w := r.rec.Wait; w != nil && w.Due == 0 && !r.Final() {
-		out = append(out, Ask{Priority: r.program.root.def.Priority, Wait: *w})
+		out = append(out, Query{Priority: r.program.root.def.Priority, Wait: *w})
 	}
-	for _, path := range slices.Sorted(maps.Keys(r.live)) {
-		u := r.live[path]
-		if w := u.rec.Wait; w != nil && w.Ask != "" && w.Due == 0 {
-			out = append(out, Ask{Task: path, Handler: u.node.step.def.Handler, Priority: u.node.step.def.Priority, Wait: *w})
+	for _, path := range slices.Sorted(maps.Keys(r.active)) {
+		u := r.active[path]
+		if w := u.rec.Wait; w != nil && w.Query != "" && w.Due == 0 {
+			out = append(out, Query{Task: path, Handler: u.node.step.def.Handler, Priority: u.node.step.def.Priority, Wait: *w})
 		}
 	}
 	return out
@@ -83,34 +83,34 @@ func (r *Run) answered(ev *Event) bool {
 	if ev.Task == "" {
 		return r.admitted(ev)
 	}
-	u := r.live[ev.Task]
+	u := r.active[ev.Task]
 	// mutant: query-fence-must-match (without 4)
-	if u == nil || u.rec.Wait == nil || u.rec.Wait.Ask == "" || u.rec.Wait.Ask != ev.Fence {
+	if u == nil || u.rec.Wait == nil || u.rec.Wait.Query == "" || u.rec.Wait.Query != ev.Fence {
 		return false
 	}
 	if ev.Due > 0 {
-		r.waitUntil(u, ev.Due)
+		r.setWaitDue(u, ev.Due)
 		return true
 	}
 	w := *u.rec.Wait
 	r.endWait(u)
-	if r.settle(u, &w, ev) {
-		r.unwait(u)
-		r.laterUnit(u)
+	if r.applyAnswer(u, &w, ev) {
+		r.makePending(u)
+		r.enqueueUnit(u)
 	}
 	return true
 }
 
-// settle does what an answer means for the unit, by the kind of the question;
+// applyAnswer does what an answer means for the unit, by the kind of the question;
 // true lets it go on behind the gate.
-func (r *Run) settle(u *unit, w *run.Wait, ev *Event) bool {
+func (r *Run) applyAnswer(u *unit, w *run.Wait, ev *Event) bool {
 	switch {
 	case w.Kind == run.WaitCache:
-		return r.foundOrNot(u, ev)
+		return r.applyCacheAnswer(u, ev)
 	case w.Kind == run.WaitGroup && ev.Granted:
-		u.rec.Slots = append(slices.Clone(u.rec.Slots), run.Slot{Group: w.Key, Ask: w.Ask})
+		u.rec.Slots = append(slices.Clone(u.rec.Slots), run.Slot{Group: w.Key, Query: w.Query})
 	case w.Kind == run.WaitGroup:
-		r.noSlot(u, w, ev)
+		r.groupFull(u, w, ev)
 		return false
 	}
 	return true

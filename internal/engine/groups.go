@@ -10,7 +10,7 @@ import (
 // groupGate asks for a slot of the job's group.
 func (r *Run) groupGate(u *unit) bool {
 	c := u.node.step.def.Concurrency
-	return c == nil || r.askGroup(u, c, r.view(u), false)
+	return c == nil || r.queryGroup(u, c, r.view(u), false)
 }
 
 // flowGate asks for a slot of the group of the flow that the unit starts.
@@ -20,16 +20,16 @@ func (r *Run) flowGate(u *unit) bool {
 	}
 	s, bad := r.newFlow(u)
 	if bad != nil {
-		r.rejected(u, bad)
+		r.failNow(u, bad)
 		return false
 	}
-	return r.askGroup(u, u.node.step.sub.def.Concurrency, &view{run: r, scope: s}, true)
+	return r.queryGroup(u, u.node.step.sub.def.Concurrency, &view{run: r, scope: s}, true)
 }
 
-func (r *Run) askGroup(u *unit, c *flow.Concurrency, v *view, ofFlow bool) bool {
+func (r *Run) queryGroup(u *unit, c *flow.Concurrency, v *view, ofFlow bool) bool {
 	name, bad := groupName(c, v)
 	if bad != nil {
-		r.rejected(u, bad)
+		r.failNow(u, bad)
 		return false
 	}
 	for _, s := range u.rec.Slots {
@@ -37,20 +37,20 @@ func (r *Run) askGroup(u *unit, c *flow.Concurrency, v *view, ofFlow bool) bool 
 			return true // it has one already
 		}
 	}
-	r.ask(u, run.Wait{Kind: run.WaitGroup, Key: name, Limit: c.Limit, Mode: c.OnLimit, Flow: ofFlow})
+	r.query(u, run.Wait{Kind: run.WaitGroup, Key: name, Limit: c.Limit, Mode: c.OnLimit, Flow: ofFlow})
 	return false
 }
 
 func groupName(c *flow.Concurrency, v *view) (string, *run.Error) {
 	value, err := c.Group.Eval(v)
 	if err != nil {
-		return "", expressionError(wrap("concurrency.group", err))
+		return "", expressionError(inPart("concurrency.group", err))
 	}
 	return textOf(value), nil
 }
 
-// noSlot ends a unit for which its group had no slot.
-func (r *Run) noSlot(u *unit, w *run.Wait, ev *Event) {
+// groupFull ends a unit for which its group had no slot.
+func (r *Run) groupFull(u *unit, w *run.Wait, ev *Event) {
 	reason := fmt.Sprintf("group %s is full", w.Key)
 	if ev.Reason != "" {
 		reason += ": " + ev.Reason
@@ -60,7 +60,7 @@ func (r *Run) noSlot(u *unit, w *run.Wait, ev *Event) {
 		r.end(u, run.TaskSkipped)
 		return
 	}
-	r.rejected(u, &run.Error{Code: run.CodeLimit, Message: reason})
+	r.failNow(u, &run.Error{Code: run.CodeLimit, Message: reason})
 }
 
 // rateGate takes a token for the attempt.
@@ -71,32 +71,32 @@ func (r *Run) rateGate(u *unit) bool {
 	}
 	value, err := l.Key.Eval(r.view(u))
 	if err != nil {
-		r.rejected(u, expressionError(wrap("rateLimit.key", err)))
+		r.failNow(u, expressionError(inPart("rateLimit.key", err)))
 		return false
 	}
-	r.ask(u, run.Wait{Kind: run.WaitRate, Key: textOf(value), Limit: l.Limit, Per: l.Per.Milliseconds()})
+	r.query(u, run.Wait{Kind: run.WaitRate, Key: textOf(value), Limit: l.Limit, Per: l.Per.Milliseconds()})
 	return false
 }
 
-// freeSlots gives back what a unit holds of groups, and what it asks for. A
+// releaseSlots gives back what a unit holds of groups, and what it asks for. A
 // worker that wants no more attempts before a time says so to all of the group.
-func (r *Run) freeSlots(u *unit, until int64) {
+func (r *Run) releaseSlots(u *unit, until int64) {
 	path := u.path()
 	for _, s := range u.rec.Slots {
 		// mutant: slots-released (skip)
-		r.fx.Frees = append(r.fx.Frees, Free{Kind: run.WaitGroup, Task: path, Group: s.Group, Ask: s.Ask, Until: until})
+		r.fx.SlotReleases = append(r.fx.SlotReleases, SlotRelease{Task: path, Group: s.Group, Query: s.Query, Until: until})
 	}
 	u.rec.Slots = nil
 	if w := u.rec.Wait; w != nil && w.Kind == run.WaitGroup {
-		r.fx.Frees = append(r.fx.Frees, Free{Kind: run.WaitGroup, Task: path, Group: w.Key, Ask: w.Ask})
+		r.fx.SlotReleases = append(r.fx.SlotReleases, SlotRelease{Task: path, Group: w.Key, Query: w.Query})
 	}
 	l := u.node.step.def.RateLimit
 	if until == 0 || l == nil {
 		return
 	}
 	if value, err := l.Key.Eval(r.view(u)); err == nil {
-		r.fx.Frees = append(r.fx.Frees, Free{
-			Kind: run.WaitRate, Task: path, Group: textOf(value), Limit: l.Limit, Per: l.Per.Milliseconds(), Until: until,
+		r.fx.RateHolds = append(r.fx.RateHolds, RateHold{
+			Task: path, Key: textOf(value), Limit: l.Limit, Per: l.Per.Milliseconds(), Until: until,
 		})
 	}
 }
@@ -104,7 +104,7 @@ func (r *Run) freeSlots(u *unit, until int64) {
 // admit asks for a slot for the run itself, and says whether it must wait.
 func (r *Run) admit() bool {
 	c := r.program.root.def.Concurrency
-	if c == nil || r.rec.Slot != nil || r.rehearsal != nil {
+	if c == nil || r.rec.Slot != nil || r.dryRun != nil {
 		return false
 	}
 	s := newScope(r.program.root, "", nil)
@@ -116,17 +116,17 @@ func (r *Run) admit() bool {
 		r.stop(run.Stop{Cause: bad, Hard: true})
 		return true
 	}
-	r.rec.Wait = &run.Wait{Kind: run.WaitGroup, Key: name, Limit: c.Limit, Mode: c.OnLimit, Ask: r.fence(), Since: r.now}
+	r.rec.Wait = &run.Wait{Kind: run.WaitGroup, Key: name, Limit: c.Limit, Mode: c.OnLimit, Query: r.newFence(), Since: r.now}
 	r.changed = true
 	r.fx.Log = append(r.fx.Log, run.Change{At: r.now, Run: run.Queued, By: r.rec.SubmittedBy, Wait: r.rec.Wait})
-	r.fx.Asks = append(r.fx.Asks, Ask{Priority: r.program.root.def.Priority, Wait: *r.rec.Wait})
+	r.fx.Queries = append(r.fx.Queries, Query{Priority: r.program.root.def.Priority, Wait: *r.rec.Wait})
 	return true
 }
 
 // admitted takes in the answer for the run itself.
 func (r *Run) admitted(ev *Event) bool {
 	w := r.rec.Wait
-	if w == nil || w.Ask != ev.Fence || r.rec.State != run.Queued {
+	if w == nil || w.Query != ev.Fence || r.rec.State != run.Queued {
 		return false
 	}
 	if ev.Due > 0 {
@@ -138,7 +138,7 @@ func (r *Run) admitted(ev *Event) bool {
 	}
 	r.rec.Wait, r.changed = nil, true
 	if ev.Granted {
-		r.rec.Slot = &run.Slot{Group: w.Key, Ask: w.Ask}
+		r.rec.Slot = &run.Slot{Group: w.Key, Query: w.Query}
 		return r.start()
 	}
 	message := fmt.Sprintf("group %s is full", w.Key)
@@ -153,8 +153,8 @@ func (r *Run) admitted(ev *Event) bool {
 	return true
 }
 
-// askForRun asks again for the slot of the run, when it is time.
-func (r *Run) askForRun() bool {
+// repeatRunQuery asks again for the slot of the run, when it is time.
+func (r *Run) repeatRunQuery() bool {
 	w := r.rec.Wait
 	if w == nil || w.Due == 0 {
 		return false
@@ -166,17 +166,17 @@ func (r *Run) askForRun() bool {
 	next := *w
 	next.Due = 0
 	r.rec.Wait, r.changed = &next, true
-	r.fx.Asks = append(r.fx.Asks, Ask{Priority: r.program.root.def.Priority, Wait: next})
+	r.fx.Queries = append(r.fx.Queries, Query{Priority: r.program.root.def.Priority, Wait: next})
 	return true
 }
 
-// freeRun gives back the slot of the run.
-func (r *Run) freeRun() {
+// releaseRunSlot gives back the slot of the run.
+func (r *Run) releaseRunSlot() {
 	if s := r.rec.Slot; s != nil {
-		r.fx.Frees = append(r.fx.Frees, Free{Kind: run.WaitGroup, Group: s.Group, Ask: s.Ask})
+		r.fx.SlotReleases = append(r.fx.SlotReleases, SlotRelease{Group: s.Group, Query: s.Query})
 	}
 	if w := r.rec.Wait; w != nil {
-		r.fx.Frees = append(r.fx.Frees, Free{Kind: run.WaitGroup, Group: w.Key, Ask: w.Ask})
+		r.fx.SlotReleases = append(r.fx.SlotReleases, SlotRelease{Group: w.Key, Query: w.Query})
 		if w.Due > 0 {
 			r.clearTimer(TimerWait, "", "")
 		}
@@ -188,7 +188,7 @@ func (r *Run) freeRun() {
 func (r *Run) evicted(ev *Event) bool {
 	by := "its slot of the group went to " + ev.Reason
 	if ev.Task == "" {
-		if r.rec.Slot == nil || r.rec.Slot.Ask != ev.Fence {
+		if r.rec.Slot == nil || r.rec.Slot.Query != ev.Fence {
 			return false
 		}
 		r.rec.Slot = nil
@@ -196,12 +196,12 @@ func (r *Run) evicted(ev *Event) bool {
 		r.stop(run.Stop{Cause: &run.Error{Code: run.CodeCancelled, Message: "cancelled: " + by}})
 		return true
 	}
-	u := r.live[ev.Task]
+	u := r.active[ev.Task]
 	if u == nil {
 		return false
 	}
 	for i, s := range u.rec.Slots {
-		if s.Ask == ev.Fence {
+		if s.Query == ev.Fence {
 			u.rec.Slots = append(u.rec.Slots[:i:i], u.rec.Slots[i+1:]...)
 			r.evict(u, by)
 			return true
@@ -214,10 +214,10 @@ func (r *Run) evicted(ev *Event) bool {
 func (r *Run) evict(u *unit, why string) {
 	err := &run.Error{Code: run.CodeLimit, Message: why}
 	if u.sub != nil {
-		r.mark(u)
+		r.markDirty(u)
 		r.stopFlow(u, run.Stop{Cause: err})
 		return
 	}
 	r.withdraw(u)
-	r.rejected(u, err)
+	r.failNow(u, err)
 }

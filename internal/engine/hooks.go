@@ -63,12 +63,12 @@ func (r *Run) openJobHook(n *node) {
 // hookEnded goes on with what the hook was in the way of.
 func (r *Run) hookEnded(n *node) {
 	if n.owner == nil {
-		r.laterScope(n.scope)
+		r.enqueueScope(n.scope)
 		return
 	}
 	if n.step.recovers && n.state() == run.TaskSucceeded {
 		n.owner.unit.rec.Tolerated = true
-		r.mark(&n.owner.unit)
+		r.markDirty(&n.owner.unit)
 	}
 	r.nodeSettled(n.owner)
 }

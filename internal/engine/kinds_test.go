@@ -76,7 +76,7 @@ func TestEvents_AnUnknownKindIsStale(t *testing.T) {
 	g.play("start")
 	for _, kind := range []event.Kind{"", "bogus"} {
 		fx := g.run.Step(g.now, 1, Event{Kind: kind, Task: "work", Fence: g.tickets["work"].Fence, Worker: "w9"})
-		if fx.Stale != 1 || !fx.Empty() || g.run.live["work"].rec.Worker != "" {
+		if fx.Stale != 1 || !fx.Empty() || g.run.active["work"].rec.Worker != "" {
 			t.Errorf("an event of kind %q has an effect", kind)
 		}
 	}

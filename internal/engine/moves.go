@@ -149,7 +149,7 @@ func (r *Run) setState(u *unit, to run.TaskState) {
 	r.rec.Counts.Add(from, -1)
 	r.rec.Counts.Add(to, 1)
 	u.rec.State = to
-	r.mark(u)
+	r.markDirty(u)
 }
 
 // setRunState moves the run to a state. No other function changes the state of

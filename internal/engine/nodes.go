@@ -30,17 +30,17 @@ func (r *Run) startNode(n *node) {
 		r.startDelayed(n)
 		return
 	}
-	what, reason, bad := r.judge(n)
+	what, reason, bad := r.decideStart(n)
 	switch {
 	case bad != nil:
-		r.rejected(&n.unit, bad)
+		r.failNow(&n.unit, bad)
 	case what == mustSkip:
 		n.unit.rec.Reason = reason
 		r.end(&n.unit, run.TaskSkipped)
 	case what == isBlocked:
 		n.unit.rec.Reason = reason
 		r.end(&n.unit, run.TaskBlocked)
-	case r.rehearsal == nil && (n.step.def.Delay != nil || n.step.def.Until != nil):
+	case r.dryRun == nil && (n.step.def.Delay != nil || n.step.def.Until != nil):
 		r.delayNode(n)
 	default:
 		r.beginNode(n)
@@ -56,12 +56,12 @@ func (r *Run) beginNode(n *node) {
 	r.advanceUnit(work{unit: &n.unit})
 }
 
-// judge applies the rule of who may start, and the job's own condition.
-func (r *Run) judge(n *node) (decision, string, *run.Error) {
+// decideStart applies the rule of who may start, and the job's own condition.
+func (r *Run) decideStart(n *node) (decision, string, *run.Error) {
 	cond := n.step.def.If
 	if !n.step.explicit {
-		if d := n.decide(); d != canStart {
-			return d, n.why(d), nil
+		if d := n.dependencyRule(); d != canStart {
+			return d, n.whyNot(d), nil
 		}
 	}
 	if cond == nil {
@@ -70,24 +70,24 @@ func (r *Run) judge(n *node) (decision, string, *run.Error) {
 	yes, err := cond.Eval(r.view(&n.unit))
 	switch {
 	case err != nil:
-		return canStart, "", expressionError(wrap("if", err))
+		return canStart, "", expressionError(inPart("if", err))
 	case yes:
 		return canStart, "", nil
-	case n.step.explicit && !n.step.failures && n.any((*node).broken):
-		return isBlocked, n.why(isBlocked), nil
+	case n.step.explicit && !n.step.afterFailure && n.anyDependency((*node).blocksDependents):
+		return isBlocked, n.whyNot(isBlocked), nil
 	}
 	return mustSkip, "its condition was false", nil
 }
 
-// why names the jobs that keep a node from starting.
-func (n *node) why(d decision) string {
+// whyNot names the jobs that keep a node from starting.
+func (n *node) whyNot(d decision) string {
 	for _, dep := range n.step.deps {
 		other := &n.scope.nodes[dep.job]
 		name := other.step.def.Name
 		switch {
-		case d == isBlocked && other.broken() && dep.on != flow.OnFinished && dep.on != flow.OnFailed:
+		case d == isBlocked && other.blocksDependents() && dep.on != flow.OnFinished && dep.on != flow.OnFailed:
 			return fmt.Sprintf("%s is %s", name, other.state())
-		case d == mustSkip && dep.on == flow.OnFailed && !other.broken():
+		case d == mustSkip && dep.on == flow.OnFailed && !other.blocksDependents():
 			return fmt.Sprintf("%s did not fail", name)
 		case d == mustSkip && dep.on == flow.OnSucceeded && !other.succeeded():
 			return fmt.Sprintf("%s is %s", name, other.state())
@@ -104,7 +104,7 @@ func (r *Run) openItems(n *node) {
 			"%d items would make more than the limit of %d tasks in a run", len(it.items), r.limits.MaxTasks)}
 	}
 	if bad != nil {
-		r.rejected(&n.unit, bad)
+		r.failNow(&n.unit, bad)
 		return
 	}
 	rec := &n.unit.rec
@@ -112,7 +112,7 @@ func (r *Run) openItems(n *node) {
 	n.iter = it
 	r.rec.Counts.Add(run.TaskPending, len(it.items))
 	r.move(&n.unit, run.TaskRunning)
-	r.laterItems(n)
+	r.enqueueItems(n)
 }
 
 // items evaluates what a job iterates over.
@@ -122,13 +122,13 @@ func (r *Run) items(n *node) (*iteration, *run.Error) {
 	if n.step.def.Range != nil {
 		list, err := r.rangeItems(n.step.def.Range, v)
 		if err != nil {
-			return nil, expressionError(wrap("iterate", err))
+			return nil, expressionError(inPart("iterate", err))
 		}
 		it.items = list
 	} else {
 		value, err := n.step.def.Iterate.Eval(v)
 		if err != nil {
-			return nil, expressionError(wrap("iterate", err))
+			return nil, expressionError(inPart("iterate", err))
 		}
 		switch value := value.(type) {
 		case []any:
@@ -221,7 +221,7 @@ func (r *Run) advanceItems(w work) {
 	}
 	for it.next < len(it.items) && it.active < windowOf(n.step.def, r.limits) && !it.stopped {
 		if r.spent >= r.limits.Budget {
-			r.laterItems(n)
+			r.enqueueItems(n)
 			return
 		}
 		i := it.next
@@ -246,20 +246,20 @@ func (r *Run) itemEnded(u *unit) {
 	it.active--
 	if u.rec.State == run.TaskFailed {
 		it.failed++
-		if n.step.def.FailFast && it.failed > n.tolerated() {
+		if n.step.def.FailFast && it.failed > n.maxFailures() {
 			it.stopped = true
 		}
-	} else if !r.keeps(n.scope) {
+	} else if !r.retainsTasks(n.scope) {
 		it.units[u.index] = &unit{node: n, index: u.index, rec: run.Task{State: u.rec.State}}
-		if u.marked {
+		if u.dirty {
 			it.units[u.index] = u
 		}
 	}
-	r.laterItems(n)
+	r.enqueueItems(n)
 }
 
-// tolerated is the number of items that may fail.
-func (n *node) tolerated() int {
+// maxFailures is the number of items that may fail.
+func (n *node) maxFailures() int {
 	def := n.step.def
 	return max(def.MaxFailures, int(def.MaxFailuresPct*float64(len(n.iter.items))/100))
 }
@@ -282,7 +282,7 @@ func (r *Run) closeItems(n *node) {
 	it.rest = run.TaskSkipped
 	to := run.TaskSucceeded
 	switch {
-	case it.failed > n.tolerated():
+	case it.failed > n.maxFailures():
 		to = run.TaskFailed
 		n.unit.rec.Error = n.itemsError()
 	case cancelled:
@@ -291,7 +291,7 @@ func (r *Run) closeItems(n *node) {
 	}
 	r.rec.Counts.Add(run.TaskPending, -left)
 	r.rec.Counts.Add(it.rest, left)
-	if !r.keeps(n.scope) {
+	if !r.retainsTasks(n.scope) {
 		defer func() { n.iter = nil }()
 	}
 	r.end(&n.unit, to)

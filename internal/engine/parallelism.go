@@ -31,13 +31,13 @@ func (r *Run) acquire(u *unit) bool {
 		return true
 	}
 	for s := u.node.scope; s != nil; s = s.above() {
-		if limit := r.placesOf(s); limit > 0 && s.active >= limit { // mutant: parallelism-limit (boundary 2)
+		if limit := r.placesOf(s); limit > 0 && s.inFlight >= limit { // mutant: parallelism-limit (boundary 2)
 			s.waiters = append(s.waiters, u)
 			u.place = parked
 			return false
 		}
 	}
-	u.rec.Bulk = r.ahead >= r.limits.Ahead
+	u.rec.Bulk = r.inLane >= r.limits.LaneQuota
 	r.hold(u)
 	return true
 }
@@ -46,10 +46,10 @@ func (r *Run) acquire(u *unit) bool {
 func (r *Run) hold(u *unit) {
 	u.place = held
 	for s := u.node.scope; s != nil; s = s.above() {
-		s.active++ // mutant: restore-counts-active (skip)
+		s.inFlight++ // mutant: restore-counts-active (skip)
 	}
 	if !u.rec.Bulk {
-		r.ahead++
+		r.inLane++
 	}
 }
 
@@ -64,12 +64,12 @@ func (r *Run) release(u *unit) {
 	u.place = outside
 	for s := u.node.scope; s != nil; s = s.above() {
 		if was == held {
-			s.active--
+			s.inFlight--
 		}
 		r.wakeNext(s)
 	}
 	if was == held && !u.rec.Bulk {
-		r.ahead--
+		r.inLane--
 	}
 	u.rec.Bulk = false
 }
@@ -77,13 +77,13 @@ func (r *Run) release(u *unit) {
 // wakeNext wakes the unit that has been parked in a scope for the longest time,
 // when the scope has a free place. Units that ended meanwhile are skipped.
 func (r *Run) wakeNext(s *scope) {
-	for len(s.waiters) > 0 && s.active < r.placesOf(s) {
+	for len(s.waiters) > 0 && s.inFlight < r.placesOf(s) {
 		next := s.waiters[0]
 		s.waiters[0] = nil
 		s.waiters = s.waiters[1:]
 		if next.place == parked {
 			next.place = woken
-			r.laterUnit(next) // mutant: freed-place-wakes-next (skip)
+			r.enqueueUnit(next) // mutant: freed-place-wakes-next (skip)
 			return
 		}
 	}

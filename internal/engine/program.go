@@ -19,7 +19,7 @@ type Limits struct {
 	// could run; 2,000. Of these, the first Ahead stand in the lane of their
 	// job and the others one lane lower, so that a run with a few jobs need not
 	// wait behind one with many; 100.
-	InFlight, Ahead int
+	InFlight, LaneQuota int
 	// Budget is the number of task changes in one Step, give or take those
 	// that one change entails at once; 1,000.
 	Budget int
@@ -43,7 +43,7 @@ func (l Limits) withDefaults() Limits {
 	}
 	set(&l.Window, 256)
 	set(&l.InFlight, 2000)
-	set(&l.Ahead, 100)
+	set(&l.LaneQuota, 100)
 	set(&l.Budget, 1000)
 	set(&l.MaxTasks, 200_000)
 	set(&l.MaxInput, 256<<10)
@@ -85,7 +85,7 @@ type step struct {
 	// explicit says that the condition calls a status function, so that it
 	// alone decides; failures says that it may hold after a failure, and
 	// stopped that it may hold after a cancel.
-	explicit, failures, stopped bool
+	explicit, afterFailure, afterStop bool
 	// hook is what follows when the job fails; on and recovers are those of a
 	// hook itself.
 	hook *step
@@ -194,9 +194,9 @@ func (p *Program) compileJob(pl *plan, i int) error {
 			s.explicit = true
 			switch f {
 			case "always", "cancelled":
-				s.stopped, s.failures = true, true
+				s.afterStop, s.afterFailure = true, true
 			case "finished", "failure":
-				s.failures = true
+				s.afterFailure = true
 			}
 		}
 	}

@@ -129,7 +129,7 @@ func TestEveryRunEndsOnce(t *testing.T) {
 			{Name: "flows/inner.yaml", Data: []byte(drawFlow(t, false))},
 		}
 		p := compileRapid(t, files, Limits{
-			Budget: rapid.IntRange(1, 20).Draw(t, "budget"), InFlight: rapid.IntRange(1, 20).Draw(t, "inFlight"), Ahead: rapid.IntRange(1, 5).Draw(t, "ahead"),
+			Budget: rapid.IntRange(1, 20).Draw(t, "budget"), InFlight: rapid.IntRange(1, 20).Draw(t, "inFlight"), LaneQuota: rapid.IntRange(1, 5).Draw(t, "ahead"),
 		})
 		g := newRig(fatal{t}, p, nil)
 		g.step(Event{Kind: event.Start})

@@ -23,7 +23,7 @@ type Snapshot struct {
 func Restore(p *Program, s Snapshot) (*Run, error) {
 	r := &Run{
 		program: p, limits: p.limits, rec: s.Run,
-		outputs: s.Outputs, live: make(map[string]*unit),
+		outputs: s.Outputs, active: make(map[string]*unit),
 		seeds: s.Seeds, resumed: len(s.Seeds) > 0,
 	}
 	if r.outputs == nil {
@@ -71,7 +71,7 @@ func (r *Run) restoreScope(s *scope, tasks map[string]run.Task) error {
 			continue
 		}
 		n.unit.rec = rec
-		freshen(&n.unit, rec.State)
+		markReran(&n.unit, rec.State)
 		if !rec.State.Final() {
 			continue
 		}
@@ -102,7 +102,7 @@ func (r *Run) restoreScope(s *scope, tasks map[string]run.Task) error {
 	if err := r.restoreHooks(s, tasks); err != nil {
 		return err
 	}
-	r.laterScope(s)
+	r.enqueueScope(s)
 	return nil
 }
 
@@ -133,11 +133,11 @@ func (r *Run) restoreNode(n *node, tasks map[string]run.Task) error {
 	state := n.state()
 	switch {
 	case state == run.TaskDelayed:
-		r.live[n.unit.path()] = &n.unit
+		r.active[n.unit.path()] = &n.unit
 		r.wakeNode(n)
 	case state == run.TaskPending:
 		if n.waiting == 0 || n.scope.stopped() { // mutant: restore-schedules-ready (false)
-			r.laterNode(n)
+			r.enqueueNode(n)
 		}
 	case n.iterated():
 		return r.restoreItems(n, tasks)
@@ -147,7 +147,7 @@ func (r *Run) restoreNode(n *node, tasks map[string]run.Task) error {
 		}
 	}
 	if n.scope.stopped() && !state.Final() {
-		r.laterNode(n) // mutant: restore-cancels-stopped (skip)
+		r.enqueueNode(n) // mutant: restore-cancels-stopped (skip)
 	}
 	return nil
 }
@@ -178,7 +178,7 @@ func (r *Run) restoreItems(n *node, tasks map[string]run.Task) error {
 		}
 		u := &unit{node: n, index: i, rec: rec}
 		it.units[i] = u
-		freshen(u, rec.State)
+		markReran(u, rec.State)
 		if rec.State == run.TaskFailed {
 			it.failed++
 		}
@@ -189,15 +189,15 @@ func (r *Run) restoreItems(n *node, tasks map[string]run.Task) error {
 			return err
 		}
 	}
-	it.stopped = n.step.def.FailFast && it.failed > n.tolerated()
+	it.stopped = n.step.def.FailFast && it.failed > n.maxFailures()
 	it.rest = run.TaskSkipped
 	if n.state() == run.TaskCancelled {
 		it.rest = run.TaskCancelled
 	}
 	if !final {
-		r.laterItems(n)
+		r.enqueueItems(n)
 		if n.scope.stopped() {
-			r.laterNode(n)
+			r.enqueueNode(n)
 		}
 		return nil
 	}
@@ -206,7 +206,7 @@ func (r *Run) restoreItems(n *node, tasks map[string]run.Task) error {
 			n.errors = append(n.errors, itemError(it, i, u.rec.Error))
 		}
 	}
-	if !r.keeps(n.scope) {
+	if !r.retainsTasks(n.scope) {
 		n.iter = nil
 	}
 	return nil
@@ -218,21 +218,21 @@ func (r *Run) restoreUnit(u *unit, tasks map[string]run.Task) error {
 	flow := u.node.step.sub != nil
 	switch {
 	case state.Final():
-		if flow && u.rec.Attempt > 0 && r.keeps(u.node.scope) {
+		if flow && u.rec.Attempt > 0 && r.retainsTasks(u.node.scope) {
 			return r.restoreKept(u, tasks)
 		}
 	case state == run.TaskRetrying:
-		r.live[u.path()] = u
+		r.active[u.path()] = u
 		r.wake(u)
 	case state == run.TaskPending && u.index >= 0:
-		r.laterUnit(u) // it came through a gate and then waited for a place
+		r.enqueueUnit(u) // it came through a gate and then waited for a place
 	case state == run.TaskWaiting:
-		r.live[u.path()] = u
+		r.active[u.path()] = u
 		u.gate = gateAfter(u.rec.Wait)
 	case flow && state == run.TaskRunning:
 		return r.restoreFlow(u, tasks)
 	case state.InFlight():
-		r.live[u.path()] = u
+		r.active[u.path()] = u
 		r.hold(u)
 	}
 	return nil
@@ -244,7 +244,7 @@ func (r *Run) restoreFlow(u *unit, tasks map[string]run.Task) error {
 		return errors.New(bad.Message)
 	}
 	u.sub = s
-	r.live[u.path()] = u
+	r.active[u.path()] = u
 	s.restorePhase(u.rec.Stop)
 	if above := u.node.scope; above.phase == aborting || above.stopped() && !u.node.isHook {
 		s.enter(above.phase)
@@ -262,6 +262,6 @@ func (r *Run) restoreKept(u *unit, tasks map[string]run.Task) error {
 	work := r.work
 	err := r.restoreScope(s, tasks)
 	r.work = work
-	u.kept = s
+	u.endedSub = s
 	return err
 }

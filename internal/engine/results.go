@@ -145,7 +145,7 @@ func (r *Run) flowOutputs(s *scope) (json.RawMessage, *run.Error) {
 	raw, err := declared.Append(nil, &view{run: r, scope: s})
 	switch {
 	case err != nil:
-		return nil, expressionError(wrap("outputs", err))
+		return nil, expressionError(inPart("outputs", err))
 	case len(raw) > r.limits.MaxOutputs:
 		return nil, tooLarge("flow's outputs", len(raw), r.limits.MaxOutputs)
 	}

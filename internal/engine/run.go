@@ -22,16 +22,16 @@ type Run struct {
 	outputs map[string]json.RawMessage
 	// live holds the units that have a ticket, a retry timer or a running
 	// nested flow, by path.
-	live map[string]*unit
+	active map[string]*unit
 	// seeds are the outcomes of an earlier run that were not taken over yet;
 	// resumed says that there were some. A rehearsal notes what becomes of them.
-	seeds     map[string]Seed
-	resumed   bool
-	rehearsal *rehearsal
+	seeds   map[string]Seed
+	resumed bool
+	dryRun  *dryRun
 
 	work []work
 	// ahead is the number of tickets in the lanes of their jobs.
-	ahead int
+	inLane int
 
 	// What belongs to the step that is going on.
 	mover   mover
@@ -65,7 +65,7 @@ type node struct {
 	owner  *node
 	isHook bool
 	// fresh says that the job, or an item of it, was not taken over.
-	fresh bool
+	reran bool
 }
 
 // unit is what runs, fails and is tried again: a job or one item of it.
@@ -76,9 +76,9 @@ type unit struct {
 	// sub is the nested flow while it runs.
 	sub *scope
 	// kept is that flow after its end, while it may have to be forgotten.
-	kept *scope
+	endedSub *scope
 	// gone marks a unit that was forgotten in this step.
-	gone bool
+	forgotten bool
 	// gate is the next of the gates on the way to the unit's attempt.
 	gate int
 	// version is that of the handler which has just made the result.
@@ -88,7 +88,7 @@ type unit struct {
 	// are outside.
 	place place
 	// marked says that the unit is among the dirty ones of this step.
-	marked bool
+	dirty bool
 }
 
 // iteration is what is known of an iterated job while it runs.
@@ -150,7 +150,7 @@ func New(p *Program, c Create) *Run {
 			Labels: labels, SubmittedBy: c.SubmittedBy, Created: c.Now, NoCache: c.NoCache, Trace: c.Trace, Inbox: c.Inbox,
 		},
 		outputs: make(map[string]json.RawMessage),
-		live:    make(map[string]*unit),
+		active:  make(map[string]*unit),
 		seeds:   maps.Clone(c.Seeds), resumed: len(c.Seeds) > 0,
 	}
 }
@@ -168,8 +168,8 @@ func (r *Run) Size() int { return r.rec.Counts.Total() }
 // task path.
 func (r *Run) InFlight() []Flight {
 	var out []Flight
-	for _, path := range slices.Sorted(maps.Keys(r.live)) {
-		u := r.live[path]
+	for _, path := range slices.Sorted(maps.Keys(r.active)) {
+		u := r.active[path]
 		if u.rec.Fence == "" {
 			continue
 		}
@@ -185,7 +185,7 @@ func (r *Run) InFlight() []Flight {
 // Stalled reports whether nothing is under way that would move the run on: no
 // ticket, no answer, and no timer that was not due before a time.
 func (r *Run) Stalled(before int64) bool {
-	for _, u := range r.live {
+	for _, u := range r.active {
 		due := u.rec.Due
 		if u.rec.Wait != nil {
 			due = u.rec.Wait.Due
@@ -230,16 +230,16 @@ func (n *node) settled() bool {
 	return n.state().Final() && (n.hook == nil || n.hook.state().Final())
 }
 
-// broken reports whether the node keeps what depends on it from starting.
-func (n *node) broken() bool {
+// blocksDependents reports whether the node keeps what depends on it from starting.
+func (n *node) blocksDependents() bool {
 	s := n.state()
 	return s == run.TaskFailed && !n.unit.rec.Tolerated || s == run.TaskBlocked || s == run.TaskCancelled
 }
 
 func (n *node) iterated() bool { return n.step.def.Iterate != nil || n.step.def.Range != nil }
 
-// wrap says which part of the definition an expression error is in.
-func wrap(where string, err error) error { return &partError{where: where, err: err} }
+// inPart says which part of the definition an expression error is in.
+func inPart(where string, err error) error { return &partError{where: where, err: err} }
 
 type partError struct {
 	where string

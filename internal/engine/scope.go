@@ -49,12 +49,12 @@ type scope struct {
 	firstFailed  *node
 	// active is the number of held units in this scope and those below it.
 	// Invariant: active <= placesOf, unless that was lowered since.
-	active int
+	inFlight int
 	// waiters are the units parked here, the oldest first, and units that ended
 	// while they were parked. Invariant: a parked unit is in one list, once.
 	waiters []*unit
 	// fresh says that a task of the scope was not taken over from an earlier run.
-	fresh bool
+	reran bool
 	// hooks are the hooks of the flow; they are not among the nodes.
 	hooks []node
 	// outer is the scope to which the jobs of a hook belong, hook what opened
@@ -88,7 +88,7 @@ func (r *Run) fill(s *scope, inputs *expr.Result) error {
 	for _, v := range s.plan.def.Vars {
 		value, err := v.Value.Eval(view)
 		if err != nil {
-			return wrap("vars."+v.Name, err)
+			return inPart("vars."+v.Name, err)
 		}
 		s.vars[v.Name] = value
 	}
@@ -123,7 +123,7 @@ func (s *scope) admits(st *step) bool {
 	case open:
 		return true
 	case stopping:
-		return st.stopped
+		return st.afterStop
 	}
 	return false
 }

@@ -207,14 +207,14 @@ func (g *rig) play(line string) []Effects {
 	case "grant", "refuse", "later":
 		ev := Event{Kind: event.Answered, Task: task, Granted: op == "grant", Reason: rest}
 		if w := g.tasks[task].Wait; w != nil {
-			ev.Fence = w.Ask
+			ev.Fence = w.Query
 		}
 		if op == "later" {
 			ev.Due, _ = strconv.ParseInt(rest, 10, 64)
 		}
 		return g.step(ev)
 	case "evict":
-		return g.step(Event{Kind: event.Evicted, Task: task, Fence: g.tasks[task].Slots[0].Ask, Reason: "run r2"})
+		return g.step(Event{Kind: event.Evicted, Task: task, Fence: g.tasks[task].Slots[0].Query, Reason: "run r2"})
 	case "approve":
 		return g.step(Event{Kind: event.Approve, Task: task, By: "bob", Reason: "fine", Data: []byte(rest), Reply: "c1"})
 	case "reject":
@@ -292,11 +292,14 @@ func describe(b *strings.Builder, fx *Effects) {
 	for _, tm := range fx.ClearTimers {
 		fmt.Fprintf(b, "  no timer %s %s\n", tm.Kind, tm.Task)
 	}
-	for _, a := range fx.Asks {
-		fmt.Fprintf(b, "  ask %s %s %s %d %s\n", a.Task, a.Kind, a.Key, a.Limit, a.Mode)
+	for _, a := range fx.Queries {
+		fmt.Fprintf(b, "  query %s %s %s %d %s\n", a.Task, a.Kind, a.Key, a.Limit, a.Mode)
 	}
-	for _, f := range fx.Frees {
-		fmt.Fprintf(b, "  free %s %s %s %d\n", f.Task, f.Kind, f.Group, f.Until)
+	for _, f := range fx.SlotReleases {
+		fmt.Fprintf(b, "  release %s of group %s until %d\n", f.Task, f.Group, f.Until)
+	}
+	for _, h := range fx.RateHolds {
+		fmt.Fprintf(b, "  hold %s of rate %s until %d\n", h.Task, h.Key, h.Until)
 	}
 	for _, r := range fx.Replies {
 		fmt.Fprintf(b, "  reply %s\n", r.Error)

@@ -42,10 +42,10 @@ func below(path, job string) bool {
 	return job != "" && ok && (rest == "" || rest[0] == '[' || rest[0] == '/')
 }
 
-// takeOver is the gate at which a unit gets the result that it had in the run
+// reuseSeed is the gate at which a unit gets the result that it had in the run
 // from which this one goes on. A unit that depends on something that runs again
 // does so too.
-func (r *Run) takeOver(u *unit) bool {
+func (r *Run) reuseSeed(u *unit) bool {
 	if u.node.step.sub != nil {
 		return true
 	}
@@ -53,35 +53,35 @@ func (r *Run) takeOver(u *unit) bool {
 	if !r.resumed && !ticketless {
 		return true // publish makes the digest
 	}
-	t, bad := r.asked(u)
+	t, bad := r.digestInputs(u)
 	if bad != nil {
 		return true // it will fail by that
 	}
 	u.rec.Digest = digest(u.node.step.identity, &t)
-	if !r.resumed || u.rec.First > 0 || r.triedAgain(u) {
+	if !r.resumed || u.rec.First > 0 || r.belowRetry(u) {
 		return true
 	}
 	path := u.path()
 	seed, ok := r.seeds[path]
 	why := "new"
 	if ok {
-		why = r.differs(u, &seed)
+		why = r.whyNotReused(u, &seed)
 	}
-	if r.rehearsal != nil {
-		r.rehearsal.note(path, why, &t)
+	if r.dryRun != nil {
+		r.dryRun.note(path, why, &t)
 	}
 	if why != "" {
 		return true
 	}
 	delete(r.seeds, path)
 	u.rec.Reused = true
-	r.take(u, seed.Result, seed.Run, "taken over from run "+seed.Run)
+	r.takeResult(u, seed.Result, seed.Run, "taken over from run "+seed.Run)
 	return false
 }
 
-// differs says why a unit cannot take its seed; empty when it can.
-func (r *Run) differs(u *unit, seed *Seed) string {
-	if dep := anew(u); dep != "" {
+// whyNotReused says why a unit cannot take its seed; empty when it can.
+func (r *Run) whyNotReused(u *unit, seed *Seed) string {
+	if dep := rerunDependency(u); dep != "" {
 		return fmt.Sprintf("depends on %s, which runs again", dep)
 	}
 	switch now := u.rec.Digest; {
@@ -98,12 +98,12 @@ const (
 	inputsChanged = "inputs changed"
 )
 
-// anew returns a job on which the unit, or a flow above it, depends and which
+// rerunDependency returns a job on which the unit, or a flow above it, depends and which
 // was not taken over.
-func anew(u *unit) string {
+func rerunDependency(u *unit) string {
 	for n := u.node; n != nil; {
 		for _, d := range n.step.deps {
-			if other := &n.scope.nodes[d.job]; other.fresh {
+			if other := &n.scope.nodes[d.job]; other.reran {
 				return other.unit.path()
 			}
 		}
@@ -115,9 +115,9 @@ func anew(u *unit) string {
 	return ""
 }
 
-// triedAgain reports whether a flow above the unit is: then nothing of it is
+// belowRetry reports whether a flow above the unit is: then nothing of it is
 // taken over.
-func (r *Run) triedAgain(u *unit) bool {
+func (r *Run) belowRetry(u *unit) bool {
 	for s := u.node.scope; s.parent != nil; s = s.above() {
 		if s.parent.rec.Failures > 0 || s.outer != nil {
 			return true
@@ -126,8 +126,8 @@ func (r *Run) triedAgain(u *unit) bool {
 	return false
 }
 
-// take ends a unit with the result that a task of another run had.
-func (r *Run) take(u *unit, result json.RawMessage, from, reason string) {
+// takeResult ends a unit with the result that a task of another run had.
+func (r *Run) takeResult(u *unit, result json.RawMessage, from, reason string) {
 	path := u.path()
 	r.outputs[path] = result
 	r.fx.Outputs = append(r.fx.Outputs, output(u, result))
@@ -135,25 +135,25 @@ func (r *Run) take(u *unit, result json.RawMessage, from, reason string) {
 	r.end(u, run.TaskCached)
 }
 
-// taken notes, when a unit ends, whether it was taken over: a flow and an
+// noteReuse notes, when a unit ends, whether it was taken over: a flow and an
 // iteration are when all their tasks were.
-func (r *Run) taken(u *unit, to run.TaskState) {
+func (r *Run) noteReuse(u *unit, to run.TaskState) {
 	if !r.resumed || to == run.TaskSkipped {
 		return
 	}
 	switch n := u.node; {
 	case u.rec.Reused || to != run.TaskSucceeded:
 	case u.index < 0 && n.iterated():
-		u.rec.Reused = !n.fresh
+		u.rec.Reused = !n.reran
 	case u.sub != nil:
-		u.rec.Reused = !u.sub.fresh
+		u.rec.Reused = !u.sub.reran
 	}
-	freshen(u, to)
+	markReran(u, to)
 }
 
-// freshen marks what a final unit that was not taken over is part of.
-func freshen(u *unit, state run.TaskState) {
+// markReran marks what a final unit that was not taken over is part of.
+func markReran(u *unit, state run.TaskState) {
 	if state.Final() && state != run.TaskSkipped && !u.rec.Reused {
-		u.node.fresh, u.node.scope.fresh = true, true
+		u.node.reran, u.node.scope.reran = true, true
 	}
 }

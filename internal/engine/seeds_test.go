@@ -50,7 +50,7 @@ func (g *rig) work(bad ...string) *rig {
 			return g
 		}
 		for _, task := range slices.Sorted(maps.Keys(g.tickets)) {
-			line := fmt.Sprintf(`ok %s {"v": "%s of %s"}`, task, task, short(g.tickets[task].Inputs))
+			line := fmt.Sprintf(`ok %s {"v": "%s of %s"}`, task, task, shortHash(g.tickets[task].Inputs))
 			if slices.Contains(bad, task) {
 				line = "fail " + task + " broken! it does not work"
 			}
@@ -260,13 +260,13 @@ func TestACachedResult(t *testing.T) {
 	t.Parallel()
 	files := []txtar.File{{Name: "flows/c.yaml", Data: []byte("inputs: {n: {default: 1}}\njobs:\n  a: {job: work, cache: {ttl: 1h, scope: recipe}, inputs: {n: \"${inputs.n}\"}}\n  b: {job: work, inputs: {v: \"${a.v}\"}}\n")}}
 	p := compile(t, files, Limits{})
-	begin := func(inputs map[string]any) (*rig, Ask) {
+	begin := func(inputs map[string]any) (*rig, Query) {
 		g := newRig(t, p, inputs)
 		fx := g.play("start")[0]
-		if len(fx.Asks) != 1 || fx.Asks[0].Kind != run.WaitCache || len(fx.Tickets) != 0 {
-			t.Fatalf("asks are %+v, tickets %+v", fx.Asks, fx.Tickets)
+		if len(fx.Queries) != 1 || fx.Queries[0].Kind != run.WaitCache || len(fx.Tickets) != 0 {
+			t.Fatalf("asks are %+v, tickets %+v", fx.Queries, fx.Tickets)
 		}
-		return g, fx.Asks[0]
+		return g, fx.Queries[0]
 	}
 	miss, ask := begin(map[string]any{"n": 1})
 	miss.step(Event{Kind: event.Answered, Task: "a", Fence: "another"})
@@ -274,10 +274,10 @@ func TestACachedResult(t *testing.T) {
 		t.Fatalf("an answer to another question makes it %s", got)
 	}
 	miss.restore()
-	miss.step(Event{Kind: event.Answered, Task: "a", Fence: ask.Ask})
-	var kept []Keep
+	miss.step(Event{Kind: event.Answered, Task: "a", Fence: ask.Query})
+	var kept []CachePut
 	for _, fx := range miss.play(`ok a {"v": 7}`) {
-		kept = append(kept, fx.Keeps...)
+		kept = append(kept, fx.CachePuts...)
 	}
 	if len(kept) != 1 || kept[0].Key != ask.Key || kept[0].Handler != "work" || kept[0].TTL.Hours() != 1 || string(kept[0].Value) != `{"v":7}` {
 		t.Errorf("kept are %+v", kept)
@@ -286,7 +286,7 @@ func TestACachedResult(t *testing.T) {
 	if again.Key != ask.Key {
 		t.Errorf("the same job with the same inputs asks for %s, before for %s", again.Key, ask.Key)
 	}
-	hit.step(Event{Kind: event.Answered, Task: "a", Fence: again.Ask, Granted: true, Result: kept[0].Value, From: "r0", Reason: "cached by r0"})
+	hit.step(Event{Kind: event.Answered, Task: "a", Fence: again.Query, Granted: true, Result: kept[0].Value, From: "r0", Reason: "cached by r0"})
 	rec := hit.tasks["a"]
 	if rec.State != run.TaskCached || rec.From != "r0" || rec.Reason != "cached by r0" || string(hit.tickets["b"].Inputs) != `{"v":7}` {
 		t.Errorf("a is %+v, the ticket of b %+v", rec, hit.tickets["b"])
@@ -296,7 +296,7 @@ func TestACachedResult(t *testing.T) {
 	}
 	off := newRig(t, p, nil)
 	off.run = New(p, Create{ID: "r", Inputs: map[string]any{"n": 1}, NoCache: true, Now: 1})
-	if fx := off.play("start")[0]; len(fx.Asks) != 0 || len(fx.Tickets) != 1 {
-		t.Errorf("without cache: asks are %+v, tickets %+v", fx.Asks, fx.Tickets)
+	if fx := off.play("start")[0]; len(fx.Queries) != 0 || len(fx.Tickets) != 1 {
+		t.Errorf("without cache: asks are %+v, tickets %+v", fx.Queries, fx.Tickets)
 	}
 }

@@ -13,7 +13,7 @@ import (
 // cancel stops the run at a person's request. Jobs whose condition asks for it
 // (always, cancelled) still run; a second cancel stops these too.
 func (r *Run) cancel(ev *Event) bool {
-	r.goesOn()
+	r.unpause()
 	if r.rec.Stopping() {
 		if r.rec.Stop.Hard {
 			return false
@@ -39,7 +39,7 @@ func (r *Run) cancel(ev *Event) bool {
 // stop ends the run before its time. A run that has not begun ends at once; a
 // run that is being stopped already keeps its first stop.
 func (r *Run) stop(stop run.Stop) {
-	r.goesOn()
+	r.unpause()
 	if r.rec.Stopping() { // mutant: first-stop-counts (false)
 		return
 	}
@@ -57,7 +57,7 @@ func (r *Run) stop(stop run.Stop) {
 func (r *Run) stopFlow(u *unit, stop run.Stop) {
 	if !u.rec.Stopping() {
 		u.rec.Stop = &stop
-		r.mark(u)
+		r.markDirty(u)
 	}
 	r.stopScope(u.sub, stop.Hard)
 }
@@ -74,7 +74,7 @@ func (r *Run) stopScope(s *scope, hard bool) {
 	}
 	for i := range s.nodes {
 		if !s.nodes[i].state().Final() {
-			r.laterNode(&s.nodes[i])
+			r.enqueueNode(&s.nodes[i])
 		}
 	}
 	for i := range s.hooks {
@@ -88,7 +88,7 @@ func (r *Run) stopScope(s *scope, hard bool) {
 			r.stopHook(s.nodes[i].hook)
 		}
 	}
-	r.laterScope(s)
+	r.enqueueScope(s)
 }
 
 // stopHook stops a hook that is running, at once.
@@ -111,7 +111,7 @@ func (r *Run) cancelNode(n *node) {
 			r.cancelUnit(u)
 		}
 	}
-	r.laterItems(n)
+	r.enqueueItems(n)
 }
 
 // cancelUnit cancels a unit. A nested flow is stopped and ends with its tasks;
@@ -135,8 +135,8 @@ func (r *Run) withdraw(u *unit) {
 		return
 	}
 	r.revoke(u)
-	r.over(u, &Event{}, OutcomeCancelled, nil)
-	r.landed(u)
+	r.recordAttempt(u, &Event{}, OutcomeCancelled, nil)
+	r.clearInFlight(u)
 }
 
 // stopReason says in words why tasks of a scope are cancelled.

@@ -81,13 +81,13 @@ func TestStop_TheFirstStopCounts(t *testing.T) {
 	t.Parallel()
 	g := stopRig(t, "timeout: 1m\nconcurrency: {group: g, limit: 1, onLimit: cancelOldest}\njobs:\n  a: {job: work}\n  tidy: {job: work, dependsOn: {a: finished}, if: always()}\n")
 	g.single = false
-	g.step(Event{Kind: event.Answered, Fence: g.run.Record().Wait.Ask, Granted: true})
+	g.step(Event{Kind: event.Answered, Fence: g.run.Record().Wait.Query, Granted: true})
 	slot := g.run.Record().Slot
 	g.step(Event{Kind: event.Cancel, By: "ann"})
 	g.now += 120_000
 	for _, ev := range []Event{
 		{Kind: event.TimerFired, Timer: TimerTimeout},
-		{Kind: event.Evicted, Fence: slot.Ask, Reason: "run r2"},
+		{Kind: event.Evicted, Fence: slot.Query, Reason: "run r2"},
 	} {
 		g.step(ev)
 	}

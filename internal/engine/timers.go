@@ -25,8 +25,8 @@ func (r *Run) Timers() []Timer {
 	if limit := r.program.root.def.Timeout; limit > 0 && r.rec.Started > 0 && !r.rec.Stopping() {
 		add(TimerTimeout, "", "", r.rec.Started+limit.Milliseconds())
 	}
-	for _, path := range slices.Sorted(maps.Keys(r.live)) {
-		u := r.live[path]
+	for _, path := range slices.Sorted(maps.Keys(r.active)) {
+		u := r.active[path]
 		switch def := u.node.step.def; {
 		case u.rec.Wait != nil:
 			add(TimerWait, path, "", u.rec.Wait.Due)

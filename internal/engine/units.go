@@ -27,12 +27,12 @@ func (r *Run) advanceUnit(w work) {
 		r.cancelUnit(u)
 		return
 	}
-	r.goOn(u)
+	r.startUnit(u)
 }
 
-// goOn begins what the unit is to do, once it is through its gates.
-func (r *Run) goOn(u *unit) {
-	if !r.pass(u) {
+// startUnit begins what the unit is to do, once it is through its gates.
+func (r *Run) startUnit(u *unit) {
+	if !r.passGates(u) {
 		return
 	}
 	def := u.node.step.def
@@ -69,18 +69,18 @@ func (r *Run) transform(u *unit) {
 	u.rec.Attempt, u.rec.Queued, u.rec.Started = 1, r.now, r.now
 	raw, err := u.node.step.def.Inputs.Append(nil, r.view(u))
 	if err != nil {
-		r.rejected(u, expressionError(wrap("inputs", err)))
+		r.failNow(u, expressionError(inPart("inputs", err)))
 		return
 	}
 	if bad := checkOutputs(u.node.step.def.Outputs, raw); bad != nil {
-		r.rejected(u, bad)
+		r.failNow(u, bad)
 		return
 	}
 	r.result(u, raw)
 }
 
-// rejected ends a unit that trying again cannot help.
-func (r *Run) rejected(u *unit, err *run.Error) {
+// failNow ends a unit that trying again cannot help.
+func (r *Run) failNow(u *unit, err *run.Error) {
 	u.rec.Error = err
 	r.end(u, run.TaskFailed)
 }
@@ -93,7 +93,7 @@ func (r *Run) publish(u *unit) {
 	def := u.node.step.def
 	var ticket Ticket
 	if bad := r.resolve(u, &ticket); bad != nil {
-		r.rejected(u, bad)
+		r.failNow(u, bad)
 		return
 	}
 	path := u.path()
@@ -105,9 +105,9 @@ func (r *Run) publish(u *unit) {
 	if u.rec.First == 0 {
 		u.rec.First = r.now
 	}
-	u.rec.Fence, u.rec.Queue, u.rec.Due, u.rec.Worker, u.rec.Started = r.fence(), def.Queue, 0, "", 0
+	u.rec.Fence, u.rec.Queue, u.rec.Due, u.rec.Worker, u.rec.Started = r.newFence(), def.Queue, 0, "", 0
 	u.rec.Digest = digest(u.node.step.identity, &ticket)
-	r.live[path] = u
+	r.active[path] = u
 	ticket.Task, ticket.Fence, ticket.Queue, ticket.Handler = path, u.rec.Fence, def.Queue, def.Handler
 	ticket.Attempt, ticket.Priority, ticket.First = attempt, u.priority(), u.rec.First
 	ticket.TimeoutMs, ticket.HeartbeatMs = def.Timeout.Milliseconds(), def.HeartbeatTimeout.Milliseconds()
@@ -128,12 +128,12 @@ func (r *Run) resolve(u *unit, t *Ticket) *run.Error {
 	}
 	if len(vars) > 0 {
 		if t.Env, err = json.Marshal(vars); err != nil {
-			return expressionError(wrap("env", err))
+			return expressionError(inPart("env", err))
 		}
 	}
 	raw, more, err := u.node.step.def.Inputs.AppendSecret(nil, v)
 	if err != nil {
-		return expressionError(wrap("inputs", err))
+		return expressionError(inPart("inputs", err))
 	}
 	if t.Inputs = raw; string(raw) == "null" {
 		t.Inputs = []byte("{}")
@@ -141,7 +141,7 @@ func (r *Run) resolve(u *unit, t *Ticket) *run.Error {
 	secrets = append(secrets, inside("inputs", more)...)
 	if len(secrets) > 0 {
 		if t.Secrets, err = json.Marshal(secrets); err != nil {
-			return expressionError(wrap("inputs", err))
+			return expressionError(inPart("inputs", err))
 		}
 	}
 	if n := len(t.Inputs) + len(t.Env) + len(t.Secrets); n > r.limits.MaxInput {
@@ -162,7 +162,7 @@ func inside(key string, secrets []expr.SecretText) []expr.SecretText {
 func (r *Run) resultValue(u *unit, value any) {
 	raw, err := expr.Encode(value)
 	if err != nil {
-		r.rejected(u, expressionError(err))
+		r.failNow(u, expressionError(err))
 		return
 	}
 	r.result(u, raw)
@@ -173,7 +173,7 @@ func (r *Run) result(u *unit, raw json.RawMessage) {
 	if pick := u.node.step.def.IteratePick; pick != "" && u.index >= 0 {
 		part, err := picked(raw, pick)
 		if err != nil {
-			r.rejected(u, err)
+			r.failNow(u, err)
 			return
 		}
 		raw = part
@@ -182,7 +182,7 @@ func (r *Run) result(u *unit, raw json.RawMessage) {
 	r.outputs[path] = raw
 	r.fx.Outputs = append(r.fx.Outputs, output(u, raw))
 	u.rec.Error = nil
-	r.keep(u, raw)
+	r.putCache(u, raw)
 	r.end(u, run.TaskSucceeded)
 }
 
@@ -202,14 +202,14 @@ func (r *Run) end(u *unit, to run.TaskState) {
 	if u.rec.State == run.TaskRetrying {
 		r.clearTimer(TimerRetry, path, "")
 	}
-	r.freeSlots(u, 0)
+	r.releaseSlots(u, 0)
 	r.endWait(u)
-	r.taken(u, to)
+	r.noteReuse(u, to)
 	if u.sub != nil {
 		r.clearFlowTimeout(u)
-		r.drop(u)
+		r.closeSub(u)
 	}
-	delete(r.live, path)
+	delete(r.active, path)
 	u.rec.Fence, u.rec.Due, u.rec.Stop = "", 0, nil
 	if u.rec.Attempt > 0 || u.rec.Queued > 0 {
 		u.rec.Ended = r.now
@@ -218,8 +218,8 @@ func (r *Run) end(u *unit, to run.TaskState) {
 		u.rec.Tolerated = true
 	}
 	r.move(u, to)
-	if r.rehearsal != nil && (to == run.TaskSkipped || to == run.TaskBlocked) {
-		r.rehearsal.skipped[path] = u.rec.Reason
+	if r.dryRun != nil && (to == run.TaskSkipped || to == run.TaskBlocked) {
+		r.dryRun.skipped[path] = u.rec.Reason
 	}
 	r.release(u)
 	if u.index >= 0 {
@@ -254,18 +254,18 @@ func (r *Run) nodeSettled(n *node) {
 	for _, d := range n.step.dependents {
 		other := &s.nodes[d]
 		if other.waiting--; other.waiting == 0 {
-			r.laterNode(other)
+			r.enqueueNode(other)
 		}
 	}
 	if s.open == 0 {
-		r.laterScope(s)
+		r.enqueueScope(s)
 	}
 }
 
-// delay is the pause before the retry that follows the n-th failure. The
+// retryDelay is the pause before the retry that follows the n-th failure. The
 // jitter comes from a hash of run, task and attempt, so that a replay gives
 // the same times.
-func delay(rule *flow.Retries, runID, path string, n int) int64 {
+func retryDelay(rule *flow.Retries, runID, path string, n int) int64 {
 	base, limit := float64(rule.Delay.Milliseconds()), float64(rule.MaxDelay.Milliseconds())
 	switch rule.Backoff {
 	case "linear":

@@ -67,14 +67,14 @@ func nonNil(m map[string]any) map[string]any {
 
 // facts is what expressions see of the run. Those of a hook see how it went.
 func (v *view) facts() map[string]any {
-	m := v.run.facts()
+	m := v.run.runFacts()
 	if s := v.scope.outer; s != nil {
 		m["status"], m["failedJobs"] = string(v.run.outcome(s, true)), s.failedJobs()
 	}
 	return m
 }
 
-func (r *Run) facts() map[string]any {
+func (r *Run) runFacts() map[string]any {
 	labels := make(map[string]any, len(r.rec.Labels))
 	for k, v := range r.rec.Labels {
 		labels[k] = v
@@ -127,11 +127,11 @@ func (v *view) Status(function string) bool {
 	stopped := v.scope.stopped()
 	switch function {
 	case "success":
-		return !stopped && v.node.all((*node).succeeded)
+		return !stopped && v.node.allDependencies((*node).succeeded)
 	case "ready":
-		return !stopped && v.node.decide() == canStart
+		return !stopped && v.node.dependencyRule() == canStart
 	case "failure":
-		return !stopped && v.node.any((*node).broken)
+		return !stopped && v.node.anyDependency((*node).blocksDependents)
 	case "finished":
 		return !stopped
 	case "always":
@@ -142,7 +142,7 @@ func (v *view) Status(function string) bool {
 	return false
 }
 
-func (n *node) all(is func(*node) bool) bool {
+func (n *node) allDependencies(is func(*node) bool) bool {
 	for _, d := range n.step.deps {
 		if !is(&n.scope.nodes[d.job]) {
 			return false
@@ -151,7 +151,7 @@ func (n *node) all(is func(*node) bool) bool {
 	return true
 }
 
-func (n *node) any(is func(*node) bool) bool {
+func (n *node) anyDependency(is func(*node) bool) bool {
 	for _, d := range n.step.deps {
 		if is(&n.scope.nodes[d.job]) {
 			return true
@@ -168,12 +168,12 @@ const (
 	isBlocked
 )
 
-// decide is the default rule of who may start: no job it depends on failed or
+// dependencyRule is the default rule of who may start: no job it depends on failed or
 // is blocked, and of those it depends on at least one succeeded: of those that
 // dependsOn names, if it does, since reading another job's result as well must
 // not let a job run whose turn was skipped. An edge that names an outcome is
 // judged by that alone.
-func (n *node) decide() decision {
+func (n *node) dependencyRule() decision {
 	var named, read struct{ all, succeeded int }
 	unmet := false
 	for _, d := range n.step.deps {
@@ -181,14 +181,14 @@ func (n *node) decide() decision {
 		switch d.on {
 		case flow.OnFinished:
 		case flow.OnFailed:
-			unmet = unmet || !other.broken() && other.state() != run.TaskFailed
+			unmet = unmet || !other.blocksDependents() && other.state() != run.TaskFailed
 		case flow.OnSucceeded:
-			if other.broken() {
+			if other.blocksDependents() {
 				return isBlocked
 			}
 			unmet = unmet || !other.succeeded()
 		default:
-			if other.broken() { // mutant: failure-blocks-dependents (false)
+			if other.blocksDependents() { // mutant: failure-blocks-dependents (false)
 				return isBlocked
 			}
 			count := &named
@@ -232,13 +232,13 @@ func (v *view) environment() (map[string]string, []expr.SecretText, error) {
 	for _, name := range slices.Sorted(maps.Keys(def.Env)) {
 		value, needs, err := def.Env[name].EvalSecret(v)
 		if err != nil {
-			return nil, nil, wrap("env."+name, err)
+			return nil, nil, inPart("env."+name, err)
 		}
 		s, ok := value.(string)
 		if !ok {
 			raw, err := expr.Encode(value)
 			if err != nil {
-				return nil, nil, wrap("env."+name, err)
+				return nil, nil, inPart("env."+name, err)
 			}
 			s = string(raw)
 		}

@@ -11,13 +11,13 @@ import (
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
-// wait has a unit wait for something outside of the run.
-func (r *Run) wait(u *unit, w run.Wait) {
+// startWait has a unit wait for something outside of the run.
+func (r *Run) startWait(u *unit, w run.Wait) {
 	r.release(u)
 	w.Since = r.now
 	u.rec.Wait = &w
 	path := u.path()
-	r.live[path] = u
+	r.active[path] = u
 	if w.Due > 0 {
 		r.setTimer(TimerWait, path, "", w.Due)
 	}
@@ -35,17 +35,17 @@ func (r *Run) endWait(u *unit) {
 			r.clearTimer(TimerWait, u.path(), "")
 		}
 		u.rec.Wait = nil
-		r.mark(u)
+		r.markDirty(u)
 	}
 }
 
-// waitUntil sets when a wait ends by itself.
-func (r *Run) waitUntil(u *unit, due int64) {
+// setWaitDue sets when a wait ends by itself.
+func (r *Run) setWaitDue(u *unit, due int64) {
 	w := *u.rec.Wait
 	w.Due = due
 	u.rec.Wait = &w
 	r.setTimer(TimerWait, u.path(), "", due)
-	r.mark(u)
+	r.markDirty(u)
 }
 
 // delayNode puts off the start of a job.
@@ -56,7 +56,7 @@ func (r *Run) delayNode(n *node) {
 	}
 	due, err := r.startTime(n)
 	if err != nil {
-		r.rejected(&n.unit, expressionError(wrap("delay", err)))
+		r.failNow(&n.unit, expressionError(inPart("delay", err)))
 		return
 	}
 	if due <= r.now {
@@ -64,7 +64,7 @@ func (r *Run) delayNode(n *node) {
 		return
 	}
 	n.unit.rec.Delayed = due
-	r.wait(&n.unit, run.Wait{Kind: run.WaitDelay, Due: due})
+	r.startWait(&n.unit, run.Wait{Kind: run.WaitDelay, Due: due})
 }
 
 func (r *Run) startTime(n *node) (int64, error) {
@@ -91,13 +91,13 @@ func (r *Run) startDelayed(n *node) {
 		return
 	}
 	r.endWait(&n.unit)
-	r.unwait(&n.unit)
+	r.makePending(&n.unit)
 	r.mover = byEngine
 	r.beginNode(n)
 }
 
-// unwait makes a unit one that may start.
-func (r *Run) unwait(u *unit) {
+// makePending makes a unit one that may start.
+func (r *Run) makePending(u *unit) {
 	r.setState(u, run.TaskPending)
 }
 
@@ -108,7 +108,7 @@ func (r *Run) openApproval(u *unit) {
 	if a.Message != nil {
 		v, err := a.Message.Eval(r.view(u))
 		if err != nil {
-			r.rejected(u, expressionError(wrap("approval.message", err)))
+			r.failNow(u, expressionError(inPart("approval.message", err)))
 			return
 		}
 		message = textOf(v)
@@ -121,7 +121,7 @@ func (r *Run) openWait(u *unit, w run.Wait, timeout time.Duration) {
 		w.Due = r.now + timeout.Milliseconds()
 	}
 	u.rec.Attempt, u.rec.Queued, u.rec.Started, u.rec.First = 1, r.now, r.now, r.now
-	r.wait(u, w)
+	r.startWait(u, w)
 }
 
 func textOf(v any) string {
@@ -140,7 +140,7 @@ func (r *Run) openSignal(u *unit) {
 	def := u.node.step.def.WaitFor
 	v, err := def.Signal.Eval(r.view(u))
 	if err != nil {
-		r.rejected(u, expressionError(wrap("waitFor.signal", err)))
+		r.failNow(u, expressionError(inPart("waitFor.signal", err)))
 		return
 	}
 	name := textOf(v)
@@ -166,7 +166,7 @@ func (r *Run) takeSignal(u *unit, s *run.Signal) bool {
 		v.self = map[string]any{"name": s.Name, "data": decode(raw), "by": s.By}
 		yes, err := cond.Eval(v)
 		if err != nil {
-			r.rejected(u, expressionError(wrap("waitFor.match", err)))
+			r.failNow(u, expressionError(inPart("waitFor.match", err)))
 			return true
 		}
 		if !yes {
@@ -177,8 +177,8 @@ func (r *Run) takeSignal(u *unit, s *run.Signal) bool {
 	return true
 }
 
-// waitOver ends a wait whose time has come.
-func (r *Run) waitOver(u *unit) bool {
+// waitDue ends a wait whose time has come.
+func (r *Run) waitDue(u *unit) bool {
 	w := u.rec.Wait
 	if w == nil || w.Due <= 0 {
 		return false
@@ -196,36 +196,36 @@ func (r *Run) waitOver(u *unit) bool {
 			r.resultValue(u, r.approved("", "", nil))
 			return true
 		}
-		r.rejected(u, &run.Error{Code: run.CodeRejected, Message: fmt.Sprintf("nobody answered within %s", def.Approval.Timeout)})
+		r.failNow(u, &run.Error{Code: run.CodeRejected, Message: fmt.Sprintf("nobody answered within %s", def.Approval.Timeout)})
 	case run.WaitSignal:
 		r.signalTimeout(u, def.WaitFor)
 	case run.WaitRate:
 		r.endWait(u) // the token was reserved
-		r.unwait(u)
-		r.laterUnit(u)
+		r.makePending(u)
+		r.enqueueUnit(u)
 	default:
-		r.askAgain(u)
+		r.repeatQuery(u)
 	}
 	return true
 }
 
-// askAgain repeats a question when its time has come.
-func (r *Run) askAgain(u *unit) {
+// repeatQuery repeats a question when its time has come.
+func (r *Run) repeatQuery(u *unit) {
 	w := *u.rec.Wait
 	w.Due = 0
 	u.rec.Wait = &w
-	r.mark(u)
-	r.fx.Asks = append(r.fx.Asks, Ask{Task: u.path(), Priority: u.node.step.def.Priority, Wait: w})
+	r.markDirty(u)
+	r.fx.Queries = append(r.fx.Queries, Query{Task: u.path(), Priority: u.node.step.def.Priority, Wait: w})
 }
 
 func (r *Run) signalTimeout(u *unit, def *flow.WaitFor) {
 	if def.Default == nil {
-		r.rejected(u, &run.Error{Code: run.CodeTimeout, Message: fmt.Sprintf("the signal %q did not come within %s", u.rec.Wait.Key, def.Timeout)})
+		r.failNow(u, &run.Error{Code: run.CodeTimeout, Message: fmt.Sprintf("the signal %q did not come within %s", u.rec.Wait.Key, def.Timeout)})
 		return
 	}
 	v, err := def.Default.Eval(r.view(u))
 	if err != nil {
-		r.rejected(u, expressionError(wrap("waitFor.default", err)))
+		r.failNow(u, expressionError(inPart("waitFor.default", err)))
 		return
 	}
 	r.resultValue(u, v)

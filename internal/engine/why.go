@@ -180,7 +180,7 @@ func (r *Run) pendingWait(u *unit, w *Wait) {
 // full reports whether a flow above the unit has no free place.
 func (r *Run) full(u *unit, w *Wait) bool {
 	for s := u.node.scope; s != nil; s = s.above() {
-		if limit := r.placesOf(s); limit > 0 && s.active >= limit {
+		if limit := r.placesOf(s); limit > 0 && s.inFlight >= limit {
 			w.Kind, w.Limit, w.In = ForPlace, limit, s.plan.def.Name
 			if s.parent == nil && limit == r.limits.InFlight {
 				w.In = "" // the limit of the installation

@@ -19,18 +19,18 @@ type work struct {
 	by mover
 }
 
-func (r *Run) later(w work) { r.work = append(r.work, w) }
+func (r *Run) enqueue(w work) { r.work = append(r.work, w) }
 
-func (r *Run) laterNode(n *node)   { r.later(work{do: (*Run).advanceNode, node: n}) }
-func (r *Run) laterItems(n *node)  { r.later(work{do: (*Run).advanceItems, node: n}) }
-func (r *Run) laterScope(s *scope) { r.later(work{do: (*Run).advanceScope, scope: s}) }
-func (r *Run) laterUnit(u *unit)   { r.later(work{do: (*Run).advanceUnit, unit: u}) }
+func (r *Run) enqueueNode(n *node)   { r.enqueue(work{do: (*Run).advanceNode, node: n}) }
+func (r *Run) enqueueItems(n *node)  { r.enqueue(work{do: (*Run).advanceItems, node: n}) }
+func (r *Run) enqueueScope(s *scope) { r.enqueue(work{do: (*Run).advanceScope, scope: s}) }
+func (r *Run) enqueueUnit(u *unit)   { r.enqueue(work{do: (*Run).advanceUnit, unit: u}) }
 
 // wake advances a unit whose timer is due.
-func (r *Run) wake(u *unit) { r.later(work{do: (*Run).advanceUnit, unit: u, by: byTimer}) }
+func (r *Run) wake(u *unit) { r.enqueue(work{do: (*Run).advanceUnit, unit: u, by: byTimer}) }
 
 // wakeNode starts a job whose delay is over.
-func (r *Run) wakeNode(n *node) { r.later(work{do: (*Run).advanceNode, node: n, by: byTimer}) }
+func (r *Run) wakeNode(n *node) { r.enqueue(work{do: (*Run).advanceNode, node: n, by: byTimer}) }
 
 // Step takes events in, in order, and says what follows from them. now is the
 // time in Unix milliseconds; nonce is random and makes publication ids unique.
@@ -43,15 +43,15 @@ func (r *Run) Step(now int64, nonce uint64, events ...Event) Effects {
 			r.fx.Stale++
 		}
 	}
-	r.workOff()
+	r.doWork()
 	if r.fault != nil {
 		return Effects{Fault: r.fault}
 	}
 	return r.finishStep()
 }
 
-// workOff does what has to be done, first come first served, up to the budget.
-func (r *Run) workOff() {
+// doWork does what has to be done, first come first served, up to the budget.
+func (r *Run) doWork() {
 	if r.rec.Paused != nil { // mutant: pause-stops-work (false)
 		return // what is to be done stays in the list
 	}
@@ -74,8 +74,8 @@ func (r *Run) workOff() {
 func (r *Run) finishStep() Effects {
 	r.fx.Tasks = make([]run.Task, 0, len(r.dirty))
 	for _, u := range r.dirty {
-		u.marked = false
-		if u.gone {
+		u.dirty = false
+		if u.forgotten {
 			continue
 		}
 		rec := u.rec
@@ -120,17 +120,17 @@ func (r *Run) move(u *unit, to run.TaskState) {
 	r.fx.Log = append(r.fx.Log, c)
 }
 
-// mark has the unit's record written at the end of the step.
-func (r *Run) mark(u *unit) {
+// markDirty has the unit's record written at the end of the step.
+func (r *Run) markDirty(u *unit) {
 	r.spent++
-	if !u.marked {
-		u.marked = true
+	if !u.dirty {
+		u.dirty = true
 		r.dirty = append(r.dirty, u)
 	}
 }
 
-// fence makes a publication id: the nonce and a running number, mixed.
-func (r *Run) fence() string {
+// newFence makes a publication id: the nonce and a running number, mixed.
+func (r *Run) newFence() string {
 	r.fences++
 	return text64(mix(r.nonce + r.fences*0x9e3779b97f4a7c15))
 }

@@ -32,12 +32,12 @@ func drawGates(t *rapid.T, b *strings.Builder, byWorkers bool) {
 // of the orchestrator, a timer, or that a timer vanishes. Must says that
 // something has to come.
 func (g *rig) world(t *rapid.T, must bool) (Event, bool) {
-	asks := g.run.OpenAsks()
+	asks := g.run.OpenQueries()
 	what := rapid.IntRange(0, 9).Draw(t, "world")
 	switch {
 	case len(asks) > 0 && (what < 6 || must):
 		ask := rapid.SampledFrom(asks).Draw(t, "ask")
-		ev := Event{Kind: event.Answered, Task: ask.Task, Fence: ask.Ask, Reason: "held by run r2"}
+		ev := Event{Kind: event.Answered, Task: ask.Task, Fence: ask.Query, Reason: "held by run r2"}
 		switch rapid.IntRange(0, 5).Draw(t, "reply") {
 		case 0:
 			ev.Due = g.now + 1000
@@ -71,7 +71,7 @@ func (g *rig) evicted(t *rapid.T) (Event, bool) {
 	var all []Event
 	for _, task := range slices.Sorted(maps.Keys(g.tasks)) {
 		for _, s := range g.tasks[task].Slots {
-			all = append(all, Event{Kind: event.Evicted, Task: task, Fence: s.Ask, Reason: "run r2"})
+			all = append(all, Event{Kind: event.Evicted, Task: task, Fence: s.Query, Reason: "run r2"})
 		}
 	}
 	if len(all) == 0 {

@@ -10,10 +10,10 @@ import (
 	"github.com/orchis-run/orchis/internal/wire"
 )
 
-// broken handles events of a run that cannot be stepped. They are delivered again
+// failPoisoned handles events of a run that cannot be stepped. They are delivered again
 // a few times; then the run fails, visibly. A run that has ended keeps its state:
 // its events are late, whatever is wrong with its records.
-func (pt *partition) broken(ctx context.Context, t *todo, cause error, c *wire.Commit, fx *engine.Effects) (bool, error) {
+func (pt *partition) failPoisoned(ctx context.Context, t *todo, cause error, c *wire.Commit, fx *engine.Effects) (bool, error) {
 	about := pt.about(t.id)
 	pt.forget(t.id)
 	rec, err := pt.o.store.Run(ctx, t.id)

@@ -156,11 +156,14 @@ func (pt *partition) replied(ctx context.Context, id string, fx *engine.Effects)
 	if fx.RunChanged && fx.Run.State.Final() {
 		pt.o.notify(ctx, fx.Run.Inbox, wire.Message{Run: id, State: string(fx.Run.State)})
 	}
-	if len(fx.Keeps) > 0 {
-		pt.keep(ctx, id, fx.Keeps)
+	if len(fx.CachePuts) > 0 {
+		pt.keep(ctx, id, fx.CachePuts)
 	}
-	if len(fx.Asks)+len(fx.Frees) > 0 {
-		return pt.o.asked(ctx, id, fx.Asks, fx.Frees)
+	if err := pt.o.release(ctx, id, fx); err != nil {
+		return err
+	}
+	if len(fx.Queries) > 0 {
+		return pt.o.answerQueries(ctx, id, fx.Queries)
 	}
 	return nil
 }

@@ -14,18 +14,13 @@ import (
 	"github.com/orchis-run/orchis/pkg/run"
 )
 
-// asked finds the answers to the questions of a run's tasks, and gives slots
-// back. It may come again for the same, after a crash or from the sweeper.
-func (o *Orchestrator) asked(ctx context.Context, id string, asks []engine.Ask, frees []engine.Free) error {
+// answerQueries answers the queries of a run's tasks. The same query may come
+// again, after a crash or from the sweeper.
+func (o *Orchestrator) answerQueries(ctx context.Context, id string, queries []engine.Query) error {
 	now := o.now().UnixMilli()
-	for i := range frees {
-		if err := o.free(ctx, id, &frees[i], now); err != nil {
-			return err
-		}
-	}
-	for i := range asks {
-		a := &asks[i]
-		ev := wire.Event{Type: wire.Answered, Run: id, Task: a.Task, Fence: a.Ask, At: now}
+	for i := range queries {
+		a := &queries[i]
+		ev := wire.Event{Type: wire.Answered, Run: id, Task: a.Task, Fence: a.Query, At: now}
 		answered := true
 		var err error
 		switch a.Kind {
@@ -37,7 +32,7 @@ func (o *Orchestrator) asked(ctx context.Context, id string, asks []engine.Ask, 
 		case run.WaitCache:
 			o.lookUp(ctx, a, &ev)
 		default:
-			return fmt.Errorf("answer task %s of run %s: the question %q is not known", a.Task, id, a.Kind)
+			return fmt.Errorf("answer task %s of run %s: the query %q is not known", a.Task, id, a.Kind)
 		}
 		if err != nil {
 			return err
@@ -52,8 +47,8 @@ func (o *Orchestrator) asked(ctx context.Context, id string, asks []engine.Ask, 
 }
 
 // askGroup asks for a slot; false says that the answer is to come.
-func (o *Orchestrator) askGroup(ctx context.Context, id string, a *engine.Ask, ev *wire.Event) (bool, error) {
-	me := wire.Member{Run: id, Task: a.Task, Ask: a.Ask}
+func (o *Orchestrator) askGroup(ctx context.Context, id string, a *engine.Query, ev *wire.Event) (bool, error) {
+	me := wire.Member{Run: id, Task: a.Task, Ask: a.Query}
 	reply, err := o.store.AskGroup(ctx, wire.GroupAsk{
 		Group: a.Key, Member: me, Limit: a.Limit, Priority: a.Priority, Mode: a.Mode, Now: o.now().UnixMilli(),
 	})
@@ -106,12 +101,26 @@ func (o *Orchestrator) passOn(ctx context.Context, reply wire.GroupReply, me wir
 	return nil
 }
 
-// free gives back a slot, or holds tokens back.
-func (o *Orchestrator) free(ctx context.Context, id string, f *engine.Free, now int64) error {
-	if f.Kind == run.WaitRate {
-		return o.store.HoldRate(ctx, f.Group, f.Limit, time.Duration(f.Per)*time.Millisecond, now, f.Until)
+// release releases the slots of a run and holds its rates back.
+func (o *Orchestrator) release(ctx context.Context, id string, fx *engine.Effects) error {
+	now := o.now().UnixMilli()
+	for i := range fx.SlotReleases {
+		if err := o.releaseSlot(ctx, id, &fx.SlotReleases[i], now); err != nil {
+			return err
+		}
 	}
-	me := wire.Member{Run: id, Task: f.Task, Ask: f.Ask}
+	for _, h := range fx.RateHolds {
+		if err := o.store.HoldRate(ctx, h.Key, h.Limit, time.Duration(h.Per)*time.Millisecond, now, h.Until); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// releaseSlot releases a slot, or withdraws the query for one, and tells whoever
+// gets it.
+func (o *Orchestrator) releaseSlot(ctx context.Context, id string, f *engine.SlotRelease, now int64) error {
+	me := wire.Member{Run: id, Task: f.Task, Ask: f.Query}
 	reply, err := o.store.FreeGroup(ctx, f.Group, me, now, f.Until)
 	if err != nil {
 		return err
@@ -168,7 +177,7 @@ func (o *Orchestrator) unleak(ctx context.Context) error {
 				continue
 			}
 			o.log.Warn("a slot was left behind and is given back", zap.String("group", name), fact.Run(m.Run), fact.Task(m.Task))
-			if err := o.free(ctx, m.Run, &engine.Free{Kind: run.WaitGroup, Task: m.Task, Group: name, Ask: m.Ask}, now.UnixMilli()); err != nil {
+			if err := o.releaseSlot(ctx, m.Run, &engine.SlotRelease{Task: m.Task, Group: name, Query: m.Ask}, now.UnixMilli()); err != nil {
 				return err
 			}
 		}
@@ -187,7 +196,7 @@ func (o *Orchestrator) knows(ctx context.Context, m wire.Member) (bool, error) {
 		return false, err
 	}
 	if m.Task == "" {
-		return rec.Slot != nil && rec.Slot.Ask == m.Ask || rec.Wait != nil && rec.Wait.Ask == m.Ask, nil
+		return rec.Slot != nil && rec.Slot.Query == m.Ask || rec.Wait != nil && rec.Wait.Query == m.Ask, nil
 	}
 	text, err := o.store.Task(ctx, m.Run, m.Task)
 	if errors.Is(err, wire.ErrNotFound) {
@@ -200,11 +209,11 @@ func (o *Orchestrator) knows(ctx context.Context, m wire.Member) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if task.Wait != nil && task.Wait.Ask == m.Ask {
+	if task.Wait != nil && task.Wait.Query == m.Ask {
 		return true, nil
 	}
 	for _, s := range task.Slots {
-		if s.Ask == m.Ask {
+		if s.Query == m.Ask {
 			return true, nil
 		}
 	}

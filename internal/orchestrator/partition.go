@@ -307,7 +307,7 @@ func (pt *partition) step(ctx context.Context, t *todo, c *wire.Commit, fx *engi
 	case err != nil && pt.o.store.Retryable(err): // mutant: connection-fault-retries (false)
 		return false, err // not the run's fault
 	case err != nil:
-		return pt.broken(ctx, t, err, c, fx)
+		return pt.failPoisoned(ctx, t, err, c, fx)
 	}
 	if fx.Stale > 0 {
 		pt.o.log.Debug("stale events have no effect", append(pt.about(t.id), zap.Int("events", fx.Stale))...)

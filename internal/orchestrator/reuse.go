@@ -76,7 +76,7 @@ func (o *Orchestrator) sow(ctx context.Context, id string, seeds map[string]engi
 
 // lookUp finds out whether the result of a task is known. What cannot be found
 // out is not: the task runs.
-func (o *Orchestrator) lookUp(ctx context.Context, ask *engine.Ask, ev *wire.Event) {
+func (o *Orchestrator) lookUp(ctx context.Context, ask *engine.Query, ev *wire.Event) {
 	ctx, stop := context.WithTimeout(ctx, cacheWait)
 	defer stop()
 	version, known, err := o.versionOf(ctx, ask.Handler)
@@ -98,7 +98,7 @@ func (o *Orchestrator) lookUp(ctx context.Context, ask *engine.Ask, ev *wire.Eve
 
 // keep keeps results for other runs. One that cannot be kept is made again by
 // whoever wants it.
-func (pt *partition) keep(ctx context.Context, id string, keeps []engine.Keep) {
+func (pt *partition) keep(ctx context.Context, id string, keeps []engine.CachePut) {
 	now := pt.o.now()
 	for _, k := range keeps {
 		c := wire.Cached{Key: k.Key, Run: id, Task: k.Task, Handler: k.Handler, Version: k.Version, At: now.UnixMilli(), Result: k.Value, Expires: now.Add(k.TTL).UnixMilli()}

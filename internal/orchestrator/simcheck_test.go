@@ -43,7 +43,7 @@ func (w *world) check(c *wire.Commit, old, now *modelRun) {
 		w.fences[t.Fence] = true
 		rec, err := run.ParseTask(t.Task, now.tasks[t.Task])
 		for _, s := range rec.Slots {
-			if err == nil && !w.groupOf(s.Group).holds(wire.Member{Run: t.Run, Task: t.Task, Ask: s.Ask}) {
+			if err == nil && !w.groupOf(s.Group).holds(wire.Member{Run: t.Run, Task: t.Task, Ask: s.Query}) {
 				w.violated("%s/%s is published without its slot of group %s", t.Run, t.Task, s.Group)
 			}
 		}

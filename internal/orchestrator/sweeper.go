@@ -96,8 +96,8 @@ func (pt *partition) lookAt(ctx context.Context, id string, f *finding) error {
 		// mutant: vanished-ticket-found (skip)
 		f.lost = append(f.lost, wire.Event{Type: wire.Missing, Run: id, Task: x.Task, Fence: x.Fence, At: now})
 	}
-	if asks := l.run.OpenAsks(); len(asks) > 0 { // mutant: queries-republished (false)
-		if err := o.asked(ctx, id, asks, nil); err != nil {
+	if queries := l.run.OpenQueries(); len(queries) > 0 { // mutant: queries-republished (false)
+		if err := o.answerQueries(ctx, id, queries); err != nil {
 			return err
 		}
 	}

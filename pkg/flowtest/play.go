@@ -155,9 +155,9 @@ func (p *played) step(ev engine.Event) error {
 		for _, t := range fx.SetTimers {
 			p.plan(t.Due, t.Kind+"|"+t.Task+"|"+t.Fence, engine.Event{Kind: event.TimerFired, Timer: t.Kind, Task: t.Task, Fence: t.Fence})
 		}
-		for _, a := range fx.Asks {
+		for _, a := range fx.Queries {
 			// A case is alone: groups have slots, buckets tokens, caches nothing.
-			p.plan(p.now, "", engine.Event{Kind: event.Answered, Task: a.Task, Fence: a.Ask, Granted: a.Kind != run.WaitCache})
+			p.plan(p.now, "", engine.Event{Kind: event.Answered, Task: a.Task, Fence: a.Query, Granted: a.Kind != run.WaitCache})
 		}
 		for i := range fx.Tickets {
 			if err := p.attempt(&fx.Tickets[i]); err != nil {

@@ -41,15 +41,15 @@ func (o *object) since(name string, at, from int64) {
 	}
 }
 
-func (o *object) yes(name string, value bool) {
+func (o *object) flag(name string, value bool) {
 	if value {
 		o.name(name)
 		o.b = append(o.b, "true"...)
 	}
 }
 
-// other writes what is rare.
-func (o *object) other(name string, wanted bool, value any) {
+// value writes what is rare.
+func (o *object) value(name string, wanted bool, value any) {
 	if wanted {
 		o.name(name)
 		o.b = append(o.b, jsonText(true, value)...)
@@ -74,25 +74,25 @@ func (t *Task) Encode() string {
 	o.number("losses", int64(t.Losses))
 	o.number("releases", int64(t.Releases))
 	o.text("fence", t.Fence)
-	o.yes("bulk", t.Bulk)
+	o.flag("bulk", t.Bulk)
 	o.text("worker", t.Worker)
 	o.number("queued", t.Queued)
 	o.number("due", t.Due)
 	o.number("items", int64(t.Items))
-	o.yes("tolerated", t.Tolerated)
-	o.other("error", t.Error != nil, t.Error)
-	o.other("stop", t.Stop != nil, t.Stop)
+	o.flag("tolerated", t.Tolerated)
+	o.value("error", t.Error != nil, t.Error)
+	o.value("stop", t.Stop != nil, t.Stop)
 	o.text("reason", t.Reason)
-	o.other("progress", t.Progress != 0, t.Progress)
+	o.value("progress", t.Progress != 0, t.Progress)
 	o.text("note", t.Note)
-	o.yes("lines", t.Lines)
-	o.other("wait", t.Wait != nil, t.Wait)
+	o.flag("lines", t.Lines)
+	o.value("wait", t.Wait != nil, t.Wait)
 	o.number("delayed", t.Delayed)
-	o.other("slots", len(t.Slots) > 0, t.Slots)
+	o.value("slots", len(t.Slots) > 0, t.Slots)
 	o.text("digest", t.Digest)
 	o.text("from", t.From)
-	o.yes("reused", t.Reused)
-	if t.Queue != usualQueue {
+	o.flag("reused", t.Reused)
+	if t.Queue != defaultQueue {
 		o.name("queue")
 		o.b = appendText(o.b, t.Queue)
 	}
@@ -134,17 +134,17 @@ func (c *Change) append(b []byte, at int64) []byte {
 	o.text("worker", c.Worker)
 	o.number("items", int64(c.Items))
 	o.number("due", c.Due)
-	o.other("progress", c.Progress != 0, c.Progress)
+	o.value("progress", c.Progress != 0, c.Progress)
 	o.text("note", c.Note)
-	o.other("error", c.Error != nil, c.Error)
+	o.value("error", c.Error != nil, c.Error)
 	o.text("reason", c.Reason)
 	o.text("by", c.By)
-	o.other("wait", c.Wait != nil, c.Wait)
+	o.value("wait", c.Wait != nil, c.Wait)
 	o.text("op", c.Op)
 	if c.At != at {
 		o.always("at", c.At)
 	}
-	if c.Attempt != c.usualAttempt() {
+	if c.Attempt != c.defaultAttempt() {
 		o.always("attempt", int64(c.Attempt))
 	}
 	o.since("started", c.Started, c.At)

@@ -3,7 +3,7 @@ package run
 // StoredTask is for encoding/json what Encode writes.
 func StoredTask(t Task) any {
 	s := storedTask{Task: t, Result: t.Result}
-	if t.Queue != usualQueue {
+	if t.Queue != defaultQueue {
 		s.Queue = &t.Queue
 	}
 	if t.First != t.Queued {
@@ -28,7 +28,7 @@ func StoredChanges(changes ...Change) any {
 		if c.At != at {
 			s.At = &c.At
 		}
-		if c.Attempt != c.usualAttempt() {
+		if c.Attempt != c.defaultAttempt() {
 			s.Attempt = &c.Attempt
 		}
 		s.Started = since(c.Started, c.At)

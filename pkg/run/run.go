@@ -222,7 +222,7 @@ const InlineResult = 1 << 10
 // Slot is a place in a group; Ask is the question that got it.
 type Slot struct {
 	Group string `json:"group"`
-	Ask   string `json:"ask"`
+	Query string `json:"query"`
 }
 
 // Wait is what a delayed or waiting task waits for.
@@ -238,7 +238,7 @@ type Wait struct {
 	// Flow marks the group of the flow that the task starts, not its own.
 	Flow bool `json:"flow,omitempty"`
 	// Ask is the id of a question to which the orchestrator finds the answer.
-	Ask string `json:"ask,omitempty"`
+	Query string `json:"query,omitempty"`
 	// Since is when the wait began, Due when it ends by itself; 0 is never.
 	Since int64 `json:"since,omitempty"`
 	Due   int64 `json:"due,omitempty"`

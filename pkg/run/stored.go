@@ -11,8 +11,8 @@ import (
 // rest. The JSON that programs are given, by the tags of Task and Change, leaves
 // out nothing.
 
-// usualQueue is that of a stored task which names none.
-const usualQueue = "default"
+// defaultQueue is that of a stored task which names none.
+const defaultQueue = "default"
 
 // storedTask is a task as it is stored: without its queue when that is the
 // usual one, without First when the first attempt is the newest, and without
@@ -50,8 +50,8 @@ func (t *Task) usualAttempt() int {
 	return 1
 }
 
-// usualAttempt is that of a stored change which names none.
-func (c *Change) usualAttempt() int {
+// defaultAttempt is that of a stored change which names none.
+func (c *Change) defaultAttempt() int {
 	if c.Task == "" {
 		return 0
 	}
@@ -65,7 +65,7 @@ func ParseTask(id, text string) (Task, error) {
 		return Task{ID: id}, fmt.Errorf("read the record of task %s: %w", id, err)
 	}
 	t := s.Task
-	t.ID, t.Queue, t.First, t.Result = id, usualQueue, t.Queued, s.Result
+	t.ID, t.Queue, t.First, t.Result = id, defaultQueue, t.Queued, s.Result
 	if s.Queue != nil {
 		t.Queue = *s.Queue
 	}
@@ -108,7 +108,7 @@ func ParseChanges(text []byte) ([]Change, error) {
 		}
 		c := &changes[i]
 		*c = s.Change
-		c.At, c.Attempt = at, c.usualAttempt()
+		c.At, c.Attempt = at, c.defaultAttempt()
 		if s.At != nil {
 			c.At = *s.At
 		}

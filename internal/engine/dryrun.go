@@ -31,21 +31,21 @@ type Verdict struct {
 	Why    string `json:"why,omitempty"`
 }
 
-// rehearsal notes what units are asked to do, and what comes of their seeds.
-type rehearsal struct {
+// dryRun notes what units are asked to do, and what comes of their seeds.
+type dryRun struct {
 	why   map[string]string
 	asked map[string]Ticket
 	// skipped are the tasks that were, and why: a flow that has ended has none.
 	skipped map[string]string
 }
 
-func (h *rehearsal) note(path, why string, t *Ticket) { h.why[path], h.asked[path] = why, *t }
+func (h *dryRun) note(path, why string, t *Ticket) { h.why[path], h.asked[path] = why, *t }
 
-// rehearse runs a program in memory as far as seeds lead.
-func rehearse(p *Program, c Create) *Run {
+// startDryRun runs a program in memory as far as seeds lead.
+func startDryRun(p *Program, c Create) *Run {
 	r := New(p, c)
 	r.resumed = true // also when all runs again
-	r.rehearsal = &rehearsal{why: map[string]string{}, asked: map[string]Ticket{}, skipped: map[string]string{}}
+	r.dryRun = &dryRun{why: map[string]string{}, asked: map[string]Ticket{}, skipped: map[string]string{}}
 	fx := r.Step(c.Now, 1, Event{Kind: event.Start})
 	for n := uint64(2); fx.More; n++ {
 		fx = r.Step(c.Now, n, Event{Kind: event.Continue})
@@ -58,12 +58,12 @@ func rehearse(p *Program, c Create) *Run {
 // end. Tasks that cannot be known yet, as items of a list that is made anew,
 // are told of by their job.
 func Plan(old *Program, s Snapshot, p *Program, c Create) []Verdict {
-	before := rehearse(old, Create{
+	before := startDryRun(old, Create{
 		ID: s.Run.ID, Inputs: inputsOf(s.Run.Inputs), SubmittedBy: s.Run.SubmittedBy,
 		Labels: s.Run.Labels, Now: s.Run.Created, Seeds: Seeds(s, ""),
 	})
-	r := rehearse(p, c)
-	f := &foretelling{run: r, old: s.Tasks, oldProgram: old, before: before.rehearsal, forced: map[string]bool{}}
+	r := startDryRun(p, c)
+	f := &planner{run: r, old: s.Tasks, oldProgram: old, before: before.dryRun, forced: map[string]bool{}}
 	for path := range Seeds(s, "") {
 		if _, left := c.Seeds[path]; !left {
 			f.forced[path] = true
@@ -89,21 +89,21 @@ func inputsOf(raw []byte) map[string]any {
 	return m
 }
 
-// foretelling gathers the verdicts.
-type foretelling struct {
+// planner gathers the verdicts.
+type planner struct {
 	run        *Run
 	old        map[string]run.Task
 	oldProgram *Program
-	before     *rehearsal
+	before     *dryRun
 	forced     map[string]bool
 	out        []Verdict
 }
 
-func (f *foretelling) add(path string, a Action, why string) {
+func (f *planner) add(path string, a Action, why string) {
 	f.out = append(f.out, Verdict{Task: path, Action: a, Why: why})
 }
 
-func (f *foretelling) scope(s *scope) {
+func (f *planner) scope(s *scope) {
 	for i := range s.nodes {
 		n := &s.nodes[i]
 		if n.iter == nil && n.iterated() && n.unit.rec.Reused {
@@ -126,7 +126,7 @@ func (f *foretelling) scope(s *scope) {
 }
 
 // unit says what becomes of a unit, or of the tasks of its flow.
-func (f *foretelling) unit(u *unit) {
+func (f *planner) unit(u *unit) {
 	path := u.path()
 	switch state := u.state(); {
 	case u.sub != nil:
@@ -136,15 +136,15 @@ func (f *foretelling) unit(u *unit) {
 	case u.rec.Reused || state == run.TaskCached:
 		f.below(path)
 	default:
-		f.again(u, path)
+		f.whyAgain(u, path)
 	}
 }
 
 // below tells of a task that was taken over, or of those of its flow.
-func (f *foretelling) below(path string) {
+func (f *planner) below(path string) {
 	found := false
 	for _, other := range sortedPaths(f.old) {
-		if why, is := f.run.rehearsal.skipped[other]; is && strings.HasPrefix(other, path+"/") {
+		if why, is := f.run.dryRun.skipped[other]; is && strings.HasPrefix(other, path+"/") {
 			f.add(other, ActionSkip, why)
 			continue
 		}
@@ -167,11 +167,11 @@ func sortedPaths(m map[string]run.Task) []string {
 	return out
 }
 
-// again says why a unit runs again, or for the first time.
-func (f *foretelling) again(u *unit, path string) {
+// whyAgain says why a unit runs again, or for the first time.
+func (f *planner) whyAgain(u *unit, path string) {
 	rec, there := f.old[path]
-	why := f.run.rehearsal.why[path]
-	dep := anewOrOpen(u)
+	why := f.run.dryRun.why[path]
+	dep := rerunOrOpen(u)
 	switch {
 	case u.rec.Error != nil:
 		f.add(path, ActionAgain, "fails: "+u.rec.Error.Message)
@@ -194,9 +194,9 @@ func (f *foretelling) again(u *unit, path string) {
 	}
 }
 
-// anewOrOpen names a job on which the unit depends and which runs again.
-func anewOrOpen(u *unit) string {
-	if dep := anew(u); dep != "" {
+// rerunOrOpen names a job on which the unit depends and which runs again.
+func rerunOrOpen(u *unit) string {
+	if dep := rerunDependency(u); dep != "" {
 		return dep
 	}
 	for _, d := range u.node.step.deps {
@@ -227,7 +227,7 @@ func (p *Program) find(path string) *step {
 }
 
 // jobKeys names what differs in a job.
-func (f *foretelling) jobKeys(u *unit, path string) string {
+func (f *planner) jobKeys(u *unit, path string) string {
 	old := f.oldProgram.find(path)
 	if old == nil {
 		return ""
@@ -236,9 +236,9 @@ func (f *foretelling) jobKeys(u *unit, path string) string {
 }
 
 // inputKeys names the inputs that differ.
-func (f *foretelling) inputKeys(path string) string {
+func (f *planner) inputKeys(path string) string {
 	was, ok := f.before.asked[path]
-	now := f.run.rehearsal.asked[path]
+	now := f.run.dryRun.asked[path]
 	switch {
 	case !ok:
 		return ""
@@ -272,7 +272,7 @@ func changedKeys(a, b json.RawMessage) string {
 }
 
 // removed tells of tasks whose job is there no more, or is no longer iterated.
-func (f *foretelling) removed(p *Program) {
+func (f *planner) removed(p *Program) {
 	for _, path := range sortedPaths(f.old) {
 		if strings.Contains(path, "@") || f.old[path].Digest == "" || p.find(path) != nil {
 			continue

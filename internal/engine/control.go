@@ -28,7 +28,7 @@ func (r *Run) control(ev *Event) bool {
 	case ev.Kind == event.Signal:
 		err = r.signal(ev)
 	default:
-		err = r.decide(ev)
+		err = r.decideApproval(ev)
 	}
 	r.reply(ev, err)
 	return err == nil
@@ -46,7 +46,7 @@ func (r *Run) reply(ev *Event, err error) {
 	r.fx.Replies = append(r.fx.Replies, reply)
 }
 
-func (r *Run) note(ev *Event, task string) {
+func (r *Run) logControl(ev *Event, task string) {
 	r.fx.Log = append(r.fx.Log, run.Change{At: r.now, Task: task, Op: string(ev.Kind), By: ev.By, Reason: ev.Reason})
 	r.changed = true
 }
@@ -60,7 +60,7 @@ func (r *Run) pause(ev *Event) error {
 	}
 	r.rec.Paused = &run.Pause{By: ev.By, Reason: ev.Reason, At: r.now}
 	r.setRunState(run.Paused)
-	r.note(ev, "")
+	r.logControl(ev, "")
 	return nil
 }
 
@@ -68,13 +68,13 @@ func (r *Run) resume(ev *Event) error {
 	if r.rec.Paused == nil {
 		return errors.New("the run is not paused")
 	}
-	r.goesOn()
-	r.note(ev, "")
+	r.unpause()
+	r.logControl(ev, "")
 	return nil
 }
 
-// goesOn ends a pause.
-func (r *Run) goesOn() {
+// unpause ends a pause.
+func (r *Run) unpause() {
 	if r.rec.Paused != nil {
 		r.rec.Paused = nil
 		r.setRunState(run.Running)
@@ -97,7 +97,7 @@ func (r *Run) signal(ev *Event) error {
 	}
 	taken := false
 	for _, path := range r.waitingFor(run.WaitSignal, ev.Task) {
-		if u := r.live[path]; u != nil && u.rec.Wait != nil && u.rec.Wait.Key == s.Name && r.takeSignal(u, &s) {
+		if u := r.active[path]; u != nil && u.rec.Wait != nil && u.rec.Wait.Key == s.Name && r.takeSignal(u, &s) {
 			taken = true
 		}
 	}
@@ -107,7 +107,7 @@ func (r *Run) signal(ev *Event) error {
 		}
 		r.rec.Signals = append(slices.Clone(r.rec.Signals), s)
 	}
-	r.note(ev, ev.Task)
+	r.logControl(ev, ev.Task)
 	return nil
 }
 
@@ -115,7 +115,7 @@ func (r *Run) signal(ev *Event) error {
 // that one alone.
 func (r *Run) waitingFor(kind, task string) []string {
 	var paths []string
-	for path, u := range r.live {
+	for path, u := range r.active {
 		if u.rec.Wait != nil && u.rec.Wait.Kind == kind && (task == "" || task == path) {
 			paths = append(paths, path)
 		}
@@ -124,8 +124,8 @@ func (r *Run) waitingFor(kind, task string) []string {
 	return paths
 }
 
-// decide takes in a yes or a no.
-func (r *Run) decide(ev *Event) error {
+// decideApproval takes in a yes or a no.
+func (r *Run) decideApproval(ev *Event) error {
 	waiting := r.waitingFor(run.WaitApproval, ev.Task)
 	switch {
 	case len(waiting) == 0 && ev.Task != "":
@@ -135,25 +135,25 @@ func (r *Run) decide(ev *Event) error {
 	case len(waiting) > 1:
 		return fmt.Errorf("%d jobs wait for an approval: say which of %s", len(waiting), strings.Join(waiting, ", "))
 	}
-	u := r.live[waiting[0]]
+	u := r.active[waiting[0]]
 	a := u.node.step.def.Approval
 	if len(a.By) > 0 && !slices.Contains(a.By, ev.By) { // mutant: approvers-only (false)
 		return fmt.Errorf("%q may not answer; it is for %s", ev.By, strings.Join(a.By, ", "))
 	}
 	if ev.Kind == event.Reject {
-		r.note(ev, waiting[0])
+		r.logControl(ev, waiting[0])
 		message := "rejected by " + ev.By
 		if ev.Reason != "" {
 			message += ": " + ev.Reason
 		}
-		r.rejected(u, &run.Error{Code: run.CodeRejected, Message: message})
+		r.failNow(u, &run.Error{Code: run.CodeRejected, Message: message})
 		return nil
 	}
 	inputs, err := approvalInputs(a, ev.Data, r.now)
 	if err != nil {
 		return err
 	}
-	r.note(ev, waiting[0])
+	r.logControl(ev, waiting[0])
 	r.resultValue(u, r.approved(ev.By, ev.Reason, inputs))
 	return nil
 }
