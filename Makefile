@@ -33,6 +33,10 @@ check: fmt-check lint build race manifests ## All that must pass before a commit
 race: which-redis
 	$(GO) test -race ./...
 
+.PHONY: race-core
+race-core: which-redis ## Run the tests of the packages with the most goroutines under the race detector
+	CGO_ENABLED=1 $(GO) test -race -short -timeout 20m ./internal/orchestrator ./internal/redisstore ./pkg/worker ./pkg/client ./internal/api
+
 .PHONY: manifests
 manifests: ## Hold the manifests of Kubernetes, KEDA and the release against the types of those who read them
 	cd deploy/validate && $(GO) vet ./... && $(GO) test -count=1 ./...

@@ -19,7 +19,7 @@ func TestPause_AnUnknownQueueIsRefused(t *testing.T) {
 		s.until("the worker is registered", func() bool { all, err := s.store.Workers(t.Context()); return err == nil && len(all) == 1 })
 		for queue, want := range map[string]string{
 			"default":          "",
-			"defolt":          `no worker serves the queue "defolt", and no ticket was ever in it`,
+			"defolt":           `no worker serves the queue "defolt", and no ticket was ever in it`,
 			"schedule:nightly": `no worker serves the queue "schedule:nightly", and no ticket was ever in it`,
 		} {
 			entry, err := s.store.SendControl(t.Context(), wire.Control{Op: "pause", Queue: queue, By: "ann"})
