@@ -91,21 +91,21 @@ func TestTheKitNoticesMistakes(t *testing.T) {
 	}
 	for check, mistake := range map[string]string{
 		"register":        "w.Worker.register = lambda self: None",
-		"handler-version": "inner = w.Worker.succeeded\nw.Worker.succeeded = lambda self, job, result: [x for x in inner(self, job, result) if x not in ('handlerVersion', '1')]",
+		"handler-version": "inner = w.Worker.succeeded\nw.Worker.succeeded = lambda self, job, result: {k: v for k, v in inner(self, job, result).items() if k != 'handlerVersion'}",
 		"echo":            "c.HANDLERS['conformance.echo'] = lambda job, **i: {**i, 'nothing': 0}",
-		"fail":            "w.failed = lambda code, message, *more: ['type', 'failed', 'error', '{\"code\": \"error\", \"message\": \"no\"}']",
+		"fail":            "w.failed = lambda code, message, *more: {'type': 'failed', 'error': {'code': 'error', 'message': 'no'}}",
 		"unknown-handler": "c.HANDLERS['conformance.unknown'] = c.HANDLERS['conformance.echo']",
-		"version":         "w.Worker.bury = lambda self, job, reason: ['type', 'succeeded', 'result', '1']",
+		"version":         "w.Worker.bury = lambda self, job, reason: {'type': 'succeeded', 'result': 1}",
 		"timeout":         "inner = w.Worker.perform\ndef perform(self, job):\n    job.ticket.pop('timeout', None)\n    return inner(self, job)\nw.Worker.perform = perform",
 		"heartbeat":       "w.Worker.beat = lambda self: None",
-		"cancel":          "w.Worker.interrupted = lambda self, job: ['type', 'succeeded', 'result', '1']",
+		"cancel":          "w.Worker.interrupted = lambda self, job: {'type': 'succeeded', 'result': 1}",
 		"fence":           "inner = w.Worker.end\nseen = {}\ndef end(self, job, report):\n    job.ticket['fence'] = seen.setdefault(job.ticket['run'], job.ticket['fence'])\n    return inner(self, job, report)\nw.Worker.end = end",
 		"duplicate":       "inner = w.Worker.end\nseen = set()\ndef end(self, job, report):\n    if job.ticket['fence'] not in seen:\n        seen.add(job.ticket['fence'])\n        return inner(self, job, report)\nw.Worker.end = end",
 		"lanes":           "w.LANES = (':low', '', ':high')",
-		"large":           "w.INLINE = 1 << 30\nw.Worker.succeeded = lambda self, job, result: ['type', 'succeeded', 'result', '{}']",
+		"large":           "w.INLINE = 1 << 30\nw.Worker.succeeded = lambda self, job, result: {'type': 'succeeded', 'result': {}}",
 		"pause":           "w.Worker.look_for_pauses = lambda self: None",
 		"drain":           "import os\nw.Worker.finish = lambda self: os._exit(3)",
-		"restart":         "inner = w.Worker.end\nw.Worker.end = lambda self, job, report: report == ['type', 'lost'] or inner(self, job, report)",
+		"restart":         "inner = w.Worker.end\nw.Worker.end = lambda self, job, report: report == {'type': 'lost'} or inner(self, job, report)",
 	} {
 		t.Run(check, func(t *testing.T) {
 			t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/orchis-run/orchis/internal/jsontext"
@@ -161,7 +162,7 @@ func ParseSubmission(entry string, values map[string]any) (Submission, error) {
 	if len(r.text("inputs")) > MaxInputs {
 		return s, fmt.Errorf("the inputs have %d bytes, more than the limit of %d", len(r.text("inputs")), MaxInputs)
 	}
-	if text := r.text("inputs"); text != "" {
+	if text := r.text("inputs"); text != "" && strings.TrimSpace(text) != "null" {
 		if problem := notObject(text); problem != "" {
 			return s, fmt.Errorf("the field inputs is not a JSON object: %s", problem)
 		}
