@@ -214,11 +214,16 @@ func TestClaim_AnIdleWorkerWithManyQueues(t *testing.T) {
 	})
 	b.offer(wire.Stream{Queue: "q7", Priority: wire.Normal}, "work", 1)
 	<-started
-	const seconds = 3
-	before := b.commands()
-	tick := time.NewTimer(seconds * time.Second)
-	<-tick.C
-	if n := (b.commands() - before - 1) / seconds; n > 20 {
+	const seconds, tries = 3, 4 // the worker is idle soon after its last ticket, on a busy machine a little later
+	n := 0
+	for range tries {
+		before := b.commands()
+		<-time.NewTimer(seconds * time.Second).C
+		if n = (b.commands() - before - 1) / seconds; n <= 20 {
+			break
+		}
+	}
+	if n > 20 {
 		t.Errorf("the idle worker sends %d commands a second", n)
 	}
 	for i := range 20 {
